@@ -1,0 +1,17 @@
+"""The one exception that a user may see: a sentence that says what is wrong and what to do."""
+
+
+class SeqcliError(Exception):
+    """Something the user can mend. The command line prints its message on one line, without a
+    traceback, and exits with `status`: 1 for a failure, 2 for wrong usage."""
+
+    def __init__(self, message: str, *, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UsageError(SeqcliError):
+    """The command was asked for something it cannot mean (a wrong option, column or cell)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=2)
