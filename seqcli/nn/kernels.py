@@ -1,0 +1,124 @@
+"""One recurrent layer in one direction over a ragged batch, by the fastest path there is.
+
+On a CPU with the native library: no padding, gates fused with the recurrent product. Elsewhere:
+torch, on a padded batch, never packed. Both give the same results to rounding. Under
+`torch.autocast` with bfloat16 the matrix products take bfloat16 operands.
+
+Dimensions: N tokens of a batch, B sequences, T steps of the longest, I input, H units, G gates.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyped]
+
+from seqcli.nn import native
+from seqcli.nn.ragged import Ragged, pad_index
+
+State = tuple[Tensor, ...]
+LIBRARY = {"rnn_tanh": rnn_tanh, "rnn_relu": rnn_relu, "gru": gru, "lstm": lstm}
+
+
+def sequence(
+    kind: str,
+    x: Ragged,
+    weights: tuple[Tensor, ...],
+    state: State,
+    *,
+    reverse: bool = False,
+    final: bool = True,
+) -> tuple[Ragged, State]:
+    """All steps of a layer: x of (N, I) to y of (N, H), and the state after each last step.
+
+    kind: rnn_tanh, rnn_relu, lstm, gru, mingru or minlstm. weights as torch.nn names and shapes
+    them. With `reverse` each sequence runs from its last token to its first. Without `final` the
+    returned state is unspecified.
+    """
+    if x.values.device.type == "cpu" and native.status().available:
+        precision = "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
+        y_NH, last = native.ops.sequence(
+            kind, x.values, x.offsets, weights, state, reverse=reverse, precision=precision
+        )
+        return x.with_values(y_NH), last
+    if kind in LIBRARY:
+        return _padded(kind, x, weights, state, reverse=reverse, final=final)
+    return _scan(kind, x, weights, state, reverse=reverse)
+
+
+def _padded(
+    kind: str, x: Ragged, weights: tuple[Tensor, ...], state: State, *, reverse: bool, final: bool
+) -> tuple[Ragged, State]:
+    """torch's own layer on a right-padded batch. The padding never reaches a real token: it comes
+    after the last step, and what it computes is dropped."""
+    device = x.values.device
+    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
+    place_N = torch.empty(len(x.values), dtype=torch.int64)
+    place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
+    x_BTI = x.values[index_BT.to(device)]
+    first = tuple(part.unsqueeze(0) for part in state)
+    call = (list(weights), True, 1, 0.0, False, False, True)
+    if kind == "lstm":
+        y_BTH, _, c_1BH = lstm(x_BTI, first, *call)
+    else:
+        y_BTH, _ = LIBRARY[kind](x_BTI, first[0], *call)
+    y = x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)])
+    if not final:
+        return y, state
+    lengths_B = x.lengths.to(device)
+    ends_B = (x.offsets[:-1] if reverse else (x.offsets[1:] - 1)).clamp(max=len(y.values) - 1)
+    h_BH = torch.where((lengths_B > 0)[:, None], y.values[ends_B.to(device)], state[0])
+    if kind != "lstm":
+        return y, (h_BH,)
+    if bool((lengths_B == lengths_B[0]).all()):
+        return y, (h_BH, c_1BH[0])
+    return y, (h_BH, _last_memory(x_BTI, x.lengths, weights, state))
+
+
+def _last_memory(
+    x_BTI: Tensor, lengths_B: Tensor, weights: tuple[Tensor, ...], state: State
+) -> Tensor:
+    """c after the last real step, which torch does not keep for a padded batch: run each distinct
+    length by itself. Asked for only where an LSTM's state is carried on from unequal lengths."""
+    parts, rows = [], []
+    for length in torch.unique(lengths_B).tolist():
+        chosen = (lengths_B == length).nonzero().squeeze(1)
+        at = chosen.to(x_BTI.device)
+        first = tuple(part[at].unsqueeze(0) for part in state)
+        c_1BH = first[1]
+        if length:
+            call = (list(weights), True, 1, 0.0, False, False, True)
+            _, _, c_1BH = lstm(x_BTI[at, :length], first, *call)
+        parts.append(c_1BH[0])
+        rows.append(chosen)
+    return torch.cat(parts)[torch.argsort(torch.cat(rows)).to(x_BTI.device)]
+
+
+def _scan(
+    kind: str, x: Ragged, weights: tuple[Tensor, ...], state: State, *, reverse: bool
+) -> tuple[Ragged, State]:
+    """The min cells: all gates in one product, then h' = keep ⊙ h + new, step by step."""
+    device = x.values.device
+    weight_GI, bias_G = weights
+    gates = F.linear(x.values, weight_GI, bias_G).float().chunk(2 if kind == "mingru" else 3, dim=1)
+    candidate_NH = torch.where(gates[-1] >= 0, gates[-1] + 0.5, torch.sigmoid(gates[-1]))
+    if kind == "mingru":
+        share_NH = torch.sigmoid(gates[0])
+    else:
+        f_NH, i_NH = torch.sigmoid(gates[0]), torch.sigmoid(gates[1])
+        share_NH = i_NH / (f_NH + i_NH)
+    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
+    place_N = torch.empty(len(x.values), dtype=torch.int64)
+    place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
+    # Where a sequence has ended its share is zero, so that its state stays what it was.
+    share_BTH = share_NH[index_BT.to(device)] * mask_BT.to(device)[:, :, None]
+    new_TBH = (share_BTH * candidate_NH[index_BT.to(device)]).unbind(1)
+    keep_TBH = (1 - share_BTH).unbind(1)
+    h_BH = state[0]
+    steps = []
+    for keep_BH, new_BH in zip(keep_TBH, new_TBH, strict=True):
+        h_BH = torch.addcmul(new_BH, keep_BH, h_BH)
+        steps.append(h_BH)
+    y_BTH = torch.stack(steps, dim=1)
+    return x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)]), (h_BH,)

@@ -1,0 +1,188 @@
+"""Any cell over time: layers, both directions, dropout between layers, carried state.
+
+The two directions of a layer read the same tokens, each from its own first to its own last:
+
+    forward    a → b → c      reverse    a ← b ← c      y_n = [forward y_n ; reverse y_n]
+               d → e                     d ← e
+
+Dimensions: N tokens of a batch, B sequences, B1 = B + 1, D input features, H units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.errors import SeqcliError
+from seqcli.nn.cells import GRU, LSTM, Elman
+from seqcli.nn.cells.cell import State
+from seqcli.nn.ragged import Ragged, offsets
+
+States = list[State]
+"""The state of each cell: layer by layer, in a layer forward before reverse."""
+
+
+class Recurrent(nn.Module):
+    """Layers of recurrent cells. Results depend neither on padding nor on the rest of the batch.
+
+    make_cell gives a new cell for a number of input features. Output: (N, H) or, in both
+    directions, (N, 2H). bptt: steps that a gradient flows back, None for all of them.
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[[int], Any],
+        input_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        bptt: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.directions = 2 if bidirectional else 1
+        self.dropout = dropout
+        self.bptt = bptt
+        self.cells = nn.ModuleList()
+        size = input_size
+        for _ in range(layers):
+            pair = [make_cell(size) for _ in range(self.directions)]
+            self.cells.extend(pair)
+            size = self.directions * pair[0].hidden_size
+        self.output_size = size
+
+    def initial(self, batch: int) -> States:
+        """The state before the first token of each of B sequences."""
+        return [cell.initial(batch) for cell in self.cells]  # type: ignore[operator]
+
+    def forward(
+        self, x: Ragged, states: States | None = None, *, final: bool = True
+    ) -> tuple[Ragged, States]:
+        """All layers over x (N, D); returns the top layer's outputs and every cell's last state.
+
+        Without `final` the states returned are unspecified, which saves work on some paths.
+        """
+        if states is None:
+            states = self.initial(x.batch)
+        after: States = []
+        for at in range(0, len(self.cells), self.directions):
+            if at and self.dropout:
+                x = x.with_values(F.dropout(x.values, self.dropout, self.training))
+            outputs = []
+            for direction in range(self.directions):
+                cell, reverse = self.cells[at + direction], bool(direction)
+                y, state = self._direction(
+                    cell, x, states[at + direction], reverse=reverse, final=final
+                )
+                outputs.append(y.values)
+                after.append(state)
+            x = x.with_values(outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1))
+        return x, after
+
+    def _direction(
+        self, cell: Any, x: Ragged, state: State, *, reverse: bool, final: bool
+    ) -> tuple[Ragged, State]:
+        if self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt:
+            return cell.sequence(x, state, reverse=reverse, final=final)
+        return truncate(cell, x, state, reverse=reverse, bptt=self.bptt)
+
+
+def truncate(
+    cell: Any, x: Ragged, state: State, *, reverse: bool, bptt: int
+) -> tuple[Ragged, State]:
+    """Truncated back-propagation through time: the state crosses blocks, its gradient does not.
+
+        a b c | d e f | g        blocks of 3 steps; at each bar the state is detached
+
+    Raises nothing; equals `cell.sequence` forward, and backward too when bptt covers x.
+    """
+    lengths_B = x.lengths
+    outputs, places = [], []
+    for begin in range(0, int(lengths_B.max()), bptt):
+        block_B = (lengths_B - begin).clamp(min=0, max=bptt)
+        rows = block_B.nonzero().squeeze(1)
+        starts = x.offsets[1:] - begin - block_B if reverse else x.offsets[:-1] + begin
+        bounds = offsets(block_B[rows])
+        steps = torch.arange(int(bounds[-1])) - torch.repeat_interleave(bounds[:-1], block_B[rows])
+        place_N = torch.repeat_interleave(starts[rows], block_B[rows]) + steps
+        at = rows.to(x.values.device)
+        part = Ragged(x.values[place_N.to(x.values.device)], bounds)
+        before = tuple(tensor.detach() for tensor in state)
+        y, after = cell.sequence(part, tuple(tensor[at] for tensor in before), reverse=reverse)
+        state = tuple(
+            old.index_copy(0, at, new) for old, new in zip(before, after, strict=True)
+        )
+        outputs.append(y.values)
+        places.append(place_N)
+    back_N = torch.argsort(torch.cat(places)).to(x.values.device)
+    return x.with_values(torch.cat(outputs)[back_N]), state
+
+
+def detach(states: States) -> States:
+    """The same states without their history: the end of a block of truncated BPTT."""
+    return [tuple(part.detach() for part in state) for state in states]
+
+
+# ------------------------------------------------------------------------- weights of torch.nn
+
+TORCH = {nn.RNN: Elman, nn.LSTM: LSTM, nn.GRU: GRU}
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def _torch_names(recurrent: Recurrent) -> list[tuple[Any, str]]:
+    return [
+        (cell, f"_l{at // recurrent.directions}" + ("_reverse" if at % recurrent.directions else ""))
+        for at, cell in enumerate(recurrent.cells)
+    ]
+
+
+def to_torch(recurrent: Recurrent) -> nn.RNNBase:
+    """The same network as nn.RNN, nn.LSTM or nn.GRU (batch_first).
+
+    Raises SeqcliError for a cell that torch.nn does not have.
+    """
+    cell: Any = recurrent.cells[0]
+    kinds = [kind for kind, ours in TORCH.items() if type(cell) is ours]
+    if not kinds:
+        raise SeqcliError(f"torch.nn has no {type(cell).__name__} cell to give the weights to")
+    options = {"nonlinearity": cell.nonlinearity} if type(cell) is Elman else {}
+    module = kinds[0](
+        cell.input_size,
+        cell.hidden_size,
+        num_layers=len(recurrent.cells) // recurrent.directions,
+        bidirectional=recurrent.directions == 2,
+        dropout=recurrent.dropout if len(recurrent.cells) > recurrent.directions else 0.0,
+        batch_first=True,
+        **options,
+    )
+    tensors: dict[str, Tensor] = {
+        name + suffix: getattr(cell, name).detach()
+        for cell, suffix in _torch_names(recurrent)
+        for name in NAMES
+    }
+    module.load_state_dict(tensors)
+    return module
+
+
+def from_torch(module: nn.RNNBase) -> Recurrent:
+    """The same network as a `Recurrent`. Raises SeqcliError for projections or missing biases."""
+    if module.proj_size or not module.bias:
+        raise SeqcliError("only torch.nn layers with biases and without proj_size can be taken over")
+    kind: Any = TORCH[type(module)]
+    options = {"nonlinearity": module.nonlinearity} if kind is Elman else {}
+    recurrent = Recurrent(
+        lambda size: kind(size, module.hidden_size, **options),
+        module.input_size,
+        layers=module.num_layers,
+        bidirectional=module.bidirectional,
+        dropout=module.dropout,
+    )
+    with torch.no_grad():
+        for cell, suffix in _torch_names(recurrent):
+            for name in NAMES:
+                getattr(cell, name).copy_(getattr(module, name + suffix))
+    return recurrent
