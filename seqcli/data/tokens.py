@@ -1,0 +1,422 @@
+"""Text to tokens to ids and back: by word, by character or by byte-pair encoding.
+
+A tokenizer is frozen once trained and depends on its own JSON only. The three special tokens take
+the ids 0 to 2 in every vocabulary; the tokens of the text follow by falling frequency (bpe: in the
+order of the merges). No text can produce the ids of BOS and EOS, whatever it spells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+
+from seqcli.data.words import JOINER, UNSPACED, count_words, split_chunk
+from seqcli.errors import SeqcliError, UsageError
+
+UNK, BOS, EOS = 0, 1, 2
+SPECIALS = ("<unk>", "<bos>", "<eos>")
+BPE_SIZE = 8_000
+
+CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
+CACHED_LENGTH = 48
+
+
+class Sequences(NamedTuple):
+    """Token ids of many sequences, end to end.
+
+    values: (N,) int32. offsets: (B + 1,) int64, rising from 0 to N.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of sequences B."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(B,) int64 tokens of each sequence."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> np.ndarray:
+        """The ids of one sequence (a view)."""
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Sequences:
+        """The sequences at `indices`, in that order; an index may come more than once."""
+        indices = np.asarray(indices, dtype=np.int64)
+        starts = self.offsets[indices]
+        lengths = self.offsets[indices + 1] - starts
+        offsets = _offsets(lengths)
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Sequences(self.values[places], offsets)
+
+
+class Tokenizer(Protocol):
+    """What the three kinds share. `vocabulary[id]` is the token; ids 0 to 2 are SPECIALS."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def vocabulary(self) -> list[str]: ...
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a text as strings, unknown ones included."""
+
+    def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
+        """The ids of each text, never empty: a text without tokens becomes one UNK."""
+
+    def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
+        """The ids of rows that are split already, one id a token."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; special tokens are dropped."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `tokenizer_from_json` needs."""
+
+
+@dataclass(frozen=True)
+class WordTokenizer:
+    """Words, numbers and single punctuation marks; each Han character or kana is a word.
+
+    English enclitics stand alone as in the Penn Treebank ("do n't", "it 's"), other apostrophes end
+    their piece ("l' homme"). A run between two spaces that is itself in the vocabulary stays whole,
+    so that text split before training keeps its tokens, and raw text is still understood.
+
+    With `joiner` a token tells where it stood without a space ("Yes ￭, 3 ￭%"), and `decode` gives
+    the text back with single spaces. Punctuation carries the mark, so that a word is one token.
+    """
+
+    tokens: Sequence[str]
+    lowercase: bool = False
+    joiner: bool = False
+    kind = "word"
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        return [*SPECIALS, *self.tokens]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        # Text that was prepared with <unk> means just that.
+        return {SPECIALS[UNK]: UNK} | {t: i for i, t in enumerate(self.tokens, len(SPECIALS))}
+
+    @cached_property
+    def _chunks(self) -> dict[str, list[int]]:
+        return {}
+
+    def split(self, text: str) -> list[str]:
+        chunks = (text.lower() if self.lowercase else text).split()
+        return list(chain.from_iterable(map(self._split_chunk, chunks)))
+
+    def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
+        cache, flat, ends = self._chunks, [], []
+        for text in texts:
+            for chunk in (text.lower() if self.lowercase else text).split():
+                flat += cache.get(chunk) or self._encode_chunk(chunk)
+            ends.append(len(flat))
+        return _assemble(np.array(flat, dtype=np.int32), np.diff(ends, prepend=0), bos, eos)
+
+    def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
+        get, lower = self._ids.get, self.lowercase
+        flat = [get(t.lower() if lower else t, UNK) for row in rows for t in row]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        return _assemble(np.array(flat, dtype=np.int32), lengths, False, False)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        text = " ".join([self.tokens[i - len(SPECIALS)] for i in ids if i >= len(SPECIALS)])
+        if self.joiner:
+            text = text.replace(f"{JOINER} {JOINER}", "").replace(f" {JOINER}", "")
+            text = text.replace(f"{JOINER} ", "").strip(JOINER)
+        return text
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "lowercase": self.lowercase,
+            "joiner": self.joiner,
+            "tokens": list(self.tokens),
+        }
+
+    def _split_chunk(self, chunk: str) -> list[str]:
+        if chunk in self._ids:
+            return [chunk]
+        return split_chunk(chunk, joiner=self.joiner)
+
+    def _encode_chunk(self, chunk: str) -> list[int]:
+        ids = [self._find(token) for token in self._split_chunk(chunk)]
+        if len(chunk) <= CACHED_LENGTH:
+            if len(self._chunks) >= CACHED_CHUNKS:
+                self._chunks.clear()
+            self._chunks[chunk] = ids
+        return ids
+
+    def _find(self, token: str) -> int:
+        """The id of a token, or of the same token otherwise joined, or UNK."""
+        found = self._ids.get(token)
+        if found is None and self.joiner:
+            bare = token.strip(JOINER)
+            for other in (bare, JOINER + bare, bare + JOINER, JOINER + bare + JOINER):
+                found = self._ids.get(other, found)
+        return UNK if found is None else found
+
+
+@dataclass(frozen=True)
+class CharacterTokenizer:
+    """Unicode characters (code points), line ends and spaces included. Lossless."""
+
+    tokens: Sequence[str]
+    lowercase: bool = False
+    kind = "character"
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        return [*SPECIALS, *self.tokens]
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """(largest code point + 2,) id of every code point; the last entry serves all above."""
+        points = _code_points("".join(self.tokens))
+        table = np.full(int(points.max(initial=0)) + 2, UNK, dtype=np.int32)
+        table[points] = np.arange(len(SPECIALS), len(SPECIALS) + len(points))
+        return table
+
+    def split(self, text: str) -> list[str]:
+        return list(text.lower() if self.lowercase else text)
+
+    def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
+        if self.lowercase:
+            texts = [text.lower() for text in texts]
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        ids = self._table.take(_code_points("".join(texts)), mode="clip")
+        return _assemble(ids, lengths, bos, eos)
+
+    def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
+        raise UsageError("text that is split into tokens already needs --tokens word")
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join([self.tokens[i - len(SPECIALS)] for i in ids if i >= len(SPECIALS)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "lowercase": self.lowercase, "tokens": list(self.tokens)}
+
+
+@dataclass(frozen=True)
+class BpeTokenizer:
+    """Byte-pair encoding (Sennrich et al. 2016) over bytes (Radford et al. 2019). Lossless.
+
+    A space is put before the text and taken off again, so that a word is the same token at the
+    start of a line as within it. The special ids lie below those of the byte pairs, not among them.
+    """
+
+    tokens: Sequence[str]
+    merges: Sequence[tuple[str, str]]
+    lowercase: bool = False
+    kind = "bpe"
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        return [*SPECIALS, *self.tokens]
+
+    @cached_property
+    def _model(self) -> Any:
+        from tokenizers.models import BPE
+
+        ids = {token: i for i, token in enumerate(self.tokens)}
+        return _byte_level(BPE(vocab=ids, merges=list(self.merges)))
+
+    def split(self, text: str) -> list[str]:
+        return self._model.encode(self._prepare(text)).tokens
+
+    def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
+        prepared = [self._prepare(text) for text in texts]
+        if len(prepared) == 1:
+            rows = [self._model.encode(prepared[0]).ids]
+        else:
+            rows = [row.ids for row in self._model.encode_batch_fast(prepared)]
+        flat = np.array(list(chain.from_iterable(rows)), dtype=np.int32) + len(SPECIALS)
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        return _assemble(flat.astype(np.int32), lengths, bos, eos)
+
+    def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
+        raise UsageError("text that is split into tokens already needs --tokens word")
+
+    def decode(self, ids: Iterable[int]) -> str:
+        kept = [int(i) - len(SPECIALS) for i in ids if i >= len(SPECIALS)]
+        return self._model.decode(kept, skip_special_tokens=False).removeprefix(" ")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "lowercase": self.lowercase,
+            "tokens": list(self.tokens),
+            "merges": [" ".join(pair) for pair in self.merges],
+        }
+
+    def _prepare(self, text: str) -> str:
+        text = text.lower() if self.lowercase else text
+        return " " + text if text else text
+
+
+# ------------------------------------------------------------------------------ train and choose
+
+
+def train_tokenizer(
+    kind: str,
+    rows: Sequence[str] | Sequence[Sequence[str]],
+    *,
+    vocabulary_size: int | None = None,
+    min_count: int = 1,
+    lowercase: bool = False,
+    joiner: bool = False,
+) -> Tokenizer:
+    """A tokenizer of `kind` ("word", "character" or "bpe") from texts, or from rows of tokens.
+
+    Tokens seen fewer than `min_count` times, and those after the `vocabulary_size` most frequent
+    (None: no limit; bpe: 8,000), are unknown; the special tokens come on top. Equal counts are
+    ordered by string. Raises UsageError for a kind that does not fit.
+    """
+    if any(not isinstance(row, str) for row in rows):
+        if kind != "word":
+            raise UsageError("text that is split into tokens already needs --tokens word")
+        counts = Counter(t.lower() if lowercase else t for row in rows for t in row)
+        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
+    texts = [text.lower() if lowercase else text for text in cast(Sequence[str], rows)]
+    if kind == "word":
+        counts = count_words(texts, joiner=joiner)
+        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase, joiner)
+    if kind == "character":
+        points, times = np.unique(_code_points("".join(texts)), return_counts=True)
+        counts = Counter(dict(zip(map(chr, points.tolist()), times.tolist(), strict=True)))
+        return CharacterTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
+    if kind == "bpe":
+        return _train_bpe(texts, vocabulary_size or BPE_SIZE, min_count, lowercase)
+    raise UsageError(f"no tokenizer is called {kind!r}; use word, character or bpe")
+
+
+def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
+    """The kind of token that suits a task and its text, and the reason as a phrase."""
+    if task == "tag":
+        return "word", "words: the tokens are given"
+    sample = "".join(text[:500] for text in texts[:: max(1, len(texts) // 2_000)])
+    letters = len(re.findall(r"[^\W\d_]", sample))
+    if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
+        return "character", "characters: the script is written without spaces"
+    if task == "translate":
+        return "bpe", "byte pairs: any word of either language can be spelled"
+    if task == "lm":
+        counts = count_words(texts)
+        repeats = sum(counts.values()) / max(len(counts), 1)
+        if repeats < 30:
+            return (
+                "character",
+                f"characters: each distinct word is seen only {repeats:.0f} times on average",
+            )
+        return "word", f"words: each distinct word is seen {repeats:.0f} times on average"
+    return "word", "words: the script is written with spaces"
+
+
+def tokenizer_from_json(values: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that `to_json` described. Raises SeqcliError if it cannot be one."""
+    try:
+        kind, tokens, lowercase = values["kind"], values["tokens"], values["lowercase"]
+        if not all(type(token) is str for token in tokens) or len(set(tokens)) < len(tokens):
+            raise ValueError("tokens repeat or are no strings")
+        if type(lowercase) is not bool or type(values.get("joiner", False)) is not bool:
+            raise ValueError("lowercase and joiner must be true or false")
+        if kind == "word":
+            return WordTokenizer(tokens, lowercase, values["joiner"])
+        if kind == "character":
+            if any(len(token) != 1 for token in tokens):
+                raise ValueError("a token is not one character")
+            return CharacterTokenizer(tokens, lowercase)
+        if kind == "bpe":
+            merges = [tuple(pair.split(" ")) for pair in values["merges"]]
+            known = set(tokens)
+            if any(len(pair) != 2 or not {*pair, "".join(pair)} <= known for pair in merges):
+                raise ValueError("a merge is not among the tokens")
+            return BpeTokenizer(tokens, merges, lowercase)
+        raise ValueError(f"no tokenizer is called {kind!r}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SeqcliError(
+            f"the model's tokenizer is corrupt ({error}); train or copy the model again"
+        ) from None
+
+
+def _most_common(counts: Counter[str], size: int | None, min_count: int) -> list[str]:
+    del counts[SPECIALS[UNK]]
+    kept = [token for token, times in counts.items() if times >= min_count]
+    return sorted(kept, key=lambda token: (-counts[token], token))[:size]
+
+
+def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool) -> BpeTokenizer:
+    import json
+
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.trainers import BpeTrainer
+
+    alphabet = ByteLevel.alphabet()
+    if size < len(alphabet):
+        raise UsageError(
+            f"--vocabulary-size is {size}; bpe needs {len(alphabet)} or more, one for each byte"
+        )
+    trainer = BpeTrainer(
+        vocab_size=size,
+        # A pair seen once is a word learned by heart, not a part of words.
+        min_frequency=max(min_count, 2),
+        initial_alphabet=alphabet,
+        special_tokens=[],
+        show_progress=False,
+    )
+    model = _byte_level(BPE())
+    model.train_from_iterator((" " + text for text in texts), trainer)
+    trained = json.loads(model.to_str())["model"]
+    tokens = sorted(trained["vocab"], key=trained["vocab"].get)
+    merges = [(left, right) for left, right in trained["merges"]]
+    return BpeTokenizer(tokens, merges, lowercase)
+
+
+def _byte_level(model: Any) -> Any:
+    import tokenizers
+
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    return tokenizer
+
+
+def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """(characters,) uint32. Lone surrogates pass, as Python lets them be read."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def _assemble(flat: np.ndarray, lengths: np.ndarray, bos: bool, eos: bool) -> Sequences:
+    """Sequences from flat ids: BOS before and EOS after each, UNK where nothing would stand."""
+    before = _offsets(lengths)
+    if not bos and not eos and lengths.all():
+        return Sequences(flat, before)
+    offsets = _offsets(np.maximum(lengths + bos + eos, 1))
+    values = np.full(offsets[-1], UNK, dtype=np.int32)
+    values[np.arange(len(flat)) + np.repeat(offsets[:-1] - before[:-1] + bos, lengths)] = flat
+    if bos:
+        values[offsets[:-1]] = BOS
+    if eos:
+        values[offsets[1:] - 1] = EOS
+    return Sequences(values, offsets)
