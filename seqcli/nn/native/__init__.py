@@ -1,9 +1,22 @@
-"""The native kernels (not built yet)."""
+"""Recurrent kernels in C++: fused, ragged, for several instruction sets chosen at run time.
+
+The library is compiled when the package is installed (hatch_build.py) and loaded on first use;
+without it everything runs on torch. `SEQCLI_NATIVE=0` disables it, `SEQCLI_ISA` names an
+instruction set (baseline, avx2, avx512, avx512bf16) instead of the best one.
+"""
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
+from seqcli.nn.native import library
+
+KINDS = frozenset({"rnn_tanh", "rnn_relu", "lstm", "gru", "mingru", "minlstm"})
+
 
 class Status(NamedTuple):
+    """Whether the kernels can be used, and why not."""
+
     available: bool
     instruction_set: str
     bf16: bool
@@ -11,4 +24,9 @@ class Status(NamedTuple):
 
 
 def status() -> Status:
-    return Status(False, "", False, "not built")
+    """The library in use. `reason` is empty when it is available, else one clause for a person."""
+    try:
+        native = library.load()
+    except library.Unavailable as error:
+        return Status(False, "", False, str(error))
+    return Status(True, native.instruction_set, native.bf16, "")

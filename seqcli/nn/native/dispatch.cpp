@@ -1,0 +1,116 @@
+// The functions Python calls. They choose the instruction set, divide the batch over threads and
+// call that set's kernels.
+#include <algorithm>
+#include <cstring>
+
+#include "interface.h"
+#include "threads.h"
+
+namespace seqcli {
+
+#define DECLARE(isa)                 \
+    namespace isa {                  \
+    extern const Kernels KERNELS;    \
+    }
+SEQCLI_EACH_ISA(DECLARE)
+
+namespace {
+
+// Has this processor what the kernels of that name need?
+bool runs(const char* name) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (!strcmp(name, "avx512bf16")) return avx512 && __builtin_cpu_supports("avx512bf16");
+    if (!strcmp(name, "avx512")) return avx512;
+    if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return !strcmp(name, "baseline");
+}
+
+// Compiled-in instruction sets, best first.
+const Kernels* const ALL[] = {
+#define ADDRESS(isa) &isa::KERNELS,
+    SEQCLI_EACH_ISA(ADDRESS)};
+
+const Kernels* chosen = nullptr;
+
+// Work below this many multiply-adds is done before a second thread has woken up.
+constexpr int64_t SMALL = 500'000;
+
+int64_t threads_for(const Recurrent& call, int64_t work_per_token) {
+    return call.offsets[call.batch] * work_per_token < SMALL ? 1 : call.threads;
+}
+
+std::vector<int64_t> lengths(const Recurrent& call, int64_t blocks) {
+    std::vector<int64_t> result;
+    result.reserve(call.batch * blocks);
+    for (int64_t b = 0; b < call.batch; ++b)
+        result.insert(result.end(), blocks, call.offsets[b + 1] - call.offsets[b]);
+    return result;
+}
+
+// Offsets that would send a kernel outside the batch are refused.
+bool valid(const Recurrent& call) {
+    if (call.batch < 1 || call.hidden < 1 || call.offsets[0] != 0) return false;
+    if (call.offsets[call.batch] != call.tokens) return false;
+    return std::is_sorted(call.offsets, call.offsets + call.batch + 1);
+}
+
+int64_t run(const Recurrent& call, bool backward) {
+    if (!valid(call)) return 1;
+    const bool scan = call.kind == MINGRU || call.kind == MINLSTM;
+    const int64_t H = call.hidden, blocks = scan ? (H + SCAN_UNITS - 1) / SCAN_UNITS : 1;
+    const int64_t threads = threads_for(call, scan ? 64 * H : 4 * H * H);
+    const auto kernel = scan ? (backward ? chosen->scan_backward : chosen->scan_forward)
+                             : (backward ? chosen->backward : chosen->forward);
+    const Shares shares = divide(lengths(call, blocks), threads);
+    parallel(shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
+    });
+    return 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Choose an instruction set by name, or the best one for an empty name. Returns the name of the
+// one in use, or null when this library or processor does not have the one asked for.
+const char* seqcli_choose(const char* name) {
+    for (const Kernels* kernels : ALL) {
+        if (!runs(kernels->name) || (*name && strcmp(name, kernels->name))) continue;
+        chosen = kernels;
+        return kernels->name;
+    }
+    return nullptr;
+}
+
+int64_t seqcli_has_bf16() { return chosen->bf16; }
+
+// Elements (of the operand type) of packed W_hh.
+int64_t seqcli_panel_elements(int64_t kind, int64_t hidden, int64_t backward) {
+    return chosen->panel_blocks(kind, hidden, backward) *
+           chosen->block_elements(kind, hidden, backward);
+}
+
+// Pack W_hh (G·H, H) for the forward or the backward pass.
+void seqcli_pack(int64_t kind, int64_t hidden, int64_t bf16, int64_t backward, const float* w_hh,
+                 void* panels, int64_t threads) {
+    const int64_t blocks = chosen->panel_blocks(kind, hidden, backward);
+    const int64_t elements = blocks * chosen->block_elements(kind, hidden, backward);
+    const int64_t parts = elements < SMALL / 8 ? 1 : std::min(threads, blocks);
+    parallel(parts, [&](int64_t i) {
+        chosen->pack(kind, hidden, bf16, backward, w_hh, panels, blocks * i / parts,
+                     blocks * (i + 1) / parts);
+    });
+}
+
+// Both return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
+int64_t seqcli_forward(const Recurrent* call) { return run(*call, false); }
+int64_t seqcli_backward(const Recurrent* call) { return run(*call, true); }
+
+}  // extern "C"
+
+}  // namespace seqcli

@@ -1,0 +1,75 @@
+// What Python and the kernels say to each other: plain C structs of shapes and pointers.
+//
+// A ragged batch is its tokens end to end; nothing is padded:
+//
+//     sequences   a b c | d e | f          token      0 1 2 3 4 5      N = 6 tokens
+//     offsets     0       3     5   6      row of x   a b c d e f      B = 3 sequences
+//
+// Each sequence has its own clock. Step s of sequence b is token offsets[b] + s, or, in reverse,
+// token offsets[b + 1] - 1 - s, so that reading backwards and unequal lengths cost nothing:
+//
+//     forward   step 0: a d f    step 1: b e .    step 2: c . .
+//     reverse   step 0: c e f    step 1: b d .    step 2: a . .
+//
+// `inputs` holds the products of all tokens with W_ih, made by one matrix product before the call;
+// the kernels add what depends on time. Everything that enters a matrix product has the "operand"
+// type, float or bf16; states, gates and sums are float.
+#pragma once
+
+#include <cstdint>
+
+namespace seqcli {
+
+enum Kind : int64_t { RNN_TANH, RNN_RELU, LSTM, GRU, MINGRU, MINLSTM };
+
+// One direction of one layer. H hidden units, G gates (rnn 1, lstm 4, gru 3, mingru 2, minlstm 3).
+struct Recurrent {
+    int64_t kind, batch, tokens, hidden;
+    int64_t reverse;    // 1: from each sequence's last token to its first
+    int64_t bf16;       // 1: operands are bf16
+    int64_t keep;       // 1: write what the backward pass needs
+    int64_t threads;    // at most this many
+    int64_t y_stride;   // floats from one token of y to the next
+    int64_t dy_stride;  // the same of dy
+    const int64_t* offsets;  // (B + 1)
+    const void* inputs;      // (N, G·H) operand: x · W_ih, without biases
+    const float* b_ih;       // (G·H)
+    const float* b_hh;       // (G·H); null for the scans, which have one bias
+    const void* panels;      // packed W_hh (panel.h); null for the scans
+    const float* h_first;    // (B, H) state before step 0
+    const float* c_first;    // (B, H) lstm
+    // Forward writes, backward reads:
+    float* y;       // (N, H) states h
+    void* before;   // (N, operand stride of H) operand: the state each token starts from
+    float* gates;   // (N, G·H) gates after their activations; may be `inputs` itself
+    float* other;   // (N, H) lstm: cell c; gru: W_hn h + b_hn
+    float* h_last;  // (B, H) state after the last step
+    float* c_last;  // (B, H) lstm
+    // Backward:
+    const float* dy;  // (N, H), or null when only the last state was used
+    void* dgates;     // operand gradients of the sums inside the gates; layouts in cells.h
+    float* dh;        // (B, H) in: gradient of h_last; out: of h_first
+    float* dc;        // (B, H) in: gradient of c_last; out: of c_first
+};
+
+// The kernels of one instruction set; each entry does one thread's share of the work.
+struct Kernels {
+    const char* name;
+    bool bf16;
+    int64_t (*panel_blocks)(int64_t kind, int64_t hidden, bool backward);
+    int64_t (*block_elements)(int64_t kind, int64_t hidden, bool backward);
+    void (*pack)(int64_t kind, int64_t hidden, bool bf16, bool backward, const float* w_hh,
+                 void* panels, int64_t first_block, int64_t last_block);
+    // `share` lists the sequences to run, longest first.
+    void (*forward)(const Recurrent& call, const int32_t* share, int64_t count);
+    void (*backward)(const Recurrent& call, const int32_t* share, int64_t count);
+    // `share` lists (sequence, block of SCAN_UNITS units) pairs as sequence · blocks + block.
+    void (*scan_forward)(const Recurrent& call, const int32_t* share, int64_t count);
+    void (*scan_backward)(const Recurrent& call, const int32_t* share, int64_t count);
+};
+
+constexpr int64_t SCAN_UNITS = 64;
+
+inline int64_t operand_stride(int64_t width, bool bf16) { return bf16 ? (width + 1) / 2 * 2 : width; }
+
+}  // namespace seqcli

@@ -1,0 +1,91 @@
+"""Load the compiled kernels and describe their C interface to ctypes (see interface.h)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+PATH = Path(__file__).with_name("_kernels.so")
+KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
+
+_INTEGERS = (
+    *("kind", "batch", "tokens", "hidden", "reverse", "bf16", "keep", "threads"),
+    *("y_stride", "dy_stride"),
+)
+_POINTERS = (
+    *("offsets", "inputs", "b_ih", "b_hh", "panels", "h_first", "c_first"),
+    *("y", "before", "gates", "other", "h_last", "c_last"),
+    *("dy", "dgates", "dh", "dc"),
+)
+
+
+class Recurrent(ctypes.Structure):
+    """`struct Recurrent` of interface.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in _INTEGERS),
+        *((name, ctypes.c_void_p) for name in _POINTERS),
+    )
+
+
+class Unavailable(Exception):
+    """Why the kernels cannot be used."""
+
+
+class Library:
+    """The loaded kernels for one instruction set."""
+
+    def __init__(self, path: Path, instruction_set: str) -> None:
+        try:
+            handle = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
+        handle.seqcli_choose.restype = ctypes.c_char_p
+        handle.seqcli_choose.argtypes = [ctypes.c_char_p]
+        for name in ("has_bf16", "panel_elements", "forward", "backward"):
+            getattr(handle, f"seqcli_{name}").restype = ctypes.c_int64
+        for name in ("forward", "backward"):
+            getattr(handle, f"seqcli_{name}").argtypes = [ctypes.POINTER(Recurrent)]
+        handle.seqcli_panel_elements.argtypes = [ctypes.c_int64] * 3
+        numbers = [ctypes.c_int64] * 4
+        pointers = [ctypes.c_void_p] * 2
+        handle.seqcli_pack.argtypes = [*numbers, *pointers, ctypes.c_int64]
+        handle.seqcli_pack.restype = None
+        handle.seqcli_borrow_team.argtypes = [ctypes.c_void_p]
+        handle.seqcli_borrow_team.restype = None
+
+        chosen = handle.seqcli_choose(instruction_set.encode())
+        if chosen is None:
+            raise Unavailable(f"this library or processor has no {instruction_set!r} kernels")
+        self.instruction_set: str = chosen.decode()
+        self.bf16 = bool(handle.seqcli_has_bf16())
+        handle.seqcli_borrow_team(_torch_team())
+        self.panel_elements = handle.seqcli_panel_elements
+        self.pack = handle.seqcli_pack
+        self.forward = handle.seqcli_forward
+        self.backward = handle.seqcli_backward
+
+
+def _torch_team() -> ctypes.c_void_p | None:
+    """The entry of the OpenMP library that torch uses, or None where it has none."""
+    folder = Path(torch.__file__).parent / "lib"
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        try:
+            return ctypes.cast(ctypes.CDLL(str(folder / name)).GOMP_parallel, ctypes.c_void_p)
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+@functools.cache
+def load() -> Library:
+    """The library, loaded once. Raises Unavailable with a reason."""
+    if os.environ.get("SEQCLI_NATIVE") == "0":
+        raise Unavailable("disabled by SEQCLI_NATIVE=0")
+    if not PATH.exists():
+        raise Unavailable("the kernels were not compiled when seqcli was installed")
+    return Library(PATH, os.environ.get("SEQCLI_ISA", ""))

@@ -1,0 +1,133 @@
+// The one place that knows vector instructions: a vector of LANES floats and the few operations
+// the kernels need. Arithmetic is the compiler's own (+ - * / on vector types), so this file also
+// serves Arm and any other processor; intrinsics appear only where no portable form exists.
+//
+// Multiply-adds are written out as `fma` and never left to the compiler's choice
+// (-ffp-contract=off): a sequence must give the same bits whichever rows share its tile.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 8")
+
+namespace seqcli {
+namespace SEQCLI_ISA {
+
+// ROWS: how many sequences share a register tile of up to 4 vectors a row (of 32 or 16 registers).
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ROWS = 6;
+#elif defined(__AVX2__)
+constexpr int LANES = 8, ROWS = 3;
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+constexpr int LANES = 4, ROWS = 6;
+#else
+constexpr int LANES = 4, ROWS = 3;
+#endif
+
+typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t Int __attribute__((vector_size(4 * LANES)));
+typedef float AnyVec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE Vec broadcast(float x) { return x - Vec{}; }
+INLINE Vec load(const float* p) { return *reinterpret_cast<const AnyVec*>(p); }
+
+// The first `lanes` floats at p, at most LANES; zeros behind.
+#if defined(__AVX512F__)
+INLINE __mmask16 first(int lanes) { return static_cast<__mmask16>((1u << lanes) - 1); }
+INLINE Vec load(const float* p, int lanes) { return _mm512_maskz_loadu_ps(first(lanes), p); }
+INLINE void store(float* p, Vec x, int lanes) { _mm512_mask_storeu_ps(p, first(lanes), x); }
+#else
+INLINE Vec load(const float* p, int lanes) {
+    if (lanes == LANES) return load(p);
+    float part[LANES] = {};
+    memcpy(part, p, sizeof(float) * lanes);
+    return load(part);
+}
+
+INLINE void store(float* p, Vec x, int lanes) {
+    if (lanes == LANES) *reinterpret_cast<AnyVec*>(p) = x;
+    else memcpy(p, &x, sizeof(float) * lanes);
+}
+#endif
+
+// a · b + c
+INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(a, b, c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+// e^x to 1e-7, x clamped to ±87 so that neither it nor its reciprocal overflows; NaN stays NaN.
+INLINE Vec exp(Vec x) {
+    const Vec low = broadcast(-87.f), high = broadcast(87.f);
+    x = low > x ? low : x;
+    x = high < x ? high : x;
+    // x = n ln 2 + r: adding 1.5 · 2^23 rounds to the integer n and leaves it in the low bits.
+    const Vec shifter = broadcast(12582912.f);
+    const Vec shifted = fma(x, broadcast(1.44269504f), shifter);
+    const Vec n = shifted - shifter;
+    const Vec r = fma(n, broadcast(2.12194440e-4f), fma(n, broadcast(-0.693359375f), x));
+    // e^r by Cephes' polynomial (Moshier 1989).
+    Vec p = broadcast(1.9875691500e-4f);
+    p = fma(p, r, broadcast(1.3981999507e-3f));
+    p = fma(p, r, broadcast(8.3334519073e-3f));
+    p = fma(p, r, broadcast(4.1665795894e-2f));
+    p = fma(p, r, broadcast(1.6666665459e-1f));
+    p = fma(p, r, broadcast(5.0000001201e-1f));
+    p = fma(p, r * r, r + 1.f);
+    return p * reinterpret_cast<Vec>((reinterpret_cast<Int>(shifted) << 23) + 0x3f800000);
+}
+
+INLINE Vec sigmoid(Vec x) { return 1.f / (1.f + exp(-x)); }
+INLINE Vec tanh(Vec x) { return fma(broadcast(2.f), sigmoid(x + x), broadcast(-1.f)); }
+
+// bf16: the upper half of a float. Two neighbours in the depth of a product travel together.
+struct Bf16 {
+    uint16_t bits;
+};
+
+#if defined(__AVX512BF16__)
+constexpr bool HAS_BF16 = true;
+
+INLINE Vec load(const Bf16* p, int lanes) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(lanes), p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+INLINE void store(Bf16* p, Vec x, int lanes) {
+    const auto narrow = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+    _mm256_mask_storeu_epi16(p, first(lanes), narrow);
+}
+
+// sum + a[even] · b[even] + a[odd] · b[odd]
+INLINE Vec dot_pairs(Vec sum, Int a, Int b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+}
+#else
+constexpr bool HAS_BF16 = false;
+#endif
+
+INLINE Bf16 round_to_bf16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
+    return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+}  // namespace SEQCLI_ISA
+}  // namespace seqcli
