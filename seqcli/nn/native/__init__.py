@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqcli.nn.native import library
+from seqcli.nn.native import library, ops
 
-KINDS = frozenset({"rnn_tanh", "rnn_relu", "lstm", "gru", "mingru", "minlstm"})
+__all__ = ["KINDS", "Status", "ops", "status"]
+
+KINDS = frozenset(library.KIND_NUMBERS)
 
 
 class Status(NamedTuple):
