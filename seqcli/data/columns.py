@@ -1,0 +1,321 @@
+"""From a table to the rows of a task: which columns hold what, and which rows are whole.
+
+A column is taken because it was asked for, because it declares its classes, because of its name,
+or because of what it holds, in this order; the notes of the rows say what was taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
+from seqcli.data.rows import Rows
+from seqcli.data.tables import Columns, Table
+from seqcli.errors import SeqcliError, UsageError
+
+# Each task's roles, with the setting that names a role's column.
+ROLES = {
+    "classify": {"text": "text_column", "label": "label_column"},
+    "tag": {"tokens": "tokens_column", "tags": "tags_column"},
+    "translate": {"source": "source", "target": "target"},
+    "lm": {"text": "text_column"},
+}
+MOST_LABELS = 1000
+
+Choice = dict[str, str]  # role → column
+
+
+def choose(task: str, table: Table, asked: Mapping[str, str | None]) -> tuple[Rows, Choice]:
+    """The task's rows of a table, and the column taken for each role.
+
+    asked: a column for each role that the user named. Rows without a value in every role are
+    dropped and counted in the notes.
+    Raises UsageError where a column cannot be found, SeqcliError where its values cannot serve.
+    """
+    if task == "translate":
+        table = _unfold(table)
+    given = {
+        role: _find_asked(table, name, ROLES[task][role]) for role, name in asked.items() if name
+    }
+    choice, remark = _FINDERS[task](table, given)
+    if len(set(choice.values())) < len(choice):
+        name = next(iter(choice.values()))
+        raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
+    columns, dropped = _MAKERS[task](table, choice)
+    found = " and ".join(f"{role} from {_describe(table, name)}" for role, name in choice.items())
+    notes = [*table.notes, f"{found}{remark}"] if len(table.columns) > 1 else [*table.notes]
+    notes += [
+        f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
+        for reason, count in dropped.items()
+        if count
+    ]
+    return Rows(columns, table.origin, tuple(notes)), choice
+
+
+def _find_asked(table: Table, name: str, setting: str) -> str:
+    for column in table.columns:
+        if column == name or column.lower() == name.lower():
+            return column
+    option = "--" + setting.replace("_", "-")
+    raise UsageError(f"{option}: {table.origin} has no column {name!r}; {_list_columns(table)}")
+
+
+def _list_columns(table: Table) -> str:
+    return f"its columns are {', '.join(map(repr, table.columns))}"
+
+
+def _describe(table: Table, name: str) -> str:
+    return repr(name) if table.header else f"column {name}"
+
+
+def _find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
+    """The first well-known name among these, whatever its case."""
+    lower = {name.lower(): name for name in reversed(names)}
+    return next((lower[name] for name in known if name in lower), None)
+
+
+# ------------------------------------------------------------------------------- finding columns
+
+
+def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
+    rest = [name for name in table.columns if name not in given.values()]
+    label = given.get("label")
+    text = given.get("text")
+    if label is None:
+        declared = next((name for name in rest if name in table.classes), None)
+        label = declared or _find_named(rest, LABEL)
+    rest = [name for name in rest if name != label]
+    text = text or _find_named(rest, TEXT)
+    rest = [name for name in rest if name != text]
+    if label is None:
+        counts = {name: _count_labels(table.columns[name]) for name in rest}
+        rest = [name for name in counts if counts[name]]
+        label = min(rest, key=lambda name: counts[name], default=None)
+        if label is None:
+            raise UsageError(
+                f"{table.origin} has no column that looks like a label; {_list_columns(table)}; "
+                "name one with --label-column"
+            )
+    if text is None:
+        rest = [name for name in table.columns if name != label]
+        text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
+        if text is None:
+            raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
+    _check_labels(table, label, asked="label" in given)
+    return {"text": text, "label": label}, ""
+
+
+def _count_labels(values: Sequence[Any]) -> int:
+    """How many distinct values a column has, or 0 where there are too many for a label."""
+    distinct = len({str(value) for value in values})
+    return distinct if distinct <= MOST_LABELS and distinct <= max(2, len(values) / 2) else 0
+
+
+def _measure(values: Sequence[Any]) -> float:
+    """The mean number of characters of the strings in a column's beginning."""
+    head = values[:1000]
+    return sum(len(value) for value in head if isinstance(value, str)) / max(1, len(head))
+
+
+def _check_labels(table: Table, label: str, *, asked: bool) -> None:
+    values = [str(value) for value in table.columns[label] if value is not None]
+    distinct = len(set(values))
+    unique = len(values) >= 20 and distinct > len(values) / 2
+    if unique or (distinct > MOST_LABELS and not asked):
+        raise UsageError(
+            f"{table.origin}: column {label!r} has {distinct:,} values in {len(values):,} rows, so "
+            f"it is probably not a label; {_list_columns(table)}; name one with --label-column"
+        )
+
+
+def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
+    names = list(table.columns)
+    tokens, tags = given.get("tokens"), given.get("tags")
+    if not table.header:  # conll: the token comes first, the tag of interest last
+        tokens, tags = tokens or names[0], tags or names[-1]
+    tokens = tokens or _find_named([name for name in names if name != tags], TOKENS)
+    tags = tags or _find_named([name for name in names if name != tokens], TAGS)
+    if tokens is None or tags is None:
+        role = "tokens" if tokens is None else "tags"
+        raise UsageError(
+            f"{table.origin} has no column that looks like {role}; {_list_columns(table)}; "
+            f"name one with --{role}-column"
+        )
+    return {"tokens": tokens, "tags": tags}, ""
+
+
+def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
+    names = list(table.columns)
+    text = given.get("text") or _find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
+    if text is None:
+        raise UsageError(
+            f"{table.origin} has no column that looks like text; {_list_columns(table)}; "
+            "name one with --text-column"
+        )
+    return {"text": text}, ""
+
+
+def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
+    names = list(table.columns)
+    if len(given) == 2:
+        return given, ""
+    languages = [name for name in names if is_language(name)]
+    if len(languages) > 2 and "id" in languages:  # a row's number rather than Indonesian
+        languages.remove("id")
+    known = next((pair for pair in PAIRS if all(_find_named(names, [one]) for one in pair)), None)
+    pair: Sequence[str]
+    remark = ""
+    if known:
+        pair = [_find_named(names, [one]) or one for one in known]
+    elif len(languages) == 2:
+        pair, why = direct(languages, table.place)
+        remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
+    elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
+        pair = names
+    else:
+        pair = []
+    if given and set(given.values()) < set(pair):
+        role, name = next(iter(given.items()))
+        other = next(one for one in pair if one != name)
+        return (
+            {"source": name, "target": other}
+            if role == "source"
+            else {"source": other, "target": name}
+        ), ""
+    if given or not pair:
+        raise UsageError(
+            f"{table.origin}: cannot tell which columns to translate from and to; "
+            f"{_list_columns(table)}; name two with --source and --target"
+        )
+    return {"source": pair[0], "target": pair[1]}, remark
+
+
+def direct(languages: Sequence[str], place: str) -> tuple[list[str], str]:
+    """Two languages in the direction to translate, and why: as the name of their place has them
+    (multi30k_en_de), else from English, else in alphabetical order."""
+    words = re.split(r"[^a-z]+", place.lower())
+    first, second = sorted(languages, key=str.lower)
+    both = [language for language in words if language in (first.lower(), second.lower())]
+    if len(set(both)) == 2:
+        pair = [first, second] if both[0] == first.lower() else [second, first]
+        return pair, f"as in the name {place}"
+    if second.lower() in ("en", "english"):
+        return [second, first], "English is taken as the source"
+    if first.lower() in ("en", "english"):
+        return [first, second], "English is taken as the source"
+    return [first, second], "in alphabetical order"
+
+
+def _unfold(table: Table) -> Table:
+    """A column of dicts such as {"translation": {"en": …, "de": …}} as a column for each key."""
+    for values in table.columns.values():
+        first = next((value for value in values if value is not None), None)
+        if isinstance(first, dict):
+            make = partial(_take_key, values)
+            return dataclasses.replace(table, columns=Columns(list(first), make))
+    return table
+
+
+def _take_key(values: Sequence[dict[str, Any] | None], key: str) -> list[Any]:
+    return [value and value.get(key) for value in values]
+
+
+_FINDERS: dict[str, Callable[[Table, Choice], tuple[Choice, str]]] = {
+    "classify": _find_classify,
+    "tag": _find_tag,
+    "translate": _find_translate,
+    "lm": _find_text,
+}
+
+# ---------------------------------------------------------------------------------- making rows
+
+Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by reason of loss
+
+
+def _make_classify(table: Table, choice: Choice) -> Made:
+    texts = [_write(value) for value in table.columns[choice["text"]]]
+    labels = [_write(value).strip() for value in table.columns[choice["label"]]]
+    return _keep(
+        {"text": texts, "label": labels},
+        {"without text": [not text.strip() for text in texts], "without a label": _empty(labels)},
+    )
+
+
+def _make_tag(table: Table, choice: Choice) -> Made:
+    tokens = [_split(value) for value in table.columns[choice["tokens"]]]
+    tags = [_split(value) for value in table.columns[choice["tags"]]]
+    for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
+        if len(words) != len(marks) and marks:
+            raise SeqcliError(
+                f"{table.origin} row {number} has {len(words)} tokens and {len(marks)} tags; "
+                "each token needs a tag"
+            )
+    return _keep(
+        {"tokens": tokens, "tags": tags},
+        {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]},
+    )
+
+
+def _make_translate(table: Table, choice: Choice) -> Made:
+    source = [_write(value) for value in table.columns[choice["source"]]]
+    target = [_write(value) for value in table.columns[choice["target"]]]
+    half = [not (s.strip() and t.strip()) for s, t in zip(source, target, strict=True)]
+    return _keep({"source": source, "target": target}, {"with an empty side": half})
+
+
+def _make_text(table: Table, choice: Choice) -> Made:
+    values = table.columns[choice["text"]]
+    lost = [value is None for value in values]
+    return _keep({"text": [_write(value) for value in values]}, {"without text": lost})
+
+
+_MAKERS: dict[str, Callable[[Table, Choice], Made]] = {
+    "classify": _make_classify,
+    "tag": _make_tag,
+    "translate": _make_translate,
+    "lm": _make_text,
+}
+
+
+def _keep(columns: dict[str, list[Any]], lost: Mapping[str, Sequence[bool]]) -> Made:
+    """The rows that are lost for no reason, and how many each reason took."""
+    counts = {reason: sum(marks) for reason, marks in lost.items()}
+    if any(counts.values()):
+        whole = [not any(marks) for marks in zip(*lost.values(), strict=True)]
+        columns = {
+            role: [value for value, keep in zip(values, whole, strict=True) if keep]
+            for role, values in columns.items()
+        }
+    return columns, counts
+
+
+def _empty(values: Sequence[Any]) -> list[bool]:
+    return [not value for value in values]
+
+
+def _write(value: Any) -> str:
+    """A value as the string a person would write: 3 for 3.0, true for True, '' for nothing."""
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list):
+        return " ".join(map(_write, value))
+    return str(value)
+
+
+def _split(value: Any) -> list[Any]:
+    """A row's tokens or tags: a list as it is, a string cut at its spaces (not non-breaking)."""
+    if isinstance(value, str):
+        return [word for word in re.split(r"[ \t\r\n]+", value) if word]
+    if isinstance(value, list):
+        return [None if item is None else _write(item) for item in value]
+    return []

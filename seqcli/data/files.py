@@ -1,0 +1,251 @@
+"""Readers of the formats made of lines: plain text, parallel text, tsv, conll, conllu, json.
+
+They split at line feeds alone, so that a stray carriage return, a non-breaking space or U+2028
+inside a line neither breaks nor shifts it, and they know the number of a line that is wrong.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from seqcli.data.names import TAGS, TOKENS, has_header
+from seqcli.data.tables import Columns, Table
+from seqcli.errors import SeqcliError
+
+_ASIDES = ("-DOCSTART-", "# ")  # lines of conll that may be no tokens
+_CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked where its name ends in .gz."""
+    return cast("IO[bytes]", gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
+
+
+def read_text(path: Path) -> str:
+    """The whole file as text, without a byte order mark.
+
+    Raises SeqcliError where it cannot be read, is empty, or is not UTF-8 (naming the line).
+    """
+    try:
+        with open_bytes(path) as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SeqcliError(f"cannot read {path}: {reason}") from None
+    try:
+        text = content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SeqcliError(
+            f"{path.name} is not UTF-8 (line {line}); "
+            f"convert it: iconv -f latin1 -t utf-8 {path.name}"
+        ) from None
+    if not text.strip("\r\n"):
+        raise SeqcliError(f"{path.name} is empty")
+    return text
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines as they are, without line ends. A file is taken to end its lines in CR LF only if
+    all of them do, so no other carriage return is lost."""
+    text = read_text(path)
+    end = "\r\n" if text.count("\r\n") == text.count("\n") else "\n"
+    return text.removesuffix(end).split(end)
+
+
+def read_plain(path: Path) -> Table:
+    """Plain text: column `text`, a row a line."""
+    return Table(path.name, {"text": read_lines(path)})
+
+
+def read_parallel(files: Sequence[Path], names: Sequence[str], *, origin: str) -> Table:
+    """Files whose lines belong together by number: a column for each, called by these names."""
+    columns = {name: read_lines(path) for name, path in zip(names, files, strict=True)}
+    counts = {len(lines) for lines in columns.values()}
+    if len(counts) > 1:
+        found = ", ".join(
+            f"{path.name} has {len(lines):,} lines"
+            for path, lines in zip(files, columns.values(), strict=True)
+        )
+        raise SeqcliError(f"parallel files must have a line for each line: {found}")
+    return Table(origin, columns)
+
+
+def read_tsv(path: Path, *, wanted: Sequence[str] = ()) -> Table:
+    """Tab-separated values without quoting; blank lines are skipped."""
+    records, numbers = [], []
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip(" \t\r"):
+            records.append(line.removesuffix("\r").split("\t"))
+            numbers.append(number)
+    width = len(records[0])
+    for number, record in zip(numbers, records, strict=True):
+        if len(record) != width:
+            raise SeqcliError(
+                f"{path.name} line {number} has {len(record)} columns where line {numbers[0]} has "
+                f"{width}"
+            )
+    header = has_header(records[:500], wanted=wanted, assume=False)
+    names = [cell.strip() for cell in records[0]] if header else number_columns(width)
+    if header and len(records) == 1:
+        raise SeqcliError(f"{path.name} has a header and no rows")
+    values = zip(*records[header:], strict=True)
+    return Table(path.name, dict(zip(names, map(list, values), strict=True)), header)
+
+
+def number_columns(width: int) -> list[str]:
+    """The names of columns that have none: '1', '2', …"""
+    return [str(i + 1) for i in range(width)]
+
+
+def read_json(path: Path) -> Table:
+    """An array of objects, or an object a line; keys that an object lacks are missing values.
+
+    Read here and not by Arrow, which turns columns of date strings into timestamps and columns of
+    mixed types into JSON text.
+    """
+    text = read_text(path)
+    rows: list[Any] = []
+    if text.lstrip().startswith("["):
+        try:
+            rows = json.loads(text)
+        except ValueError as error:
+            raise SeqcliError(f"{path.name} is not valid JSON: {error}") from None
+        numbers = list(range(1, len(rows) + 1))
+    else:
+        numbers = []
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                reason = str(error).split(": line ")[0]
+                raise SeqcliError(f"{path.name} line {number} is not JSON: {reason}") from None
+            numbers.append(number)
+    names: dict[str, None] = {}
+    for number, row in zip(numbers, rows, strict=True):
+        if not isinstance(row, dict):
+            raise SeqcliError(f"{path.name}: row {number} is not an object with named fields")
+        names.update(dict.fromkeys(row))
+    if not names:
+        raise SeqcliError(f"{path.name} has no rows")
+    return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
+
+
+# ------------------------------------------------------------------------- a token a line
+
+
+def looks_like_conll(lines: Sequence[str]) -> bool:
+    """Whether the lines begin as columns of equal number in blocks divided by blank lines."""
+    lines = lines[:2000]
+    split = _splitter(lines)
+    widths = [len(split(line)) if _is_full(line) else 0 for line in lines]
+    pairs = list(itertools.pairwise(widths))
+    between = any(not first and second for first, second in pairs)
+    together = any(first and second for first, second in pairs)
+    return between and together and len({*widths} - {0}) == 1 and max(widths) >= 2
+
+
+def read_conll(path: Path) -> Table:
+    """A token a line with its columns, blank lines between sentences.
+
+    Columns are divided by tabs, or by spaces where there are no tabs; a non-breaking space is part
+    of a token. -DOCSTART- lines and `# …` comments are skipped. Columns are called by the header
+    where there is one, else '1', '2', …; each row is a sentence's list of cells.
+    """
+    lines = read_lines(path)
+    split = _splitter(lines)
+    tokens = (split(line) for line in lines if _is_full(line) and not line.startswith(_ASIDES))
+    first = next(tokens, [])
+    width = len(first)
+    if width < 2:
+        raise SeqcliError(
+            f"{path.name} has {width} columns; tagging needs a token and its tag on each line"
+        )
+    header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
+    names = first if header else number_columns(width)
+
+    def read_column(name: str) -> list[list[str]]:
+        place = names.index(name)
+
+        def read_cell(number: int, line: str) -> str | None:
+            cells = split(line)
+            if line.startswith(_ASIDES) and (line[0] == "-" or len(cells) != width):
+                return None
+            if len(cells) != width or not all(cells):
+                raise SeqcliError(
+                    f"{path.name} line {number} has a missing token or tag: {width} columns are "
+                    f"expected, found {line.strip()[:40]!r}"
+                )
+            return cells[place]
+
+        sentences = _read_sentences(lines, read_cell)
+        if header:
+            sentences[0] = sentences[0][1:]
+        if len(sentences) == 1 and len(sentences[0]) > 2000:
+            raise SeqcliError(
+                f"{path.name} has no blank line, so its {len(sentences[0]):,} tokens are one "
+                "sentence; put a blank line after each sentence"
+            )
+        return sentences
+
+    return Table(path.name, Columns(names, read_column), header)
+
+
+def read_conllu(path: Path) -> Table:
+    """CoNLL-U (universaldependencies.org/format.html): columns form, lemma, upos, xpos, feats,
+    deprel, each row a sentence's list. Multiword ranges and empty nodes are skipped."""
+    lines = read_lines(path)
+
+    def read_column(name: str) -> list[list[str]]:
+        place = _CONLLU[name]
+
+        def read_cell(number: int, line: str) -> str | None:
+            if line[0] == "#":
+                return None
+            cells = line.split("\t")
+            if len(cells) != 10:
+                raise SeqcliError(
+                    f"{path.name} line {number} has {len(cells)} columns; CoNLL-U has 10"
+                )
+            return cells[place] if cells[0].isdecimal() else None
+
+        return _read_sentences(lines, read_cell)
+
+    return Table(path.name, Columns(list(_CONLLU), read_column))
+
+
+def _read_sentences(
+    lines: Sequence[str], read_cell: Callable[[int, str], str | None]
+) -> list[list[str]]:
+    """One column of a file with a token a line; lines that `read_cell` answers None to are not
+    tokens. A cell that comes again is the same string, which saves most of the memory."""
+    sentences: list[list[str]] = []
+    current: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not _is_full(line):
+            if current:
+                sentences.append(current)
+                current = []
+        elif (cell := read_cell(number, line)) is not None:
+            current.append(sys.intern(cell))
+    return [*sentences, current] if current else sentences
+
+
+def _is_full(line: str) -> bool:
+    return bool(line.strip(" \t\r"))
+
+
+def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
+    """How a line is split into columns: at tabs if one of the first lines with tokens has any."""
+    if any("\t" in line for line in lines[:100] if not line.startswith(_ASIDES)):
+        return lambda line: line.rstrip("\r ").split("\t")
+    return lambda line: [cell for cell in line.rstrip("\r").split(" ") if cell]

@@ -1,0 +1,231 @@
+"""From the data settings of a run to its train, validation and test rows."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import random
+import re
+from collections.abc import Sequence
+from functools import partial
+
+from seqcli.config import Data
+from seqcli.data import hub
+from seqcli.data.columns import ROLES, Choice, choose
+from seqcli.data.names import CANONICAL
+from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
+from seqcli.data.rows import Rows, Splits
+from seqcli.data.sample import sample_folder
+from seqcli.data.tables import Table
+from seqcli.errors import SeqcliError, UsageError
+
+SEED = 13  # of the rows set aside for validation and of those a limit keeps
+SHARE = 0.1  # of train that becomes validation where there is none
+MOST = 2_000  # rows of such a validation split
+LM_SHARE = 0.05  # of a text's characters that becomes validation, and as many test
+
+
+def load(task: str, data: Data) -> Splits:
+    """The rows of a run. A missing validation split is cut from train (for lm the end of the text,
+    and then also the test split if that is missing too); a missing test split stays None.
+
+    task: classify, tag, translate or lm. Raises SeqcliError with one line for a person.
+    """
+    asked, found = _find(task, data)
+    notes = list(found.notes)
+    rows: dict[str, Rows] = {}
+    choice: Choice = {}
+    for split in ("train", "validation", "test"):
+        given = getattr(data, split)
+        reader = _pick(task, given, asked, found) if given else found.splits.get(split)
+        if reader:
+            table = reader()
+            try:  # the columns of train, and if they are not there, those the table has itself
+                made, choice = choose(task, table, choice or asked)
+            except UsageError:
+                if not choice:
+                    raise
+                made, _ = choose(task, table, asked)
+            notes += made.notes
+            if len(made):
+                rows[split] = made
+            else:
+                notes.append(f"{made.origin} has no whole row, so there is no {split} split")
+    if "train" not in rows:
+        there = ", ".join(found.splits) or "nothing"
+        raise SeqcliError(
+            f"no rows to train on: {notes[-1] if notes else there}; name a file with --train"
+        )
+    if task == "classify" and len(set(rows["train"]["label"])) < 2:
+        raise SeqcliError(
+            f"{rows['train'].origin}: every row has the label {rows['train']['label'][0]!r}; "
+            "classification needs two labels or more"
+        )
+    if task == "lm":
+        rows, said = _cut_text(rows)
+    else:
+        rows, said = _cut_rows(rows)
+    notes += said
+    if data.limit:
+        rows = {split: _limit(task, made, data.limit, notes) for split, made in rows.items()}
+    unique = tuple(dict.fromkeys(notes))
+    return Splits(rows["train"], rows.get("validation"), rows.get("test"), unique)
+
+
+def load_split(task: str, data: Data, split: str = "test") -> Rows:
+    """One split of DATA, to evaluate or look at; a single file is that split itself.
+
+    split: train, validation or test, another split's name, or a slice such as 'test[:100]'.
+    Raises SeqcliError where there is no such split.
+    """
+    asked, found = _find(task, data)
+    given = getattr(data, split, None) if split in CANONICAL.values() else None
+    if given or (_parse(split)[0] in found.splits and not found.single):
+        reader = _pick(task, given or split, asked, found)
+    elif found.single and split in CANONICAL.values():
+        reader = found.splits["train"]
+    else:
+        made = getattr(load(task, data), split, None) if "train" in found.splits else None
+        if made is None:
+            raise UsageError(
+                f"{data.data} has no split {split!r}; it has {', '.join(found.splits)}"
+            )
+        return made
+    rows, _ = choose(task, reader(), asked)
+    if not len(rows):
+        raise SeqcliError(f"{rows.origin} has no whole row: {'; '.join(rows.notes)}")
+    notes = [*found.notes, *rows.notes]
+    if data.limit:
+        rows = _limit(task, rows, data.limit, notes)
+    return Rows(rows.columns, rows.origin, tuple(notes))
+
+
+# ------------------------------------------------------------------------------ finding the rows
+
+
+def _find(task: str, data: Data) -> tuple[Asked, Found]:
+    """The columns asked for, and what DATA led to."""
+    asked = {role: getattr(data, setting, None) for role, setting in ROLES[task].items()}
+    if data.data is None:
+        if data.train:
+            return asked, Found()
+        if task == "translate" and not any(asked.values()):
+            asked = {"source": "text", "target": "chinese"}
+        found = find_local(task, str(sample_folder()), asked)
+        assert found is not None
+        return asked, Found(found.splits, ("the bundled sample",))
+    found = find_local(task, data.data, asked)
+    if found is None:
+        if is_path(data.data):
+            raise SeqcliError(f"no such file or folder: {data.data}")
+        found = hub.find(data.data, subset=data.subset, revision=data.revision)
+    return asked, found
+
+
+def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:
+    """What --train, --validation or --test names: a split of DATA, a slice of one, or files."""
+    name, start, stop = _parse(value)
+    name = name if name in found.splits else CANONICAL.get(name, name)
+    if name in found.splits:
+        reader = found.splits[name]
+        return partial(_slice, reader, start, stop) if start or stop else reader
+    reader_of_file = find_file(task, value, asked)
+    if reader_of_file is None:
+        known = f" (splits of DATA: {', '.join(found.splits)})" if found.splits else ""
+        raise UsageError(f"no such file or split: {value}{known}")
+    return reader_of_file
+
+
+def _parse(value: str) -> tuple[str, str, str]:
+    """'train[10%:20%]' as its split and bounds; other values as a name without bounds."""
+    match = re.fullmatch(r"([^\[\]]+)\[(-?\d*%?):(-?\d*%?)\]", value)
+    return (match[1], match[2], match[3]) if match else (value, "", "")
+
+
+def _slice(reader: Reader, start: str, stop: str) -> Table:
+    table = reader()
+    n = len(next(iter(table.columns.values()), ()))
+    first, last = (
+        round(n * int(bound[:-1]) / 100) if bound.endswith("%") else int(bound) if bound else None
+        for bound in (start, stop)
+    )
+    return table.cut(slice(first, last))
+
+
+# ------------------------------------------------------------------------------------- cutting
+
+
+def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
+    """Set rows of train aside for validation if there is none, drawn with a fixed seed."""
+    train = rows["train"]
+    n = len(train)
+    if "validation" in rows:
+        return rows, []
+    if n == 1:
+        return rows | {"validation": train}, ["one row only: it is validated on too"]
+    aside = set(random.Random(SEED).sample(range(n), min(MOST, max(1, round(n * SHARE)))))
+    cut = {
+        "train": train.take([i for i in range(n) if i not in aside]),
+        "validation": train.take(sorted(aside)),
+    }
+    return rows | cut, [
+        f"no validation split: {len(aside):,} of {n:,} rows of train are set aside for it, "
+        f"drawn with seed {SEED}"
+    ]
+
+
+def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
+    """Set the end of a training text aside for validation, and for test if neither is there."""
+    if "validation" in rows:
+        return rows, []
+    missing = ["validation"] if "test" in rows else ["validation", "test"]
+    train = rows["train"]
+    shares = [1 - LM_SHARE * (len(missing) - i) for i in range(len(missing))]
+    parts = split_text(train["text"], shares)
+    names = ["train", *missing]
+    cut = {
+        name: Rows({"text": part}, train.origin)
+        for name, part in zip(names, parts, strict=True)
+        if part
+    }
+    percent = " and ".join(f"{LM_SHARE:.0%} for {name}" for name in missing)
+    lines = ", ".join(f"{name} {len(part):,}" for name, part in zip(names, parts, strict=True))
+    return rows | cut, [
+        f"no validation split: the end of the text is set aside, {percent} by characters "
+        f"(lines: {lines})"
+    ]
+
+
+def split_text(lines: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
+    """Lines in contiguous parts that end at these shares of all characters, line ends counted.
+
+    A part ends with a line, unless no line ends within a hundredth of the text: then inside one.
+    """
+    ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+    cuts = [0]
+    for share in shares:
+        goal = share * ends[-1]
+        i = bisect.bisect_right(ends, goal)
+        nearest = min([ends[i - 1] if i else 0, *ends[i : i + 1]], key=lambda end: abs(end - goal))
+        near = abs(nearest - goal) <= max(1, ends[-1] / 100) and cuts[-1] < nearest < ends[-1]
+        cuts.append(nearest if near else max(cuts[-1], round(goal)))
+    return [
+        [
+            lines[i][max(0, first - start) : last - start]
+            for i in range(bisect.bisect_right(ends, first), len(lines))
+            if (start := ends[i] - len(lines[i]) - 1) < last
+        ]
+        for first, last in itertools.pairwise([*cuts, ends[-1]])
+    ]
+
+
+def _limit(task: str, rows: Rows, limit: int, notes: list[str]) -> Rows:
+    """At most this many rows: the first ones of a text, which has an order, else drawn with a
+    fixed seed, because files are often sorted by label."""
+    n = len(rows)
+    if n <= limit:
+        return rows
+    notes.append(f"{rows.origin}: {limit:,} of {n:,} rows are used (--limit)")
+    if task == "lm":
+        return rows.head(limit)
+    return rows.take(sorted(random.Random(SEED).sample(range(n), limit)))

@@ -1,0 +1,78 @@
+"""Names that columns, splits and languages go by, most usual first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+TEXT = _words(
+    "text sentence content review utterance query question comment tweet message sms headline "
+    "title body description document article statement phrase input 文本 内容 评论"
+)
+LABEL = _words(
+    "label labels category intent class sentiment target topic emotion rating stars score "
+    "coarse_label fine_label 标签 类别"
+)
+TOKENS = _words("tokens words form forms token word text sentence")
+TAGS = _words(
+    "tags ner_tags pos_tags upos slots labels tag ner pos upos_tags xpos xpos_tags chunk_tags label"
+)
+PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
+
+# ISO 639-1 codes, and the English names of languages that columns are called by.
+LANGUAGES = frozenset(
+    _words(
+        "af am ar as az be bg bn bo br bs ca cs cy da de el en eo es et eu fa fi fo fr fy ga gd gl "
+        "gu ha he hi hr ht hu hy id ig is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml "
+        "mn mr ms mt my nb ne nl nn no oc or pa pl ps pt ro ru rw sa sd si sk sl sn so sq sr su sv "
+        "sw ta te tg th ti tk tl tr tt ug uk ur uz vi wa xh yi yo zh zu "
+        "arabic bulgarian chinese croatian czech danish dutch english finnish french german greek "
+        "hebrew hindi hungarian indonesian italian japanese korean norwegian persian polish "
+        "portuguese romanian russian serbian spanish swedish thai turkish ukrainian vietnamese"
+    )
+)
+
+SPLITS = {
+    "train": _words("train training"),
+    "validation": _words("validation valid val dev eval development"),
+    "test": _words("test testing"),
+}
+CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
+
+_KNOWN = {*TEXT, *LABEL, *TOKENS, *TAGS, "translation", *(name for pair in PAIRS for name in pair)}
+
+
+def is_language(name: str) -> bool:
+    """Whether a column or file suffix names a language: en, zh_CN, pt-br, german."""
+    return re.split(r"[-_]", name.lower())[0] in LANGUAGES
+
+
+def has_header(
+    records: Sequence[Sequence[str]], *, wanted: Collection[str] = (), assume: bool = True
+) -> bool:
+    """Whether the first of these records names the columns.
+
+    A name asked for or a well-known one settles it. So does a first cell that comes again below
+    it (a value), is a number or is no identifier. A column that repeats itself without its first
+    cell speaks for a header; where nothing speaks, `assume` is the answer.
+    """
+    first = [cell.strip() for cell in records[0]]
+    if any(cell in wanted or cell.lower() in _KNOWN for cell in first):
+        return True
+    if len(first) > 1 and all(is_language(cell) for cell in first):
+        return True
+    if len(set(first)) < len(first) or not all(
+        re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+){0,2}", cell) for cell in first
+    ):
+        return False
+    below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
+    if any(cell in values for cell, values in zip(first, below, strict=True)):
+        return False
+    if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for values in below):
+        return True
+    return assume

@@ -1,0 +1,46 @@
+"""Rows of one split, in the columns a task reads, and the three splits of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows by role, every column of the same length.
+
+    Roles: classify `text`, `label`; tag `tokens`, `tags` (a list of strings a row, both of one
+    length); translate `source`, `target`; lm `text`. All values are strings.
+    """
+
+    columns: dict[str, list[Any]]
+    origin: str  # for messages: 'train.csv' or 'hub imdb, split train'
+    notes: tuple[str, ...] = ()  # what was chosen, dropped or repaired while reading
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __getitem__(self, role: str) -> list[Any]:
+        return self.columns[role]
+
+    def take(self, indices: Sequence[int]) -> Rows:
+        """The rows at these positions, in the order given."""
+        columns = {role: [values[i] for i in indices] for role, values in self.columns.items()}
+        return Rows(columns, self.origin, self.notes)
+
+    def head(self, n: int) -> Rows:
+        """The first n rows (all of them where there are fewer)."""
+        columns = {role: values[:n] for role, values in self.columns.items()}
+        return Rows(columns, self.origin, self.notes)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a run trains on, chooses its best epoch by, and is tested on at the end."""
+
+    train: Rows | None
+    validation: Rows | None
+    test: Rows | None
+    notes: tuple[str, ...]  # plain sentences for stderr
