@@ -118,7 +118,7 @@ SHORT_FORMS = {"birnn": "rnn", "bilstm": "lstm", "bigru": "gru"}
 class Network:
     """The recurrent layers every task has."""
 
-    cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")
+    cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")  # noqa: RUF009
     layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=64)
     hidden: int = setting(128, "Units of a layer and direction.", minimum=1)
     embedding: int = setting(128, "Width of a token's vector.", minimum=1)
@@ -226,8 +226,11 @@ class TranslateTraining(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageTraining(Training):
-    bptt: int = setting(
-        100, "Steps a gradient flows back; 0: the whole stream (full BPTT).", minimum=0
+    bptt: int | None = setting(
+        None,
+        "Steps a gradient flows back; 0: the whole stream (full BPTT); "
+        "default: 128 characters, 35 words or 50 byte pairs.",
+        minimum=0,
     )
     streams: int = setting(
         32, "Contiguous streams the corpus is laid out in; one batch row each.", minimum=1

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyped]
 
 from seqcli.nn import native
+from seqcli.nn.native import ops
 from seqcli.nn.ragged import Ragged, pad_index
 
 State = tuple[Tensor, ...]
@@ -38,7 +39,7 @@ def sequence(
     """
     if x.values.device.type == "cpu" and native.status().available:
         precision = "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
-        y_NH, last = native.ops.sequence(
+        y_NH, last = ops.sequence(
             kind, x.values, x.offsets, weights, state, reverse=reverse, precision=precision
         )
         return x.with_values(y_NH), last

@@ -55,6 +55,14 @@ class Ragged(NamedTuple):
         """(B,) index of each sequence's last token, on the device of the values."""
         return (self.offsets[1:] - 1).to(self.values.device)
 
+    def select(self, rows_R: Tensor) -> Ragged:
+        """The sequences at `rows_R` (int64, on the CPU), in that order."""
+        lengths_R = self.lengths[rows_R]
+        bounds = offsets(lengths_R)
+        shift_R = self.offsets[:-1][rows_R] - bounds[:-1]
+        place_N = torch.arange(int(bounds[-1])) + torch.repeat_interleave(shift_R, lengths_R)
+        return Ragged(self.values[place_N.to(self.values.device)], bounds)
+
     def split(self) -> list[Tensor]:
         """One tensor a sequence (views)."""
         return list(self.values.split(self.lengths.tolist()))

@@ -113,9 +113,7 @@ def truncate(
         part = Ragged(x.values[place_N.to(x.values.device)], bounds)
         before = tuple(tensor.detach() for tensor in state)
         y, after = cell.sequence(part, tuple(tensor[at] for tensor in before), reverse=reverse)
-        state = tuple(
-            old.index_copy(0, at, new) for old, new in zip(before, after, strict=True)
-        )
+        state = tuple(old.index_copy(0, at, new) for old, new in zip(before, after, strict=True))
         outputs.append(y.values)
         places.append(place_N)
     back_N = torch.argsort(torch.cat(places)).to(x.values.device)
@@ -135,7 +133,10 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 def _torch_names(recurrent: Recurrent) -> list[tuple[Any, str]]:
     return [
-        (cell, f"_l{at // recurrent.directions}" + ("_reverse" if at % recurrent.directions else ""))
+        (
+            cell,
+            f"_l{at // recurrent.directions}" + ("_reverse" if at % recurrent.directions else ""),
+        )
         for at, cell in enumerate(recurrent.cells)
     ]
 
@@ -171,7 +172,9 @@ def to_torch(recurrent: Recurrent) -> nn.RNNBase:
 def from_torch(module: nn.RNNBase) -> Recurrent:
     """The same network as a `Recurrent`. Raises SeqcliError for projections or missing biases."""
     if module.proj_size or not module.bias:
-        raise SeqcliError("only torch.nn layers with biases and without proj_size can be taken over")
+        raise SeqcliError(
+            "only torch.nn layers with biases and without proj_size can be taken over"
+        )
     kind: Any = TORCH[type(module)]
     options = {"nonlinearity": module.nonlinearity} if kind is Elman else {}
     recurrent = Recurrent(

@@ -21,10 +21,7 @@ class Jordan(nn.Module):
     Cost a token: 2·H·(I + 2H) FLOP forward.
     """
 
-    equations = (
-        "h' = tanh(W_ih x + b_ih + W_yh y + b_yh)    (or relu)\n"
-        "y' = tanh(W_hy h' + b_hy)"
-    )
+    equations = "h' = tanh(W_ih x + b_ih + W_yh y + b_yh)    (or relu)\ny' = tanh(W_hy h' + b_hy)"
 
     def __init__(
         self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"] = "tanh"

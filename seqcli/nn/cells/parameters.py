@@ -37,6 +37,4 @@ class GatedParameters(nn.Module):
 
     def initial(self, batch: int) -> State:
         """Zeros (B, H) for each part of the state."""
-        return tuple(
-            self.weight_hh.new_zeros(batch, self.hidden_size) for _ in range(self.states)
-        )
+        return tuple(self.weight_hh.new_zeros(batch, self.hidden_size) for _ in range(self.states))

@@ -1,0 +1,209 @@
+"""A model folder: written atomically, read with suspicion.
+
+    config.json        task, version and every setting
+    tokenizer.json …   the codec, as its task names the files
+    model.safetensors  weights of the best epoch
+    metrics.json       scores with their signatures
+    history.jsonl      one line an epoch
+    README.md          model card
+    checkpoint/        state.safetensors: weights, optimiser, carried state, random numbers and
+                       position of an unfinished training
+
+No pickle: tensors are safetensors, everything else JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seqcli import __version__
+from seqcli.config import CONFIGS, flatten, make_config
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.tasks import TASKS
+
+WEIGHTS = "model.safetensors"
+CHECKPOINT = Path("checkpoint") / "state.safetensors"
+LARGEST_JSON = 512 * 2**20
+CODEC_FILES = (
+    "tokenizer.json",
+    "characters.json",
+    "source.json",
+    "target.json",
+    "labels.json",
+)
+
+
+class Bundle(NamedTuple):
+    """A loaded model: its task with the codec, and the network in eval mode."""
+
+    task: Any
+    model: nn.Module
+    folder: Path
+
+
+def create(folder: Path, task: Any) -> None:
+    """Begin a model folder: configuration and codec. Raises SeqcliError where it cannot."""
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    config = {"task": task.name, "version": __version__, "settings": flatten(task.config)}
+    write_json(folder / "config.json", config)
+    for name, content in task.files().items():
+        write_json(folder / name, content, indent=None)
+
+
+def save_weights(folder: Path, model: nn.Module) -> None:
+    """Write the weights; the file there is whole at every moment."""
+    tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+
+
+def load(folder: Path, *, task_name: str | None = None) -> Bundle:
+    """The model of a folder, ready to predict on the CPU.
+
+    Raises SeqcliError where the folder is no model, is corrupt, or holds a model of a task other
+    than `task_name`.
+    """
+    task = load_task(folder, task_name=task_name)
+    model = task.build()
+    load_weights(folder, model)
+    return Bundle(task, model.eval(), folder)
+
+
+def load_task(folder: Path, *, task_name: str | None = None) -> Any:
+    """The task of a model folder with its configuration and codec, without weights."""
+    if not folder.is_dir():
+        raise SeqcliError(f"no model folder at {folder}; train one first, or check the path")
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
+        raise SeqcliError(f"{folder}/config.json is not a model's configuration")
+    name = config.get("task")
+    if name not in CONFIGS:
+        raise SeqcliError(f"{folder} holds a model of an unknown task {name!r}")
+    if task_name is not None and name != task_name:
+        raise UsageError(f"{folder} holds a model of task {name}, and this needs {task_name}")
+    try:
+        settings = make_config(name, config["settings"])
+    except UsageError as error:
+        raise SeqcliError(
+            f"{folder} was made by seqcli {config.get('version')} and does not fit "
+            f"{__version__}: {error}"
+        ) from None
+    files = {file: read_json(folder / file) for file in CODEC_FILES if (folder / file).is_file()}
+    try:
+        return TASKS[name].restore(settings, files)
+    except KeyError as error:
+        raise SeqcliError(
+            f"{folder} lacks {error.args[0]}; copy or train the model again"
+        ) from None
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Read the weights into a network of the right shape. Raises SeqcliError where they differ."""
+    path = folder / WEIGHTS
+    if not path.is_file() or path.is_symlink():
+        raise SeqcliError(f"{folder} has no weights yet ({WEIGHTS}); let its training finish")
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise SeqcliError(
+            f"{path} is corrupt or of another network ({reason}); copy or train the model again"
+        ) from None
+
+
+# ------------------------------------------------------------------------------------ checkpoints
+
+
+def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write a training's state into one file; the one before stays until the new one is whole."""
+    with _writing(folder):
+        (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    metadata = {"facts": json.dumps(facts)}
+    _replace(folder / CHECKPOINT, lambda path: save_file(copies, path, metadata=metadata))
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_checkpoint` wrote. Raises SeqcliError where there is none, or a corrupt one."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise SeqcliError(f"nothing to resume in {folder}: it has no checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+        return load_file(path), facts
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise SeqcliError(f"{path} is corrupt ({error}); start the training anew") from None
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Drop the state of a training that is done."""
+    with contextlib.suppress(OSError):
+        (folder / CHECKPOINT).unlink()
+        (folder / CHECKPOINT).parent.rmdir()
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write JSON; the file there is whole at every moment."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent) + "\n"
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text; the file there is whole at every moment."""
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def append_json(path: Path, content: Any) -> None:
+    """Add one line of JSON to a file."""
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a model folder. Raises SeqcliError for a missing, linked, huge or broken file."""
+    if not path.is_file():
+        raise SeqcliError(f"{path.parent} is not a model folder: it has no {path.name}")
+    if path.is_symlink() or path.stat().st_size > LARGEST_JSON:
+        raise SeqcliError(f"{path} is a link or too large; a model folder holds plain files only")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise SeqcliError(f"{path} is corrupt ({error}); copy or train the model again") from None
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the file, make it durable, then take its place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with _writing(path):
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SeqcliError(
+            f"cannot write {path}: {reason}; what was saved before is intact"
+        ) from None

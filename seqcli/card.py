@@ -1,0 +1,51 @@
+"""The README.md of a model folder: what the model is, how good, how to use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seqcli import __version__
+from seqcli.config import flatten, make_config
+
+if TYPE_CHECKING:
+    from seqcli.run import Report
+
+SHOWN = {
+    "classify": ("accuracy", "macro_f1"),
+    "tag": ("span_f1", "token_accuracy"),
+    "translate": ("bleu", "chrf", "cross_entropy"),
+    "lm": ("cross_entropy", "perplexity", "bits_per_character"),
+}
+"""The scores of each task that are shown first."""
+
+
+def model_card(task: Any, report: Report, parameters: int) -> str:
+    """Markdown with the settings that differ from the defaults, scores with signatures, and use."""
+    defaults = flatten(make_config(task.name, {}))
+    own = {
+        name: value
+        for name, value in flatten(task.config).items()
+        if value != defaults[name] and name not in ("data", "train", "validation", "test")
+    }
+    lines = [
+        f"# {report.folder.name}",
+        "",
+        f"A `{task.name}` model of seqcli {__version__}: {task.config.network.cell}, "
+        f"{parameters:,} parameters, best epoch {report.best_epoch}.",
+        "",
+        "| fact | value |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in task.facts().items()),
+        *(f"| --{name.replace('_', '-')} | {value} |" for name, value in own.items()),
+        "",
+        "| split | " + " | ".join(SHOWN[task.name]) + " | signature |",
+        "|---" * (len(SHOWN[task.name]) + 2) + "|",
+    ]
+    for split, scores in report.scores.items():
+        cells = [f"{scores[name]:.4f}" if name in scores else "" for name in SHOWN[task.name]]
+        lines.append(f"| {split} | " + " | ".join(cells) + f" | `{scores['signature']}` |")
+        for name, other in report.baselines[split].items():
+            cells = [f"{other[key]:.4f}" if key in other else "" for key in SHOWN[task.name]]
+            lines.append(f"| {split}, {name} | " + " | ".join(cells) + " | |")
+    lines += ["", "```sh", f"seqcli predict {report.folder.name} < lines.txt", "```", ""]
+    return "\n".join(lines)

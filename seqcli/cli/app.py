@@ -1,0 +1,98 @@
+"""The `seqcli` command: its verbs, and how failures become exit codes.
+
+Nothing here imports torch or datasets; a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from seqcli import __version__
+from seqcli.cli import look, train, use
+from seqcli.errors import SeqcliError
+
+app = typer.Typer(
+    name="seqcli",
+    help="Train recurrent networks on text and use them in shell pipelines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"seqcli {__version__}")
+        raise typer.Exit
+
+
+train.register(app)
+use.register(app)
+look.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 fine, 1 failed, 2 wrong usage, 130 or 143 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(arguments, prog_name="seqcli", standalone_mode=False)
+        sys.stdout.flush()
+    except SeqcliError as error:
+        _fail(str(error))
+        return error.status
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted")
+        return 130
+    except BrokenPipeError:
+        return _close_stdout()
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return 1
+    except MemoryError:
+        _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
+        return 1
+    except Exception as error:
+        if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
+            _fail(_usage(error))
+            return int(getattr(error, "exit_code", 2))
+        if os.environ.get("SEQCLI_DEBUG"):
+            traceback.print_exc()
+        _fail(
+            f"a fault of seqcli ({type(error).__name__}: {error}); "
+            f"SEQCLI_DEBUG=1 shows where, please report it"
+        )
+        return 1
+    return int(status or 0)
+
+
+def _usage(error: Exception) -> str:
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "seqcli"
+    return f"{message.rstrip('.')}; see {path} --help"
+
+
+def _fail(message: str) -> None:
+    from seqcli.console import fail
+
+    fail(message)
+
+
+def _close_stdout() -> int:
+    """Whoever read our output has closed it: that is no failure of ours. Leave without the noise
+    that flushing at exit would make."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

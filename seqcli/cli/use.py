@@ -1,0 +1,183 @@
+"""The commands that use a trained model: predict, generate, evaluate, info."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from seqcli.errors import UsageError
+
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    panel = "Use"
+    app.command(rich_help_panel=panel)(predict)
+    app.command(rich_help_panel=panel)(generate)
+    app.command(rich_help_panel=panel)(evaluate)
+    app.command(rich_help_panel=panel)(info)
+
+
+def predict(
+    model: ModelFolder,
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE|-]", help="Lines to read; - is standard input.")
+    ] = "-",
+    format: Annotated[
+        Literal["plain", "jsonl", "conll"] | None,
+        typer.Option(
+            help="Answers as plain lines, JSON Lines or (tag) CoNLL columns; default: as the input."
+        ),
+    ] = None,
+    input: Annotated[
+        Literal["auto", "text", "jsonl", "conll"],
+        typer.Option(help="How to read lines; auto looks at the name and the first line."),
+    ] = "auto",
+    probabilities: Annotated[
+        bool, typer.Option(help="classify: the probability of every label.")
+    ] = False,
+    beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
+    n_best: Annotated[
+        int, typer.Option(help="translate: this many answers and their scores, by tabs.", min=1)
+    ] = 1,
+    scores: Annotated[bool, typer.Option(help="translate: the score after each answer.")] = False,
+    length_penalty: Annotated[
+        float, typer.Option(help="translate: above 0 favours longer answers.", min=0)
+    ] = 1.0,
+    max_length: Annotated[
+        int | None, typer.Option(help="translate: at most this many tokens an answer.", min=1)
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
+) -> None:
+    """Answer each line: N lines in, N lines out, in order, as they arrive."""
+    if n_best > beam:
+        beam = n_best
+    from seqcli.stream import answer_lines
+    from seqcli.tasks.task import Request
+
+    request = Request(
+        probabilities=probabilities,
+        beam=beam,
+        n_best=n_best,
+        scores=scores,
+        length_penalty=length_penalty,
+        max_length=max_length,
+    )
+    from seqcli.console import fail
+
+    bad = answer_lines(
+        model, file, format=format, reading=input, request=request, threads=threads, report=fail
+    )
+    if bad:
+        raise typer.Exit(1)
+
+
+def generate(
+    model: ModelFolder,
+    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
+    length: Annotated[int, typer.Option(help="Tokens at most.", min=1)] = 200,
+    samples: Annotated[int, typer.Option(help="How many texts.", min=1)] = 1,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 is bolder, above 1 wilder, 0 the likeliest.", min=0)
+    ] = 0.8,
+    top_k: Annotated[
+        int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
+    ] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest tokens that together reach p.", max=1)
+    ] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", min=0)] = None,
+    line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
+) -> None:
+    """Write text with a language model."""
+    if top_p <= 0:
+        raise UsageError(f"--top-p is {top_p}; it must be above 0")
+    from seqcli.nn.decode import Sampling
+    from seqcli.run import generate as write
+
+    texts = write(
+        model,
+        prompt,
+        Sampling(temperature, top_k, top_p),
+        length=length,
+        samples=samples,
+        seed=seed,
+        one_line=line,
+    )
+    for number, pieces in enumerate(texts):
+        if json_output:
+            record = {"sample": number + 1, "prompt": prompt, "text": "".join(pieces)}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+            continue
+        if number and not line:
+            print("---")
+        sys.stdout.write(prompt)
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print(flush=True)
+
+
+def evaluate(
+    model: ModelFolder,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="Rows with answers; default: the data the model was trained with."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
+    text_column: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    tokens_column: Annotated[str | None, typer.Option(help="Column of the tokens.")] = None,
+    tags_column: Annotated[str | None, typer.Option(help="Column of the tags.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source column or suffix.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target column or suffix.")] = None,
+    subset: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)] = None,
+    beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+) -> None:
+    """The task's metrics on a split."""
+    from seqcli import run
+    from seqcli.console import print_scores, say
+
+    given = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "tokens_column": tokens_column,
+        "tags_column": tags_column,
+        "source": source,
+        "target": target,
+        "subset": subset,
+    }
+    found = run.evaluate(model, data, given, split=split, limit=limit, beam=beam)
+    say(f"{found.rows:,} rows of {found.origin}")
+    if json_output:
+        print(json.dumps({"task": found.task, "scores": found.scores}, ensure_ascii=False))
+    else:
+        print_scores(found.task, {split: found.scores})
+
+
+def info(
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model folder.")] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="This machine, its kernels and versions.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """What a model folder holds, or what this machine can do."""
+    if (model is None) == (not system):
+        raise UsageError("give a model folder or --system")
+    from seqcli import facts
+    from seqcli.console import print_table
+
+    found: dict[str, Any] = facts.of_system() if model is None else facts.of_model(model)
+    if json_output:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        print_table(("what", "value"), [(name, str(value)) for name, value in found.items()])

@@ -1,0 +1,206 @@
+"""What a person sees: one Console on stderr for progress, notes and errors, tables on stdout.
+
+Text of users is never read as markup. Results for programs do not pass through here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+SHOWN = {
+    "classify": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
+    "tag": ("token_accuracy", "span_precision", "span_recall", "span_f1"),
+    "translate": ("bleu", "chrf", "cross_entropy"),
+    "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
+}
+"""The columns of each task's table of scores."""
+PERCENT = {
+    "accuracy", "macro_precision", "macro_recall", "macro_f1", "token_accuracy", "span_precision",
+    "span_recall", "span_f1", "precision", "recall", "f1", "bleu", "chrf", "score",
+}  # fmt: skip
+DETAILED_CLASSES = 30
+CONFUSED_CLASSES = 12
+
+
+def say(sentence: str) -> None:
+    """A note on stderr."""
+    stderr.print(Text(sentence))
+
+
+def fail(message: str) -> None:
+    """An error on stderr, on one line."""
+    line = " ".join(message.split())
+    stderr.print(Text.assemble(("error: ", "bold red"), line))
+
+
+def show_score(name: str, value: float) -> str:
+    """A score for reading: fractions in percent, other figures with four digits."""
+    if name in PERCENT:
+        return f"{100 * value:.2f} %"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+class Rate(ProgressColumn):
+    """Loss, speed and time left, as the training says."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["status"])
+
+
+class TrainingView:
+    """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
+    line an epoch everywhere."""
+
+    def __init__(self, *, epochs: int, watched: str, higher_is_better: bool) -> None:
+        self.epochs = epochs
+        self.watched = watched
+        self.better = max if higher_is_better else min
+        self.best: float | None = None
+        self.seconds = 0.0
+        self.loss = 0.0
+        self.speed = 0.0
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            Rate(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
+        self.bar = self.progress.add_task("", total=1.0, status="")
+
+    def __enter__(self) -> TrainingView:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def note(self, sentence: str) -> None:
+        say(sentence)
+
+    def facts(self, facts: dict[str, str]) -> None:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            stderr.print(Text.assemble((f"{name:<{width}}  ", "bold"), value))
+
+    def event(self, event: Any) -> None:
+        if hasattr(event, "learning_rate"):
+            self._step(event)
+        else:
+            self._evaluation(event)
+
+    def _step(self, event: Any) -> None:
+        rate = event.tokens / max(event.seconds, 1e-9)
+        self.loss = 0.95 * self.loss + 0.05 * event.loss if self.loss else event.loss
+        self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
+        self.seconds += event.seconds
+        done = (event.epoch - 1 + event.position / event.batches) / self.epochs
+        left = self.seconds / done * (1 - done)
+        watched = "" if self.best is None else f" · best {show_score(self.watched, self.best)}"
+        self.progress.update(
+            self.bar,
+            completed=event.position / event.batches,
+            description=f"epoch {event.epoch}/{self.epochs}",
+            status=f"loss {self.loss:.4f} · {self.speed:,.0f} tokens/s · "
+            f"{duration(left)} left{watched}",
+        )
+
+    def _evaluation(self, event: Any) -> None:
+        self.best = event.value if self.best is None else self.better(self.best, event.value)
+        speed = event.tokens / max(event.seconds, 1e-9)
+        stderr.print(
+            Text.assemble(
+                (f"epoch {event.epoch:>3}/{self.epochs}", "bold"),
+                f"  loss {event.train_loss:.4f}  validation {self.watched} ",
+                (show_score(self.watched, event.value), "green" if event.best else ""),
+                f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",
+                ("  best" if event.best else "", "green"),
+            )
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 8 s, 3:05 or 1:02:03."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+# ----------------------------------------------------------------------------------- on stdout
+
+
+def print_scores(
+    task: str,
+    scores: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+) -> None:
+    """Tables of a task's metrics by split, beside the baselines, and by class."""
+    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    if not out.is_terminal:
+        out.width = 120
+    names = [name for name in SHOWN[task] if any(name in found for found in scores.values())]
+    table = Table("split", "predictor", *names)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for split, found in scores.items():
+        for name, other in (baselines or {}).get(split, {}).items():
+            table.add_row(split, Text(name), *_cells(names, other))
+        table.add_row(split, Text("network", "bold"), *_cells(names, found), end_section=True)
+    out.print(table)
+    last = list(scores.values())[-1]
+    classes = last.get("per_class") or last.get("per_type") or {}
+    if classes and len(classes) <= DETAILED_CLASSES:
+        out.print(_class_table(list(scores)[-1], classes))
+    if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
+        out.print(_confusion_table(list(scores)[-1], last["confusion"]))
+    for found in scores.values():
+        for key in ("signature", "bleu_signature", "chrf_signature"):
+            if key in found:
+                out.print(Text(found[key], "dim"), soft_wrap=True)
+
+
+def _cells(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
+    return [show_score(name, scores[name]) if name in scores else "" for name in names]
+
+
+def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(split, "precision", "recall", "f1", "support")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, found in classes.items():
+        cells = _cells(("precision", "recall", "f1"), found)
+        table.add_row(Text(name), *cells, f"{found['support']:,}")
+    return table
+
+
+def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
+    table = Table(Text(f"{split}: true ↓ taken for →"))
+    for label in confusion["labels"]:
+        table.add_column(Text(label), justify="right")
+    for label, row in zip(confusion["labels"], confusion["matrix"], strict=True):
+        table.add_row(Text(label), *(str(count) if count else "·" for count in row))
+    return table
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table on stdout."""
+    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    if not out.is_terminal:
+        out.width = 120
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    out.print(table)

@@ -1,0 +1,81 @@
+"""From encoded rows to batches: rows of like length together, or contiguous streams.
+
+Order is a seeded permutation of each epoch, so a position in it is all that a resumed training
+has to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+POOL = 64
+"""Batches that are sorted by length together: enough to fill batches with like lengths, few enough
+that an epoch's order stays random."""
+
+
+def bucket(
+    lengths: np.ndarray, *, budget: int, seed: int | None = None, epoch: int = 0
+) -> list[np.ndarray]:
+    """Split rows into batches of about `budget` tokens, rows of like length together.
+
+    lengths: (R,) tokens of each row. With a seed the rows are shuffled, sorted by length within
+    pools of many batches, and the batches shuffled; the result depends on seed and epoch alone.
+    Without one they are sorted by length throughout, for prediction. Returns row indices.
+    """
+    rows = len(lengths)
+    if seed is None:
+        return cut(np.argsort(lengths, kind="stable"), lengths, budget)
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(rows)
+    pool = max(1, POOL * budget * rows // max(1, int(lengths.sum())))
+    batches: list[np.ndarray] = []
+    for begin in range(0, rows, pool):
+        part = order[begin : begin + pool]
+        batches += cut(part[np.argsort(lengths[part], kind="stable")], lengths, budget)
+    return [batches[at] for at in random.permutation(len(batches))]
+
+
+def cut(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Cut an order of rows into batches that hold `budget` tokens at most, or one row."""
+    ends = np.cumsum(lengths[order])
+    batches, begin, before = [], 0, 0
+    while begin < len(order):
+        end = int(np.searchsorted(ends, before + budget, side="right"))
+        end = max(end, begin + 1)
+        batches.append(order[begin:end])
+        before = int(ends[end - 1])
+        begin = end
+    return batches
+
+
+def stream(tokens_N: np.ndarray, streams: int) -> np.ndarray:
+    """Lay a corpus out in contiguous streams, one batch row each, dropping a short rest.
+
+        a b c d e f g h i j      streams = 3      a b c
+                                                  d e f
+                                                  g h i
+
+    Returns a view (streams, len(tokens) // streams); fewer streams where the corpus is shorter
+    than two tokens a stream.
+    """
+    streams = max(1, min(streams, len(tokens_N) // 2))
+    steps = len(tokens_N) // streams
+    return tokens_N[: streams * steps].reshape(streams, steps)
+
+
+def blocks(stream_ST: np.ndarray, bptt: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Walk the streams in blocks of truncated back-propagation: (input, next token), both (S, t).
+
+    a b c d e    bptt = 2     (a b, b c)  (c d, d e)
+    """
+    steps = stream_ST.shape[1] - 1
+    for begin in range(0, steps, bptt):
+        end = min(begin + bptt, steps)
+        yield stream_ST[:, begin:end], stream_ST[:, begin + 1 : end + 1]
+
+
+def count_blocks(stream_ST: np.ndarray, bptt: int) -> int:
+    """How many blocks `blocks` yields."""
+    return -(-(stream_ST.shape[1] - 1) // bptt)

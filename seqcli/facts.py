@@ -1,0 +1,76 @@
+"""Facts about cells, models and this machine, as plain values."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqcli import __version__, bundle
+from seqcli.config import flatten
+from seqcli.nn import native
+from seqcli.nn.cells import CELLS
+
+
+def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
+    """Each cell: source, equations, parameters, FLOP a token forward (products only)."""
+    found = []
+    for name, make in CELLS.items():
+        cell = make(input_size, hidden_size)
+        matrices = [parameter for parameter in cell.parameters() if parameter.dim() == 2]
+        found.append(
+            {
+                "name": name,
+                "summary": (inspect.getdoc(make) or "").splitlines()[0],
+                "source": (inspect.getdoc(inspect.getmodule(make)) or "").split("\n\n")[0],
+                "equations": cell.equations,
+                "parameters": sum(parameter.numel() for parameter in cell.parameters()),
+                "flop": 2 * sum(parameter.numel() for parameter in matrices),
+            }
+        )
+    return found
+
+
+def of_model(folder: Path) -> dict[str, Any]:
+    """What a model folder holds."""
+    task, model, _ = bundle.load(folder)
+    stored = bundle.read_json(folder / "config.json")
+    found: dict[str, Any] = {
+        "task": task.name,
+        "version": stored.get("version"),
+        **task.facts(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **flatten(task.config),
+    }
+    if (folder / "metrics.json").is_file():
+        scores = bundle.read_json(folder / "metrics.json").get("scores", {})
+        for split, values in scores.items():
+            plain = {name: one for name, one in values.items() if isinstance(one, int | float)}
+            found[split] = plain
+    return found
+
+
+def of_system() -> dict[str, Any]:
+    """Versions, processor, and which path the recurrent layers take here and why."""
+    kernels = native.status()
+    if kernels.available:
+        operands = "fp32 and bf16" if kernels.bf16 else "fp32"
+        path = f"native kernels, {kernels.instruction_set}, {operands}"
+    else:
+        path = f"torch, because {kernels.reason}"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch sees"
+    return {
+        "seqcli": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "recurrent layers on the CPU": path,
+        "recurrent layers on a GPU": "torch, padded, one call a layer and direction",
+    }

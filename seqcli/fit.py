@@ -1,0 +1,257 @@
+"""The training loop: a generator of events that knows nothing of files, rich or Typer.
+
+    for event in Fit(task, model, rows, judge).events():
+        Step        after each update
+        Evaluation  after each epoch, with the validation scores
+
+Progress, history, checkpoints and signals are consumers of the events. Between any two events
+`snapshot` holds all that is needed to go on bit for bit in another process.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqcli.config import Training
+from seqcli.errors import SeqcliError
+from seqcli.nn.device import autocast
+from seqcli.tasks.task import Scores, Task
+
+
+class Step(NamedTuple):
+    """After one update. loss: its batch's mean. tokens and seconds: of this update alone."""
+
+    epoch: int
+    position: int
+    batches: int
+    step: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+
+
+class Evaluation(NamedTuple):
+    """After one epoch. value: the watched score. best: whether none before was better."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    scores: Scores
+    value: float
+    best: bool
+    seconds: float
+    tokens: int
+
+
+Event = Step | Evaluation
+
+
+@dataclass
+class Position:
+    """Where a training stands; plain numbers, written into a checkpoint."""
+
+    epoch: int = 1
+    position: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    items: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_epoch: int = 0
+    stale: int = 0
+    factor: float = 1.0
+    finished: bool = False
+
+
+class Snapshot(NamedTuple):
+    """Everything that a training is, between two updates."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Fit:
+    """One training, from its first update or from a snapshot.
+
+    judge: gives the validation scores of the model as it is. Raises SeqcliError from `events` when
+    a loss or gradient is not finite; the weights are then those before the bad update.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        encoded: Any,
+        judge: Callable[[], Scores],
+        *,
+        precision: str = "fp32",
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self.task = task
+        self.model = model
+        self.encoded = encoded
+        self.judge = judge
+        self.precision = precision
+        self.training: Training = task.config.training
+        self.device = next(model.parameters()).device
+        self.optimizer = make_optimizer(model, self.training)
+        self.at = Position()
+        self.state: Any = None
+        torch.manual_seed(self.training.seed)
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    def events(self) -> Iterator[Event]:
+        """Train to the end, or until a consumer stops asking."""
+        at = self.at
+        while not at.finished:
+            plan = self.task.plan(self.encoded, at.epoch)
+            if at.position == 0:
+                self.state = None
+            for batch in self.task.batches(self.encoded, plan, at.position):
+                yield self._update(batch, len(plan))
+            yield self._evaluate()
+
+    def _update(self, batch: Any, batches: int) -> Step:
+        at, began = self.at, time.perf_counter()
+        self.model.train()
+        with autocast(self.device, self.precision):
+            loss = self.task.loss(self.model, batch, self.state)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.mean.backward()
+        value = loss.mean.item()
+        # An infinite limit measures without clipping.
+        limit = self.training.clip or math.inf
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            raise SeqcliError(
+                f"the loss is {value} with gradient norm {norm} at step {at.step + 1} (epoch "
+                f"{at.epoch}): training diverged; use a smaller --learning-rate or --clip. The "
+                f"weights before this step are kept"
+            )
+        progress = (at.epoch - 1 + at.position / batches) / self.training.epochs
+        rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.state = loss.state
+        at.step += 1
+        at.position += 1
+        at.items += loss.count
+        at.tokens += loss.tokens
+        at.loss_sum += value * loss.count
+        seconds = time.perf_counter() - began
+        at.seconds += seconds
+        return Step(
+            at.epoch, at.position, batches, at.step, value, rate, norm, loss.tokens, seconds
+        )
+
+    def _evaluate(self) -> Evaluation:
+        at, training = self.at, self.training
+        self.model.eval()
+        with autocast(self.device, self.precision):
+            scores = self.judge()
+        value = float(scores[self.task.watched])
+        sign = 1 if self.task.higher_is_better else -1
+        best = at.best is None or sign * value > sign * at.best
+        if best:
+            at.best, at.best_epoch, at.stale = value, at.epoch, 0
+        else:
+            at.stale += 1
+            if training.schedule == "plateau":
+                at.factor /= 2
+        event = Evaluation(
+            at.epoch,
+            at.step,
+            at.loss_sum / max(at.items, 1),
+            scores,
+            value,
+            best,
+            at.seconds,
+            at.tokens,
+        )
+        tired = training.patience and at.stale >= training.patience
+        at.finished = bool(at.epoch >= training.epochs or tired)
+        at.epoch, at.position = at.epoch + 1, 0
+        at.loss_sum, at.items, at.tokens, at.seconds = 0.0, 0, 0, 0.0
+        return event
+
+    def snapshot(self) -> Snapshot:
+        """Weights, optimiser, carried state, random numbers and position. Tensors are not copied:
+        write them before the next event."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
+        carried = 0
+        if self.state is not None:
+            carried = len(self.state)
+            for cell, parts in enumerate(self.state):
+                for part, value in enumerate(parts):
+                    tensors[f"state.{cell}.{part}"] = value
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        facts = {"position": asdict(self.at), "carried": carried}
+        return Snapshot(tensors, {**facts, "threads": torch.get_num_threads()})
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        tensors, facts = snapshot
+        self.model.load_state_dict(_under(tensors, "model."))
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            number, field = name.split(".", 1)
+            states.setdefault(int(number), {})[field] = value
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**whole, "state": states})
+        parts: dict[int, dict[int, Tensor]] = {}
+        for name, value in _under(tensors, "state.").items():
+            cell, part = map(int, name.split("."))
+            parts.setdefault(cell, {})[part] = value.to(self.device)
+        if facts["carried"]:
+            self.state = [
+                tuple(parts[cell][part] for part in sorted(parts[cell]))
+                for cell in range(facts["carried"])
+            ]
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        self.at = Position(**facts["position"])
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }
+
+
+def schedule(training: Training, progress: float) -> float:
+    """The share of the peak step size after a fraction `progress` of all updates, in [0, 1]:
+    a linear warm-up, then constant, linear or cosine decay (plateau: constant here)."""
+    if progress < training.warmup:
+        return max(progress / training.warmup, 0.01)
+    rest = (progress - training.warmup) / max(1 - training.warmup, 1e-9)
+    if training.schedule == "linear":
+        return 1 - rest
+    if training.schedule == "cosine":
+        return (1 + math.cos(math.pi * rest)) / 2
+    return 1.0
+
+
+def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) or SGD over all weights."""
+    fused = next(model.parameters()).device.type != "mps"
+    options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), fused=fused, **options)
+    return torch.optim.AdamW(model.parameters(), fused=fused, **options)

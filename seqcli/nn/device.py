@@ -1,0 +1,54 @@
+"""Where to compute, with which operands and how many threads."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+
+from seqcli.errors import UsageError
+from seqcli.nn import native
+
+
+def available_cores() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of `--device`; auto takes a GPU where there is one. UsageError if absent."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here; use --device cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: torch sees no Apple GPU here; use --device cpu")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """fp32 or bf16 for `--precision`; auto takes bf16 where the hardware multiplies it fast."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """The context in which matrix products take bfloat16 operands, or plain fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def describe(device: torch.device, precision: str) -> str:
+    """One phrase for the console: the device, its threads and kernels."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, {precision}"
+    kernels = native.status()
+    path = f"native {kernels.instruction_set}" if kernels.available else "torch"
+    return f"{device.type}, {torch.get_num_threads()} threads, {path} kernels, {precision}"

@@ -1,0 +1,273 @@
+"""Whole workflows as plain functions: train, resume, evaluate, predict, generate.
+
+They return values and report through an `Observer`; nothing here prints, parses arguments or exits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from seqcli import bundle
+from seqcli.card import model_card
+from seqcli.config import Config, Data
+from seqcli.data.load import load, load_split
+from seqcli.data.rows import Splits
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
+from seqcli.nn.decode import Sampling
+from seqcli.nn.device import autocast, available_cores, choose_device, choose_precision, describe
+from seqcli.tasks import TASKS
+from seqcli.tasks.task import Request, Scores
+
+
+class Observer(Protocol):
+    """Who wants to know how a training goes."""
+
+    def note(self, sentence: str) -> None:
+        """A fact worth a line."""
+
+    def facts(self, facts: dict[str, str]) -> None:
+        """What was found: rows, vocabulary, parameters, device."""
+
+    def event(self, event: Event) -> None:
+        """A step or an evaluation."""
+
+
+class Interrupted(Exception):
+    """A signal asked the training to stop, and its state is saved in `folder`."""
+
+    def __init__(self, folder: Path, signal: int) -> None:
+        super().__init__(f"interrupted by signal {signal}")
+        self.folder = folder
+        self.signal = signal
+
+
+class Report(NamedTuple):
+    """What a finished training has to say."""
+
+    task: str
+    folder: Path
+    best_epoch: int
+    scores: dict[str, Scores]
+    """By split."""
+    baselines: dict[str, dict[str, Scores]]
+    """By split, then by name."""
+
+
+def train(
+    config: Config,
+    folder: Path,
+    observer: Observer,
+    *,
+    stop: Callable[[], int] = lambda: 0,
+) -> Report:
+    """Train a new model into `folder` (new or empty).
+
+    stop: asked after each step; the number of a signal ends the training with `Interrupted` once
+    its state is saved. Raises SeqcliError for data or settings that cannot work.
+    """
+    splits = _load(config, observer)
+    assert splits.train is not None
+    task = TASKS[config.task].learn(config, splits.train)
+    bundle.create(folder, task)
+    return _train(task, splits, folder, observer, stop, snapshot=None)
+
+
+def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda: 0) -> Report:
+    """Go on with an interrupted training, bit for bit as if nothing had happened."""
+    task = bundle.load_task(folder)
+    tensors, facts = bundle.load_checkpoint(folder)
+    splits = _load(task.config, observer)
+    if facts["rows"] != (len(splits.train) if splits.train else 0):
+        raise SeqcliError(
+            f"the training data changed: {facts['rows']:,} rows at the interruption, "
+            f"{len(splits.train or ()):,} now; restore the data or start anew"
+        )
+    threads = task.config.training.threads or available_cores()
+    if threads != facts["threads"]:
+        observer.note(
+            f"resuming with {threads} threads, begun with {facts['threads']}: weights will differ "
+            f"in the last digits"
+        )
+    return _train(task, splits, folder, observer, stop, snapshot=Snapshot(tensors, facts))
+
+
+def _load(config: Config, observer: Observer) -> Splits:
+    splits = load(config.task, config.data)
+    for note in splits.notes:
+        observer.note(note)
+    if splits.train is None or not len(splits.train):
+        raise SeqcliError("no rows to train on; name a file with --train or as DATA")
+    return splits
+
+
+def _train(
+    task: Any,
+    splits: Splits,
+    folder: Path,
+    observer: Observer,
+    stop: Callable[[], int],
+    *,
+    snapshot: Snapshot | None,
+) -> Report:
+    training = task.config.training
+    torch.set_num_threads(training.threads or available_cores())
+    device = choose_device(training.device)
+    precision = choose_precision(training.precision, device)
+    torch.manual_seed(training.seed)
+    model = task.build().to(device)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    rows = {name: getattr(splits, name) for name in ("train", "validation", "test")}
+    observer.facts(
+        {
+            "rows": ", ".join(f"{name} {len(part):,}" for name, part in rows.items() if part),
+            **task.facts(),
+            "parameters": f"{parameters:,}",
+            "device": describe(device, precision),
+            "folder": str(folder),
+        }
+    )
+    judged = splits.validation or splits.train
+    fit = Fit(
+        task,
+        model,
+        task.encode(splits.train),
+        lambda: task.evaluate(model, judged),
+        precision=precision,
+        snapshot=snapshot,
+    )
+    _follow(fit, folder, observer, stop, rows=len(splits.train or ()))
+    bundle.load_weights(folder, model)
+    model.eval()
+    with autocast(device, precision):
+        scores = {
+            name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
+        }
+    baselines = {name: task.baselines(splits.train, rows[name]) for name in scores}
+    report = Report(task.name, folder, fit.at.best_epoch, scores, baselines)
+    bundle.write_json(folder / "metrics.json", {"scores": scores, "baselines": baselines})
+    bundle.write_text(folder / "README.md", model_card(task, report, parameters))
+    bundle.remove_checkpoint(folder)
+    return report
+
+
+def _follow(
+    fit: Fit, folder: Path, observer: Observer, stop: Callable[[], int], *, rows: int
+) -> None:
+    """Run a training to its end: report, keep the best weights, save its state now and then."""
+
+    def save() -> None:
+        snapshot = fit.snapshot()
+        bundle.save_checkpoint(folder, snapshot.tensors, {**snapshot.facts, "rows": rows})
+
+    every, saved = fit.training.checkpoint_every, time.monotonic()
+    for event in fit.events():
+        if isinstance(event, Evaluation):
+            if event.best:
+                bundle.save_weights(folder, fit.model)
+            bundle.append_json(folder / "history.jsonl", history_line(event))
+            save()
+            saved = time.monotonic()
+        elif every and time.monotonic() - saved > every:
+            save()
+            saved = time.monotonic()
+        observer.event(event)
+        if signal := stop():
+            if isinstance(event, Step):
+                save()
+            raise Interrupted(folder, signal)
+
+
+def history_line(event: Evaluation) -> dict[str, Any]:
+    """An epoch as a line of history.jsonl: plain scores only."""
+    plain = {name: value for name, value in event.scores.items() if isinstance(value, int | float)}
+    return {
+        "epoch": event.epoch,
+        "step": event.step,
+        "train_loss": event.train_loss,
+        **plain,
+        "best": event.best,
+        "seconds": round(event.seconds, 3),
+        "tokens": event.tokens,
+    }
+
+
+class Evaluated(NamedTuple):
+    task: str
+    origin: str
+    rows: int
+    scores: Scores
+
+
+def evaluate(
+    folder: Path,
+    data: str | None,
+    columns: dict[str, str | None],
+    *,
+    split: str,
+    limit: int | None = None,
+    beam: int = 1,
+) -> Evaluated:
+    """The metrics of a model on a split of DATA, by default of the data it was trained with.
+
+    columns: settings of the data section that were named; others are as in training.
+    """
+    torch.set_num_threads(available_cores())
+    task, model, _ = bundle.load(folder)
+    rows = load_split(task.name, choose_data(task, data, columns, limit=limit), split)
+    if task.name == "translate":
+        scores = task.evaluate(model, rows, Request(beam=beam))
+    else:
+        scores = task.evaluate(model, rows)
+    return Evaluated(task.name, rows.origin, len(rows), scores)
+
+
+def choose_data(
+    task: Any, data: str | None, columns: dict[str, str | None], *, limit: int | None = None
+) -> Data:
+    """A task's data section for other data, with the columns the model was trained on where none
+    are named. Raises UsageError for a column that the task has no use for."""
+    own: Data = task.config.data
+    known = {item.name for item in fields(own)}
+    named = {name: value for name, value in columns.items() if value is not None}
+    if wrong := sorted(set(named) - known):
+        option = "--" + wrong[0].replace("_", "-")
+        raise UsageError(f"{option} has no meaning for a model of {task.name}")
+    if data is not None:
+        empty = {"train": None, "validation": None, "test": None, "subset": None, "revision": None}
+        own = replace(own, data=data, **empty)  # type: ignore[arg-type]
+    return replace(own, limit=limit, **named)  # type: ignore[arg-type]
+
+
+def generate(
+    folder: Path,
+    prompt: str,
+    sampling: Sampling,
+    *,
+    length: int,
+    samples: int,
+    seed: int | None,
+    one_line: bool,
+) -> Iterator[Iterator[str]]:
+    """Texts that go on from a prompt, each as an iterator of its pieces, the prompt not repeated.
+
+    length: tokens at most. one_line: stop at the end of a line. Raises SeqcliError where the
+    model is no language model.
+    """
+    torch.set_num_threads(available_cores())
+    task, model, _ = bundle.load(folder, task_name="lm")
+    for number in range(samples):
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed + number)
+        yield task.write(
+            model, prompt, sampling, generator=generator, length=length, one_line=one_line
+        )

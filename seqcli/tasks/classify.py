@@ -1,0 +1,160 @@
+"""classify: a label for a text (N → 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from seqcli import baselines, metrics
+from seqcli.config import ClassifyConfig
+from seqcli.data.batches import bucket
+from seqcli.data.rows import Rows
+from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
+from seqcli.errors import SeqcliError
+from seqcli.nn.models import Classifier
+from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncate
+
+PREDICTION_TOKENS = 8_192
+
+
+class Encoded(NamedTuple):
+    """tokens of each row and its label's number (R,)."""
+
+    tokens: Sequences
+    labels: np.ndarray
+
+
+class Classify:
+    name: ClassVar[str] = "classify"
+    watched: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+
+    def __init__(
+        self, config: ClassifyConfig, tokenizer: Tokenizer, labels: list[str], reason: str = ""
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.labels = labels
+        self.reason = reason
+
+    @classmethod
+    def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
+        """The codec that the training rows call for."""
+        kind, reason = resolve_kind(config, train["text"])
+        tokens = config.tokens
+        tokenizer = train_tokenizer(
+            kind,
+            train["text"],
+            vocabulary_size=tokens.vocabulary_size,
+            min_count=tokens.min_count,
+            lowercase=tokens.lowercase,
+        )
+        labels = sorted(set(train["label"]))
+        if len(labels) < 2:
+            raise SeqcliError(
+                f"every training row has the label {labels[0]!r}; there is nothing to tell apart"
+            )
+        return cls(config, tokenizer, labels, reason)
+
+    @classmethod
+    def restore(cls, config: ClassifyConfig, files: Mapping[str, Any]) -> Classify:
+        """The codec of a saved model."""
+        labels = files["labels.json"]
+        if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
+            raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
+        return cls(config, tokenizer_from_json(files["tokenizer.json"]), labels)
+
+    def files(self) -> dict[str, Any]:
+        return {"tokenizer.json": self.tokenizer.to_json(), "labels.json": self.labels}
+
+    def facts(self) -> dict[str, str]:
+        shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
+        return {
+            "tokens": describe_tokens(self.tokenizer, self.reason),
+            "labels": f"{len(self.labels)}: {shown}",
+        }
+
+    def build(self) -> nn.Module:
+        return Classifier(
+            len(self.tokenizer.vocabulary),
+            len(self.labels),
+            self.config.network,
+            bptt=self.config.training.bptt,
+        )
+
+    def encode_text(self, texts: Sequence[str]) -> Sequences:
+        return truncate(self.tokenizer.encode(texts), self.config.tokens.max_length)
+
+    def encode(self, rows: Rows) -> Encoded:
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        labels = np.array([numbers[label] for label in rows["label"]])
+        return Encoded(self.encode_text(rows["text"]), labels)
+
+    def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
+        training = self.config.training
+        return bucket(
+            encoded.tokens.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
+        )
+
+    def batches(
+        self, encoded: Encoded, plan: list[np.ndarray], start: int
+    ) -> Iterator[tuple[Sequences, np.ndarray]]:
+        for rows in plan[start:]:
+            yield encoded.tokens.take(rows), encoded.labels[rows]
+
+    def loss(self, model: nn.Module, batch: tuple[Sequences, np.ndarray], state: Any) -> Loss:
+        tokens, labels = batch
+        device = device_of(model)
+        scores_BL = model(to_ragged(tokens, device)).float()
+        gold_B = torch.from_numpy(labels).to(device)
+        smoothing = self.config.training.label_smoothing
+        mean = F.cross_entropy(scores_BL, gold_B, label_smoothing=smoothing)
+        return Loss(mean, len(labels), len(tokens.values))
+
+    @torch.inference_mode()
+    def probabilities(self, model: nn.Module, texts: Sequence[str]) -> np.ndarray:
+        """(R, L) the probability of each label for each text."""
+        tokens = self.encode_text(texts)
+        device = device_of(model)
+        found = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        for rows in bucket(tokens.lengths, budget=PREDICTION_TOKENS):
+            scores_BL = model(to_ragged(tokens.take(rows), device)).float()
+            found[rows] = torch.softmax(scores_BL, dim=1).cpu().numpy()
+        return found
+
+    def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
+        chosen = self.probabilities(model, rows["text"]).argmax(axis=1)
+        predicted = [self.labels[number] for number in chosen]
+        return metrics.classification(rows["label"], predicted, self.labels)
+
+    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
+        return baselines.classify(
+            train["text"], train["label"], rows["text"], rows["label"], self.labels
+        )
+
+    def read(self, lines: Sequence[str]) -> Rows:
+        return Rows({"text": list(lines)}, "input")
+
+    def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
+        column = self.config.data.text_column or "text"
+        return Rows({"text": [read_field(record, column) for record in records]}, "input")
+
+    def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        found_RL = self.probabilities(model, rows["text"])
+        answers = []
+        for row, best in zip(found_RL.tolist(), found_RL.argmax(axis=1).tolist(), strict=True):
+            label = self.labels[best]
+            record: dict[str, Any] = {"label": label, "probability": round(row[best], 6)}
+            plain = label
+            if request.probabilities:
+                ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
+                record["probabilities"] = {name: round(value, 6) for name, value in ranked}
+                plain += "".join(f"\t{name}={value:.6f}" for name, value in ranked)
+            answers.append(Answer(plain, record))
+        return answers

@@ -1,0 +1,256 @@
+"""lm: the next token (N → N), and text from nothing or from a prompt (1 → N).
+
+A corpus is its lines, each closed by the end token, which stands for the newline:
+
+    EOS  t o   b e EOS  o r EOS        reads each token, predicts the one after it
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli import baselines, metrics
+from seqcli.config import LanguageConfig
+from seqcli.data.batches import blocks, bucket, count_blocks, stream
+from seqcli.data.rows import Rows
+from seqcli.data.tokens import (
+    BOS,
+    EOS,
+    UNK,
+    Tokenizer,
+    tokenizer_from_json,
+    train_tokenizer,
+)
+from seqcli.nn.decode import Sampling, sample
+from seqcli.nn.models import LanguageModel
+from seqcli.nn.ragged import Ragged
+from seqcli.nn.recurrent import States, detach
+from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of
+from seqcli.tasks.text import describe_tokens, read_field, resolve_kind
+
+EVALUATION_STREAMS = 16
+EVALUATION_TOKENS = 4_096
+BPTT = {"character": 128, "word": 35, "bpe": 50}
+
+
+class Encoded(NamedTuple):
+    """The corpus as one stream of ids (N,), opened by EOS."""
+
+    tokens: np.ndarray
+
+
+class Plan(NamedTuple):
+    """Contiguous streams (S, T) and the steps of a block."""
+
+    streams: np.ndarray
+    bptt: int
+
+    def __len__(self) -> int:
+        return count_blocks(self.streams, self.bptt)
+
+
+class Block(NamedTuple):
+    """One block of all streams: input and next token (S, t); whether it opens an epoch."""
+
+    tokens: np.ndarray
+    following: np.ndarray
+
+
+class LanguageModeling:
+    name: ClassVar[str] = "lm"
+    watched: ClassVar[str] = "cross_entropy"
+    higher_is_better: ClassVar[bool] = False
+
+    def __init__(self, config: LanguageConfig, tokenizer: Tokenizer, reason: str = "") -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.reason = reason
+
+    @classmethod
+    def learn(cls, config: LanguageConfig, train: Rows) -> LanguageModeling:
+        """The codec that the training rows call for."""
+        kind, reason = resolve_kind(config, train["text"])
+        tokens = config.tokens
+        tokenizer = train_tokenizer(
+            kind,
+            train["text"],
+            vocabulary_size=tokens.vocabulary_size,
+            min_count=tokens.min_count,
+            lowercase=tokens.lowercase,
+            joiner=True,
+        )
+        return cls(config, tokenizer, reason)
+
+    @classmethod
+    def restore(cls, config: LanguageConfig, files: Mapping[str, Any]) -> LanguageModeling:
+        """The codec of a saved model."""
+        return cls(config, tokenizer_from_json(files["tokenizer.json"]))
+
+    def files(self) -> dict[str, Any]:
+        return {"tokenizer.json": self.tokenizer.to_json()}
+
+    def facts(self) -> dict[str, str]:
+        return {"tokens": describe_tokens(self.tokenizer, self.reason)}
+
+    def build(self) -> nn.Module:
+        return LanguageModel(len(self.tokenizer.vocabulary), self.config.network)
+
+    def encode(self, rows: Rows) -> Encoded:
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        return Encoded(np.concatenate([[EOS], lines.values]).astype(np.int64))
+
+    def plan(self, encoded: Encoded, epoch: int) -> Plan:
+        training = self.config.training
+        streams = stream(encoded.tokens, training.streams)
+        bptt = training.bptt
+        if bptt is None:
+            bptt = BPTT[self.tokenizer.kind]
+        return Plan(streams, bptt or streams.shape[1])
+
+    def batches(self, encoded: Encoded, plan: Plan, start: int) -> Iterator[Block]:
+        for position, (tokens, following) in enumerate(blocks(plan.streams, plan.bptt)):
+            if position >= start:
+                yield Block(tokens, following)
+
+    def loss(self, model: nn.Module, batch: Block, state: States | None) -> Loss:
+        device = device_of(model)
+        scores_NV, states = model(_streams(batch.tokens, device), state)
+        gold_N = torch.from_numpy(np.ascontiguousarray(batch.following)).flatten().to(device)
+        mean = F.cross_entropy(scores_NV.float(), gold_N)
+        return Loss(mean, len(gold_N), len(gold_N), detach(states))
+
+    @torch.inference_mode()
+    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> float:
+        """The summed −log p of every token of a stream but the first.
+
+        Read in a fixed number of contiguous streams, each from a zero state; every token is
+        scored once.
+        """
+        device = device_of(model)
+        steps = max(1, -(-(len(tokens_N) - 1) // EVALUATION_STREAMS))
+        total, states = 0.0, None
+        starts = np.arange(0, len(tokens_N) - 1, steps)
+        ends = np.minimum(starts + steps, len(tokens_N) - 1)
+        width = max(1, EVALUATION_TOKENS // EVALUATION_STREAMS)
+        for begin in range(0, steps, width):
+            places = [
+                np.arange(min(start + begin, end), min(start + begin + width, end))
+                for start, end in zip(starts, ends, strict=True)
+            ]
+            flat = np.concatenate(places)
+            bounds = np.concatenate([[0], np.cumsum([len(place) for place in places])])
+            batch = Ragged(torch.from_numpy(tokens_N[flat]).to(device), torch.from_numpy(bounds))
+            scores_NV, states = model(batch, states)
+            gold_N = torch.from_numpy(tokens_N[flat + 1]).to(device)
+            total += float(F.cross_entropy(scores_NV.float(), gold_N, reduction="sum"))
+        return total
+
+    def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
+        tokens_N = self.encode(rows).tokens
+        return self._scores(self.nats(model, tokens_N), tokens_N[1:], rows)
+
+    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
+        known, tokens_N = self.encode(train).tokens, self.encode(rows).tokens
+        found = baselines.lm(known, tokens_N, len(self.tokenizer.vocabulary))
+        return {name: self._scores(nats, tokens_N[1:], rows) for name, nats in found.items()}
+
+    def _scores(self, nats: float, tokens_N: np.ndarray, rows: Rows) -> Scores:
+        characters = sum(map(len, rows["text"])) + len(rows)
+        unknown = int((tokens_N == UNK).sum())
+        return metrics.language(
+            nats,
+            len(tokens_N),
+            characters=characters,
+            unknown=unknown,
+            kind=self.tokenizer.kind,
+            gold=rows["text"],
+        )
+
+    def read(self, lines: Sequence[str]) -> Rows:
+        return Rows({"text": list(lines)}, "input")
+
+    def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
+        column = self.config.data.text_column or "text"
+        return Rows({"text": [read_field(record, column) for record in records]}, "input")
+
+    @torch.inference_mode()
+    def log_probabilities(self, model: nn.Module, texts: Sequence[str]) -> list[Tensor]:
+        """For each text, the log-probability of each of its tokens and of its end."""
+        lines = self.tokenizer.encode(texts, bos=False, eos=True)
+        device = device_of(model)
+        found: list[Tensor] = [torch.empty(0)] * len(texts)
+        for rows in bucket(lines.lengths, budget=EVALUATION_TOKENS):
+            part = lines.take(rows)
+            gold_N = torch.from_numpy(part.values.astype(np.int64)).to(device)
+            read_N = torch.roll(gold_N, 1)
+            read_N[torch.from_numpy(part.offsets[:-1]).to(device)] = EOS
+            batch = Ragged(read_N, torch.from_numpy(part.offsets))
+            scores_NV, _ = model(batch, None)
+            logs_N = -F.cross_entropy(scores_NV.float(), gold_N, reduction="none").cpu()
+            for row, one in zip(rows, logs_N.split(part.lengths.tolist()), strict=True):
+                found[row] = one
+        return found
+
+    def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        answers = []
+        for logs_T in self.log_probabilities(model, rows["text"]):
+            total, count = float(logs_T.sum()), len(logs_T)
+            perplexity = math.exp(min(-total / count, 700.0))
+            record = {"log_probability": total, "perplexity": perplexity, "tokens": count}
+            answers.append(Answer(f"{total:.6f}\t{perplexity:.6f}\t{count}", record))
+        return answers
+
+    def write(
+        self,
+        model: nn.Module,
+        prompt: str,
+        sampling: Sampling,
+        *,
+        generator: torch.Generator,
+        length: int,
+        one_line: bool,
+    ) -> Iterator[str]:
+        """Text that goes on from a prompt, piece by piece: at most `length` tokens, or one line.
+
+        The pieces are what each token adds to the decoded text, so that byte pairs of one
+        character and the spaces between words come out right.
+        """
+        assert isinstance(model, LanguageModel)
+        *closed, last = prompt.split("\n")
+        known = [EOS]
+        for line in closed:
+            known += self.tokenizer.encode([line], eos=True).values.tolist()
+        if last:
+            known += self.tokenizer.encode([last]).values.tolist()
+        tokens = self.tokenizer.encode([last]).values.tolist() if last else []
+        shown = self.tokenizer.decode(tokens)
+        banned = (UNK, BOS)
+        drawn = sample(model, known, sampling, generator=generator, banned=banned)
+        for token in itertools.islice(drawn, length):
+            if token == EOS:
+                if one_line:
+                    return
+                yield "\n"
+                tokens, shown = [], ""
+                continue
+            tokens.append(token)
+            text = self.tokenizer.decode(tokens)
+            if text.endswith("\ufffd"):  # half of a character; the rest is to come
+                continue
+            yield text[len(shown) :]
+            shown = text
+
+
+def _streams(tokens_ST: np.ndarray, device: torch.device) -> Ragged:
+    """A block of streams as a ragged batch of equal lengths."""
+    rows, steps = tokens_ST.shape
+    values = torch.from_numpy(np.ascontiguousarray(tokens_ST)).flatten()
+    return Ragged(values.to(device), torch.arange(0, rows * steps + 1, steps))

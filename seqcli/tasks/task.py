@@ -1,0 +1,116 @@
+"""What every task can do. One file a task; the training loop and the commands know only this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seqcli.data.rows import Rows
+from seqcli.data.tokens import Sequences
+from seqcli.nn.ragged import Ragged
+
+Scores = dict[str, Any]
+"""Metrics by name; fractions in [0, 1], nats, or nested tables; JSON-able."""
+
+
+class Loss(NamedTuple):
+    """mean: scalar to differentiate. count: the items it is a mean of. tokens: how many were read
+    (translate: written). state: what is carried to the next batch, or None."""
+
+    mean: Tensor
+    count: int
+    tokens: int
+    state: Any = None
+
+
+class Answer(NamedTuple):
+    """One prediction: `plain` as `predict` prints it, `record` as its JSON fields."""
+
+    plain: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `predict` was asked for; each task reads what concerns it."""
+
+    probabilities: bool = False
+    columns: bool = False
+    beam: int = 1
+    n_best: int = 1
+    scores: bool = False
+    length_penalty: float = 1.0
+    max_length: int | None = None
+
+
+class Task(Protocol):
+    """A configuration with its codec: everything about a task but the weights."""
+
+    name: ClassVar[str]
+    watched: ClassVar[str]
+    """The validation score that chooses the best epoch."""
+    higher_is_better: ClassVar[bool]
+    config: Any
+
+    def files(self) -> dict[str, Any]:
+        """The codec as JSON files of the model folder, by file name."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What training prints about the codec: vocabulary, labels."""
+        ...
+
+    def build(self) -> nn.Module:
+        """A network with fresh weights."""
+        ...
+
+    def encode(self, rows: Rows) -> Any:
+        """Rows as flat arrays."""
+        ...
+
+    def plan(self, encoded: Any, epoch: int) -> Any:
+        """The batches of an epoch, by position: has a length, and `batches` reads it."""
+        ...
+
+    def batches(self, encoded: Any, plan: Any, start: int) -> Iterator[Any]:
+        """The batches of a plan from a position on."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, state: Any) -> Loss:
+        """The loss of a batch; only lm takes and gives a state."""
+        ...
+
+    def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
+        """The task's metrics on rows with their answers."""
+        ...
+
+    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
+        """The metrics of predictors that need no network, by name."""
+        ...
+
+    def read(self, lines: Sequence[str]) -> Rows:
+        """Plain lines of input as rows."""
+        ...
+
+    def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
+        """JSON records of input as rows. Raises SeqcliError for a missing or wrong field."""
+        ...
+
+    def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        """An answer for each row, in order; independent of the other rows."""
+        ...
+
+
+def to_ragged(sequences: Sequences, device: torch.device) -> Ragged:
+    """Flat numpy arrays as a batch on a device."""
+    values = torch.from_numpy(sequences.values.astype("int64", copy=False))
+    return Ragged(values.to(device), torch.from_numpy(sequences.offsets))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights are."""
+    return next(model.parameters()).device

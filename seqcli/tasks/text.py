@@ -1,0 +1,45 @@
+"""What several tasks do with text before it is ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqcli.data.tokens import Sequences, Tokenizer, choose_kind
+from seqcli.errors import SeqcliError
+
+
+def resolve_kind(config: Any, texts: Sequence[str]) -> tuple[str, str]:
+    """The kind of token asked for, or the one that suits task and script; and the reason."""
+    kind = config.tokens.tokens
+    if kind != "auto":
+        return kind, "as asked"
+    return choose_kind(config.task, texts)
+
+
+def truncate(sequences: Sequences, limit: int | None) -> Sequences:
+    """Keep the first `limit` tokens of each sequence; None keeps all."""
+    if limit is None or not len(sequences) or int(sequences.lengths.max()) <= limit:
+        return sequences
+    lengths = np.minimum(sequences.lengths, limit)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(offsets[-1]) + np.repeat(sequences.offsets[:-1] - offsets[:-1], lengths)
+    return Sequences(sequences.values[places], offsets)
+
+
+def read_field(record: Mapping[str, Any], column: str) -> str:
+    """A record's text. Raises SeqcliError where it is missing or not text."""
+    if column not in record:
+        raise SeqcliError(f"no field {column!r}; it has: {', '.join(record) or 'nothing'}")
+    value = record[column]
+    if not isinstance(value, str):
+        raise SeqcliError(f"field {column!r} is not text")
+    return value
+
+
+def describe_tokens(tokenizer: Tokenizer, reason: str) -> str:
+    """What training says about a tokenizer."""
+    size = len(tokenizer.vocabulary)
+    return f"{tokenizer.kind}, vocabulary {size:,}" + (f" ({reason})" if reason else "")
