@@ -46,14 +46,35 @@ def choose(task: str, table: Table, asked: Mapping[str, str | None]) -> tuple[Ro
         name = next(iter(choice.values()))
         raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
     columns, dropped = _MAKERS[task](table, choice)
-    found = " and ".join(f"{role} from {_describe(table, name)}" for role, name in choice.items())
-    notes = [*table.notes, f"{found}{remark}"] if len(table.columns) > 1 else [*table.notes]
+    notes = [*table.notes]
+    if len(table.columns) > 1 and len(given) < len(choice):
+        found = [f"{role} from {_describe(table, name)}" for role, name in choice.items()]
+        notes.append(f"{' and '.join(found)}{remark}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
         for reason, count in dropped.items()
         if count
     ]
     return Rows(columns, table.origin, tuple(notes)), choice
+
+
+def check_labels(table: Table, rows: Rows, choice: Choice, *, asked: bool) -> None:
+    """Raise SeqcliError where the labels of training rows are one class, or are no classes.
+
+    asked: the user named the column, so that many classes are meant; one a row never is.
+    """
+    name, distinct = choice["label"], len(set(rows["label"]))
+    if distinct == 1:
+        raise SeqcliError(
+            f"{rows.origin}: every row has the label {rows['label'][0]!r} in column {name!r}; "
+            "classification needs two labels or more"
+        )
+    n = max(20, len(rows))
+    if distinct == n or (not asked and (distinct > n / 2 or distinct > MOST_LABELS)):
+        raise UsageError(
+            f"{rows.origin}: column {name!r} has {distinct:,} values in {len(rows):,} rows, so it "
+            f"is probably not a label; {_list_columns(table)}; name one with --label-column"
+        )
 
 
 def _find_asked(table: Table, name: str, setting: str) -> str:
@@ -105,7 +126,6 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
         if text is None:
             raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
-    _check_labels(table, label, asked="label" in given)
     return {"text": text, "label": label}, ""
 
 
@@ -119,17 +139,6 @@ def _measure(values: Sequence[Any]) -> float:
     """The mean number of characters of the strings in a column's beginning."""
     head = values[:1000]
     return sum(len(value) for value in head if isinstance(value, str)) / max(1, len(head))
-
-
-def _check_labels(table: Table, label: str, *, asked: bool) -> None:
-    values = [str(value) for value in table.columns[label] if value is not None]
-    distinct = len(set(values))
-    unique = len(values) >= 20 and distinct > len(values) / 2
-    if unique or (distinct > MOST_LABELS and not asked):
-        raise UsageError(
-            f"{table.origin}: column {label!r} has {distinct:,} values in {len(values):,} rows, so "
-            f"it is probably not a label; {_list_columns(table)}; name one with --label-column"
-        )
 
 
 def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:

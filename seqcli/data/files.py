@@ -168,7 +168,7 @@ def read_conll(path: Path) -> Table:
     width = len(first)
     if width < 2:
         raise SeqcliError(
-            f"{path.name} has {width} columns; tagging needs a token and its tag on each line"
+            f"{path.name} has no columns of tokens and tags; each line needs a token and its tag"
         )
     header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
     names = first if header else number_columns(width)

@@ -11,7 +11,7 @@ from functools import partial
 
 from seqcli.config import Data
 from seqcli.data import hub
-from seqcli.data.columns import ROLES, Choice, choose
+from seqcli.data.columns import ROLES, Choice, check_labels, choose
 from seqcli.data.names import CANONICAL
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
 from seqcli.data.rows import Rows, Splits
@@ -38,29 +38,28 @@ def load(task: str, data: Data) -> Splits:
     for split in ("train", "validation", "test"):
         given = getattr(data, split)
         reader = _pick(task, given, asked, found) if given else found.splits.get(split)
-        if reader:
-            table = reader()
-            try:  # the columns of train, and if they are not there, those the table has itself
-                made, choice = choose(task, table, choice or asked)
-            except UsageError:
-                if not choice:
-                    raise
-                made, _ = choose(task, table, asked)
-            notes += made.notes
-            if len(made):
-                rows[split] = made
-            else:
-                notes.append(f"{made.origin} has no whole row, so there is no {split} split")
+        if reader is None:
+            continue
+        table = reader()
+        try:
+            made, chosen = _choose_like(task, table, choice, asked)
+        except UsageError as error:
+            if given or split == "train":
+                raise
+            notes.append(f"{error}; so there is no {split} split")
+            continue
+        notes += made.notes
+        if len(made):
+            rows[split] = made
+        else:
+            notes.append(f"{made.origin} has no whole row, so there is no {split} split")
+        if split == "train" and made:
+            choice = chosen
+            if task == "classify":
+                check_labels(table, made, choice, asked=bool(asked["label"]))
     if "train" not in rows:
-        there = ", ".join(found.splits) or "nothing"
-        raise SeqcliError(
-            f"no rows to train on: {notes[-1] if notes else there}; name a file with --train"
-        )
-    if task == "classify" and len(set(rows["train"]["label"])) < 2:
-        raise SeqcliError(
-            f"{rows['train'].origin}: every row has the label {rows['train']['label'][0]!r}; "
-            "classification needs two labels or more"
-        )
+        there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
+        raise SeqcliError(f"no rows to train on: {there}; name a file with --train")
     if task == "lm":
         rows, said = _cut_text(rows)
     else:
@@ -113,13 +112,23 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
             asked = {"source": "text", "target": "chinese"}
         found = find_local(task, str(sample_folder()), asked)
         assert found is not None
-        return asked, Found(found.splits, ("the bundled sample",))
+        return asked, Found(found.splits, ("no DATA: the bundled sample of travel requests",))
     found = find_local(task, data.data, asked)
     if found is None:
         if is_path(data.data):
             raise SeqcliError(f"no such file or folder: {data.data}")
         found = hub.find(data.data, subset=data.subset, revision=data.revision)
     return asked, found
+
+
+def _choose_like(task: str, table: Table, choice: Choice, asked: Asked) -> tuple[Rows, Choice]:
+    """Rows from the columns that train chose, or where they are not there from the table's own."""
+    if choice:
+        try:
+            return choose(task, table, choice)
+        except UsageError:
+            pass
+    return choose(task, table, asked)
 
 
 def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:

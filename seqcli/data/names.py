@@ -20,7 +20,7 @@ LABEL = _words(
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
-    "tags ner_tags pos_tags upos slots labels tag ner pos upos_tags xpos xpos_tags chunk_tags label"
+    "tags ner_tags pos_tags upos slots labels tag ner pos upos_tags xpos xpos_tags chunk_tags"
 )
 PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
 
@@ -45,6 +45,18 @@ SPLITS = {
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
 _KNOWN = {*TEXT, *LABEL, *TOKENS, *TAGS, "translation", *(name for pair in PAIRS for name in pair)}
+
+
+def find_split(name: str) -> tuple[str | None, str]:
+    """The split that a file's or split's name tells, and what else is in the name: '' is the
+    plainest. 'en_ewt-ud-dev' → ('validation', 'en_ewt_ud')."""
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    for i, word in enumerate(words):
+        bare = word.rstrip("0123456789")
+        if bare in CANONICAL:
+            number = [word.removeprefix(bare)] if word != bare else []
+            return CANONICAL[bare], "_".join([*words[:i], *number, *words[i + 1 :]])
+    return None, "_".join(words)
 
 
 def is_language(name: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seqcli.data import arrow, files
 from seqcli.data.columns import choose
-from seqcli.data.names import CANONICAL, TAGS, TOKENS, is_language
+from seqcli.data.names import SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError, UsageError
 
@@ -85,7 +85,7 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
         return choose_family(task, list_items(path), asked, where=place)
     if glob.has_magic(place) and not path.exists():
         items = _group(_match(place))
-        if any(_find_split(item.name)[0] for item in items):
+        if any(find_split(item.name)[0] for item in items):
             return choose_family(task, items, asked, where=place)
     reader = find_file(task, place, asked)
     return reader and Found({"train": reader}, single=True)
@@ -147,7 +147,7 @@ def list_items(folder: Path) -> list[Item]:
     for part in (one for one in inside if one.is_dir()):
         if part.name == "data":
             return list_items(part)
-        if _find_split(part.name)[0]:
+        if find_split(part.name)[0]:
             by_kind: dict[str, list[Path]] = {}
             for one in sorted(part.iterdir()):
                 if one.is_file() and (kind := kind_of(one)):
@@ -185,17 +185,6 @@ def _side(path: Path) -> str:
     return suffix if known else ""
 
 
-def _find_split(name: str) -> tuple[str | None, str]:
-    """The split that a name tells, and what else is in the name: '' is the plainest."""
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-    for i, word in enumerate(words):
-        split = CANONICAL.get(word.rstrip("0123456789"))
-        if split:
-            number = word.lstrip("abcdefghijklmnopqrstuvwxyz")
-            return split, "_".join([*words[:i], *([number] if number else []), *words[i + 1 :]])
-    return None, "_".join(words)
-
-
 def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str) -> Found:
     """The splits of the family that fits the task, and its other files under their own names."""
     if not items:
@@ -216,7 +205,8 @@ def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str)
                 taken.setdefault(split, item)
     used = {path for item in taken.values() for path in item.files}
     aside = [str(item) for item in items if used.isdisjoint(item.files)]
-    notes = [f"{where}: " + ", ".join(f"{split} is {item}" for split, item in taken.items())]
+    said = [f"{split} is {taken[split]}" for split in SPLITS if split in taken]
+    notes = [f"{where}: {', '.join(said)}"]
     if aside:
         notes.append(f"{where}: not used: {', '.join(aside)}")
     named = {item.name: item for item in items if item.kind == chosen[0]} | taken
@@ -231,7 +221,7 @@ def _group_families(items: Sequence[Item]) -> dict[Family, dict[str, Item]]:
     all files of a kind are train together."""
     families: dict[Family, dict[str, Item]] = {}
     for item in items:
-        split, rest = _find_split(item.name)
+        split, rest = find_split(item.name)
         if split:
             families.setdefault((item.kind, rest), {}).setdefault(split, item)
     if not families:
@@ -260,7 +250,7 @@ def _try(
         if len(rows):
             return key
         reasons.append(f"{item} has no whole rows")
-    raise UsageError(f"nothing in {where} serves {task}: {'; '.join(reasons)}")
+    raise UsageError(f"nothing in {where} serves {task}: {reasons[0]}")
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -271,7 +261,7 @@ def read(task: str, item: Item, asked: Asked) -> Table:
     if item.kind == "parallel":
         names = [_side(path) for path in item.files]
         table = files.read_parallel(item.files, names, origin=item.name)
-        place = f"{item.files[0].absolute().parent.name} {item.name}"
+        place = f"{item.files[0].absolute().parent.name}/{item.name}"
         return dataclasses.replace(table, place=place)
     wanted = [name for name in asked.values() if name]
     tables = [_read_file(task, path, wanted) for path in item.files]
