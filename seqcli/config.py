@@ -173,7 +173,6 @@ class Training:
     """How the weights are found."""
 
     epochs: int = setting(20, "Passes over the training rows.", minimum=1)
-    batch_tokens: int = setting(1_500, "Tokens of a batch, about.", minimum=1)
     optimizer: Literal["adamw", "sgd"] = setting("adamw", "Rule of the update.")
     learning_rate: float = setting(2e-3, "Peak step size.", above=0)
     schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
@@ -201,7 +200,18 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyTraining(Training):
+class RowTraining(Training):
+    """Training on separate rows, in batches of like lengths."""
+
+    batch_tokens: int | None = setting(
+        None,
+        "Tokens of a batch, about; default: a 200th of the training tokens, between 256 and 4,096.",
+        minimum=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyTraining(RowTraining):
     label_smoothing: float = setting(
         0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
     )
@@ -211,14 +221,14 @@ class ClassifyTraining(Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagTraining(Training):
+class TagTraining(RowTraining):
     bptt: int | None = setting(
         None, "Steps a gradient flows back; default: the whole sentence.", minimum=1
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateTraining(Training):
+class TranslateTraining(RowTraining):
     label_smoothing: float = setting(
         0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
     )
@@ -270,7 +280,7 @@ class TranslateConfig:
     data: TranslateData = TranslateData()
     tokens: Tokens = Tokens()
     network: TranslateNetwork = TranslateNetwork(hidden=256, embedding=256)
-    training: TranslateTraining = TranslateTraining(batch_tokens=2_000)
+    training: TranslateTraining = TranslateTraining()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -187,9 +188,9 @@ def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
-    table = Table(Text(f"{split}: true ↓ taken for →"))
+    table = Table(f"{split}: true ↓ taken for →")
     for label in confusion["labels"]:
-        table.add_column(Text(label), justify="right")
+        table.add_column(escape(label), justify="right")
     for label, row in zip(confusion["labels"], confusion["matrix"], strict=True):
         table.add_row(Text(label), *(str(count) if count else "·" for count in row))
     return table

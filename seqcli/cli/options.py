@@ -24,7 +24,7 @@ def with_settings(task: str, command: Callable[..., Any]) -> Callable[..., Any]:
     """
     items = list_settings(task)
     own = [
-        parameter
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.name != "settings"
     ]

@@ -10,21 +10,28 @@ from collections.abc import Iterator
 
 import numpy as np
 
+UPDATES = 200
+"""Updates an epoch where no budget is named: small data want many small steps, large data large
+ones, which the kernels run faster."""
+SMALLEST, LARGEST = 256, 4_096
+
 POOL = 64
 """Batches that are sorted by length together: enough to fill batches with like lengths, few enough
 that an epoch's order stays random."""
 
 
 def bucket(
-    lengths: np.ndarray, *, budget: int, seed: int | None = None, epoch: int = 0
+    lengths: np.ndarray, *, budget: int | None, seed: int | None = None, epoch: int = 0
 ) -> list[np.ndarray]:
     """Split rows into batches of about `budget` tokens, rows of like length together.
 
-    lengths: (R,) tokens of each row. With a seed the rows are shuffled, sorted by length within
+    lengths: (R,) tokens of each row. budget None: a 200th of all tokens, within bounds. With a seed the rows are shuffled, sorted by length within
     pools of many batches, and the batches shuffled; the result depends on seed and epoch alone.
     Without one they are sorted by length throughout, for prediction. Returns row indices.
     """
     rows = len(lengths)
+    if budget is None:
+        budget = min(max(int(lengths.sum()) // UPDATES, SMALLEST), LARGEST)
     if seed is None:
         return cut(np.argsort(lengths, kind="stable"), lengths, budget)
     random = np.random.default_rng([seed, epoch])
