@@ -1,13 +1,15 @@
 // The equations of each cell at one token and one vector of units, forward and backward, with the
 // gate order and the biases of torch.nn. σ is the sigmoid; a dash is the state before the token.
+// `input` is W_ih x + b_ih, `hidden` is W_hh h' + b_hh, one vector a gate.
 //
-//     rnn    h = tanh(a)  or  relu(a),      a = W_ih x + b_ih + W_hh h' + b_hh
-//     lstm   i, f, o = σ(a_i), σ(a_f), σ(a_o);  g = tanh(a_g);  c = f c' + i g;  h = o tanh(c)
-//     gru    r, z = σ(a_r), σ(a_z);  q = W_hn h' + b_hn;  n = tanh(a_xn + r q)
+//     rnn    h = tanh(input + hidden)  or  relu
+//     lstm   i, f, o = σ(input + hidden);  g = tanh(input + hidden)
+//            c = f c' + i g;  h = o tanh(c)
+//     gru    r, z = σ(input + hidden);  q = hidden_n;  n = tanh(input_n + r q)
 //            h = (1 - z) n + z h'
 //
 // Columns of `dgates`, in units of H. The recurrent product of the backward pass and the gradient
-// of W_hh read the first HIDDEN of them, the gradients of x and W_ih the last GATES:
+// of W_hh read the first GATES of them, the gradients of x and W_ih the last GATES:
 //
 //     rnn    da                lstm   di df dg do
 //     gru    dq | dr dz | dn       (dq = r dn, since r stands between W_hn h' and n)
@@ -19,7 +21,7 @@
 namespace seqcli {
 namespace SEQCLI_ISA {
 
-// Where a tile works: a token, the one before it in time, and a vector of units.
+// Where an equation is applied: a token, the one before it in time, and a vector of units.
 struct Place {
     int64_t sequence, token, previous;  // previous is -1 at step 0
     int64_t unit;                       // first unit of the vector
@@ -31,16 +33,37 @@ INLINE const float* state_before(const Recurrent& call, const Place& at) {
                            : call.y + at.previous * call.y_stride + at.unit;
 }
 
+// What is kept for the backward pass: gates with float operands, halves with bf16 ones.
+template <class T>
+struct KeptType;
+template <>
+struct KeptType<float> {
+    using Gate = float;
+    using Sum = float;
+};
+template <>
+struct KeptType<Bf16> {
+    using Gate = Half;
+    using Sum = Bf16;  // unlike a gate it may be large
+};
+
 template <bool RELU>
 struct Rnn {
-    static constexpr int GATES = 1, UNITS = 4, GRADIENTS = 1, HIDDEN = 1;
+    static constexpr int GATES = 1, GRADIENTS = 1;
+    static constexpr int UNITS = 4;         // vectors of units in a forward tile
     static constexpr bool CARRIES = false;  // is there a path from h to h' around W_hh?
-    static int gate_of_hidden(int k) { return k; }
+    static int64_t gate_of_column(int64_t column) { return column; }
 
     template <class T>
-    static INLINE Vec forward(const Recurrent&, const Place&, const Vec* a, const T*) {
-        if constexpr (RELU) return a[0] < 0.f ? Vec{} : a[0];
-        else return tanh(a[0]);
+    static INLINE Vec forward(const Recurrent&, const Place&, const Vec* input, const Vec* hidden) {
+        const Vec a = input[0] + hidden[0];
+        if constexpr (RELU) return a < 0.f ? Vec{} : a;
+        else return tanh(a);
+    }
+
+    template <class T>
+    static INLINE void fetch_kept(const Recurrent& call, const Place& at) {
+        fetch(call.y + at.token * call.y_stride + at.unit);
     }
 
     template <class T>
@@ -53,13 +76,18 @@ struct Rnn {
 };
 
 struct Lstm {
-    static constexpr int GATES = 4, UNITS = 1, GRADIENTS = 4, HIDDEN = 4;
+    static constexpr int GATES = 4, GRADIENTS = 4, UNITS = 1;
     static constexpr bool CARRIES = false;
-    static int gate_of_hidden(int k) { return k; }
+    static int64_t gate_of_column(int64_t column) { return column; }
 
-    // c is kept a token for the backward pass, or carried in c_last when nothing is kept.
+    template <class T>
+    static INLINE auto gates_at(const Recurrent& call, const Place& at) {
+        using Gate = typename KeptType<T>::Gate;
+        return static_cast<Gate*>(call.gates) + at.token * 4 * call.hidden + at.unit;
+    }
+    // c of every token is kept for the backward pass, or carried in c_last if nothing is kept.
     static INLINE float* cell_at(const Recurrent& call, const Place& at, int64_t token) {
-        return call.keep ? call.other + token * call.hidden + at.unit
+        return call.keep ? static_cast<float*>(call.other) + token * call.hidden + at.unit
                          : call.c_last + at.sequence * call.hidden + at.unit;
     }
     static INLINE const float* cell_before(const Recurrent& call, const Place& at) {
@@ -68,13 +96,15 @@ struct Lstm {
     }
 
     template <class T>
-    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* a, const T*) {
-        const int64_t H = call.hidden;
-        const Vec i = sigmoid(a[0]), f = sigmoid(a[1]), g = tanh(a[2]), o = sigmoid(a[3]);
+    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* input,
+                              const Vec* hidden) {
+        const Vec i = sigmoid(input[0] + hidden[0]), f = sigmoid(input[1] + hidden[1]);
+        const Vec g = tanh(input[2] + hidden[2]), o = sigmoid(input[3] + hidden[3]);
         const Vec c = fma(f, load(cell_before(call, at), at.lanes), i * g);
         store(cell_at(call, at, at.token), c, at.lanes);
         if (call.keep) {
-            float* gates = call.gates + at.token * 4 * H + at.unit;
+            const int64_t H = call.hidden;
+            auto* gates = gates_at<T>(call, at);
             store(gates, i, at.lanes);
             store(gates + H, f, at.lanes);
             store(gates + 2 * H, g, at.lanes);
@@ -84,15 +114,22 @@ struct Lstm {
     }
 
     template <class T>
+    static INLINE void fetch_kept(const Recurrent& call, const Place& at) {
+        for (int g = 0; g < 4; ++g) fetch(gates_at<T>(call, at) + g * call.hidden);
+        fetch(cell_at(call, at, at.token));
+        fetch(cell_before(call, at));
+    }
+
+    template <class T>
     static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, T* d) {
         const int64_t H = call.hidden;
-        const float* gates = call.gates + at.token * 4 * H + at.unit;
+        const auto* gates = gates_at<T>(call, at);
         const Vec i = load(gates, at.lanes), f = load(gates + H, at.lanes);
         const Vec g = load(gates + 2 * H, at.lanes), o = load(gates + 3 * H, at.lanes);
         const Vec tanh_c = tanh(load(cell_at(call, at, at.token), at.lanes));
+        const Vec c_before = load(cell_before(call, at), at.lanes);
         float* carried = call.dc + at.sequence * H + at.unit;
         const Vec dc = fma(dh * o, 1.f - tanh_c * tanh_c, load(carried, at.lanes));
-        const Vec c_before = load(cell_before(call, at), at.lanes);
         store(carried, dc * f, at.lanes);
         store(d, dc * g * (i * (1.f - i)), at.lanes);
         store(d + H, dc * c_before * (f * (1.f - f)), at.lanes);
@@ -103,35 +140,50 @@ struct Lstm {
 };
 
 struct Gru {
-    static constexpr int GATES = 3, UNITS = 1, GRADIENTS = 4, HIDDEN = 3;
+    static constexpr int GATES = 3, GRADIENTS = 4, UNITS = 1;
     static constexpr bool CARRIES = true;
-    static int gate_of_hidden(int k) { return k == 0 ? 2 : k - 1; }  // dq dr dz → n r z
+    static int64_t gate_of_column(int64_t column) { return (column + 2) % 3; }  // dq dr dz → n r z
 
-    // a[2] is q: the walk starts it from b_hn alone, because r gates it before it meets the input.
     template <class T>
-    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* a,
-                              const T* input_n) {
-        const int64_t H = call.hidden;
-        const Vec r = sigmoid(a[0]), z = sigmoid(a[1]), q = a[2];
-        const Vec x = load(input_n, at.lanes) + load(call.b_ih + 2 * H + at.unit, at.lanes);
-        const Vec n = tanh(fma(r, q, x));
+    static INLINE auto gates_at(const Recurrent& call, const Place& at) {
+        using Gate = typename KeptType<T>::Gate;
+        return static_cast<Gate*>(call.gates) + at.token * 3 * call.hidden + at.unit;
+    }
+    template <class T>
+    static INLINE auto q_at(const Recurrent& call, const Place& at) {
+        using Sum = typename KeptType<T>::Sum;
+        return static_cast<Sum*>(call.other) + at.token * call.hidden + at.unit;
+    }
+
+    template <class T>
+    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* input,
+                              const Vec* hidden) {
+        const Vec r = sigmoid(input[0] + hidden[0]), z = sigmoid(input[1] + hidden[1]);
+        const Vec q = hidden[2], n = tanh(fma(r, q, input[2]));
         if (call.keep) {
-            float* gates = call.gates + at.token * 3 * H + at.unit;
+            const int64_t H = call.hidden;
+            auto* gates = gates_at<T>(call, at);
             store(gates, r, at.lanes);
             store(gates + H, z, at.lanes);
             store(gates + 2 * H, n, at.lanes);
-            store(call.other + at.token * H + at.unit, q, at.lanes);
+            store(q_at<T>(call, at), q, at.lanes);
         }
         return fma(z, load(state_before(call, at), at.lanes) - n, n);
     }
 
     template <class T>
+    static INLINE void fetch_kept(const Recurrent& call, const Place& at) {
+        for (int g = 0; g < 3; ++g) fetch(gates_at<T>(call, at) + g * call.hidden);
+        fetch(q_at<T>(call, at));
+        fetch(state_before(call, at));
+    }
+
+    template <class T>
     static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, T* d) {
         const int64_t H = call.hidden;
-        const float* gates = call.gates + at.token * 3 * H + at.unit;
+        const auto* gates = gates_at<T>(call, at);
         const Vec r = load(gates, at.lanes), z = load(gates + H, at.lanes);
-        const Vec n = load(gates + 2 * H, at.lanes);
-        const Vec q = load(call.other + at.token * H + at.unit, at.lanes);
+        const Vec n = load(gates + 2 * H, at.lanes), q = load(q_at<T>(call, at), at.lanes);
         const Vec h_before = load(state_before(call, at), at.lanes);
         const Vec dn = dh * (1.f - z) * (1.f - n * n);
         store(d, dn * r, at.lanes);

@@ -41,8 +41,9 @@ struct Recurrent {
     // Forward writes, backward reads:
     float* y;       // (N, H) states h
     void* before;   // (N, operand stride of H) operand: the state each token starts from
-    float* gates;   // (N, G·H) gates after their activations; may be `inputs` itself
-    float* other;   // (N, H) lstm: cell c; gru: W_hn h + b_hn
+    void* gates;    // (N, G·H) gates after their activations, in the memory of `inputs`: float,
+                    // or half for bf16 operands
+    void* other;    // (N, H) lstm: c, float; gru: W_hn h' + b_hn, operand
     float* h_last;  // (B, H) state after the last step
     float* c_last;  // (B, H) lstm
     // Backward:

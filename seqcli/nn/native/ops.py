@@ -130,8 +130,8 @@ def _recurrent(
         inputs = torch.mm(x, w_ih.t())
     gates, other = torch.empty(0), torch.empty(0)
     if keep and kind in ("lstm", "gru"):
-        gates = torch.empty(inputs.shape) if bf16 else inputs
-        other = torch.empty(tokens, hidden)
+        gates = inputs.view(torch.float16) if bf16 else inputs
+        other = torch.empty(tokens, hidden, dtype=inputs.dtype if kind == "gru" else None)
     y = torch.empty(tokens, hidden)
     before = _operand((tokens, hidden), bf16=bf16)
     h, c = h.contiguous(), None if c is None else c.contiguous()
@@ -172,13 +172,14 @@ def _(kind, reverse, bf16, keep, x, offsets, w_ih, w_hh, b_ih, b_hh, h, c):  # t
     nothing = x.new_empty(0)
     gated = keep and kind in ("lstm", "gru")
     dtype = torch.bfloat16 if bf16 else torch.float32
+    kept = torch.float16 if bf16 else torch.float32
     stride = (hidden + 1) // 2 * 2 if bf16 else hidden
     return (
         x.new_empty(tokens, hidden),
         torch.empty_like(h, memory_format=torch.contiguous_format),
         nothing if c is None else torch.empty_like(c, memory_format=torch.contiguous_format),
-        x.new_empty(tokens, w_ih.shape[0]) if gated else x.new_empty(0),
-        x.new_empty(tokens, hidden) if gated else x.new_empty(0),
+        x.new_empty(tokens, w_ih.shape[0], dtype=kept) if gated else x.new_empty(0),
+        x.new_empty(tokens, hidden, dtype=dtype if kind == "gru" else None) if gated else x.new_empty(0),
         x.new_empty(tokens, stride, dtype=dtype) if keep else x.new_empty(0),
         x.new_empty(x.shape, dtype=dtype) if bf16 else x.new_empty(0),
     )

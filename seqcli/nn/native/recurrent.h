@@ -2,8 +2,8 @@
 //
 // The share is sorted, longest first, so that the sequences still running at step s are its first
 // `running` ones. A step multiplies their states by W_hh panel by panel; each panel serves every
-// group of ROWS sequences before the next one is read, and the cell's equations are applied to the
-// sums while they are in registers:
+// group of ROWS sequences before the next one is read, and the cell's equations are applied to a
+// tile's sums as soon as they are complete:
 //
 //                  panel 0        panel 1      …            (units 0–15, 16–31, …)
 //     group 0   ┌ tile: sums → gates → h ┐
@@ -22,6 +22,7 @@ INLINE int lanes_from(int64_t unit, int64_t hidden) {
 
 template <class Cell, class T>
 struct Walk {
+    static constexpr bool BF16 = sizeof(T) == 2;
     static constexpr int FORWARD_COLUMNS = Cell::UNITS * Cell::GATES;
     static constexpr int BACKWARD_COLUMNS = 4;
 
@@ -37,46 +38,64 @@ struct Walk {
     int64_t token(int64_t b, int64_t s) const {
         return call.reverse ? call.offsets[b + 1] - 1 - s : call.offsets[b] + s;
     }
+    Place place(int64_t b, int64_t s, int64_t unit) const {
+        return {b, token(b, s), s > 0 ? token(b, s - 1) : -1, unit, lanes_from(unit, H)};
+    }
 
+    const T* inputs(int64_t token) const {
+        return static_cast<const T*>(call.inputs) + token * Cell::GATES * H;
+    }
     T* before(int64_t token) const {
-        return static_cast<T*>(call.before) + token * operand_stride(H, sizeof(T) == 2);
+        return static_cast<T*>(call.before) + token * operand_stride(H, BF16);
     }
     T* dgates(int64_t token) const {
-        constexpr bool bf16 = sizeof(T) == 2;
-        return static_cast<T*>(call.dgates) + token * operand_stride(Cell::GRADIENTS * H, bf16);
+        return static_cast<T*>(call.dgates) + token * operand_stride(Cell::GRADIENTS * H, BF16);
     }
 
     // ---- packing ----
 
-    static int64_t blocks(int64_t hidden, bool backward) {
-        const int64_t units = LANES * (backward ? BACKWARD_COLUMNS : Cell::UNITS);
-        return (hidden + units - 1) / units;
+    static int64_t units_of_block(bool backward) {
+        return LANES * (backward ? BACKWARD_COLUMNS : Cell::UNITS);
     }
-    static int64_t depth(int64_t hidden, bool backward) {
-        return backward ? Cell::HIDDEN * hidden : hidden;
+    static int64_t blocks(int64_t hidden, bool backward) {
+        return (hidden + units_of_block(backward) - 1) / units_of_block(backward);
     }
     static int64_t block_elements(int64_t hidden, bool backward) {
-        const int columns = backward ? BACKWARD_COLUMNS : FORWARD_COLUMNS;
-        return (depth(hidden, backward) + 1) / 2 * 2 * columns * LANES;
+        return backward ? panel_elements(Cell::GATES * hidden, BACKWARD_COLUMNS)
+                        : panel_elements(hidden, FORWARD_COLUMNS);
+    }
+
+    // For h = W_hh h': the depth of the product runs along the rows of W_hh.
+    static void pack_forward(int64_t H, const float* w_hh, T* panels, int64_t block) {
+        Vec columns[FORWARD_COLUMNS][LANES];  // LANES depths of the panel
+        pack_panel(panels, H, FORWARD_COLUMNS, [&](int64_t k, int c) {
+            if (k % LANES == 0) {
+                const int64_t unit = (block * Cell::UNITS + c / Cell::GATES) * LANES;
+                const float* corner = w_hh + (c % Cell::GATES * H + unit) * H + k;
+                for (int lane = 0; lane < LANES; ++lane)
+                    columns[c][lane] =
+                        unit + lane < H ? load(corner + lane * H, lanes_from(k, H)) : Vec{};
+                transpose(columns[c]);
+            }
+            return columns[c][k % LANES];
+        });
+    }
+
+    // For dh' = W_hh^T dgates: along its columns.
+    static void pack_backward(int64_t H, const float* w_hh, T* panels, int64_t block) {
+        pack_panel(panels, Cell::GATES * H, BACKWARD_COLUMNS, [&](int64_t k, int c) {
+            const int64_t unit = (block * BACKWARD_COLUMNS + c) * LANES;
+            const int64_t row = Cell::gate_of_column(k / H) * H + k % H;
+            return unit < H ? load(w_hh + row * H + unit, lanes_from(unit, H)) : Vec{};
+        });
     }
 
     static void pack(int64_t hidden, bool backward, const float* w_hh, T* panels, int64_t first,
                      int64_t last) {
-        const int64_t H = hidden;
         for (int64_t block = first; block < last; ++block) {
-            T* panel = panels + block * block_elements(H, backward);
-            if (backward) {
-                pack_panel(panel, depth(H, true), BACKWARD_COLUMNS, [=](int64_t k, int c, int lane) {
-                    const int64_t unit = (block * BACKWARD_COLUMNS + c) * LANES + lane;
-                    const int64_t gate = Cell::gate_of_hidden(static_cast<int>(k / H));
-                    return unit < H ? w_hh[(gate * H + k % H) * H + unit] : 0.f;
-                });
-            } else {
-                pack_panel(panel, H, FORWARD_COLUMNS, [=](int64_t k, int c, int lane) {
-                    const int64_t unit = (block * Cell::UNITS + c / Cell::GATES) * LANES + lane;
-                    return unit < H ? w_hh[(c % Cell::GATES * H + unit) * H + k] : 0.f;
-                });
-            }
+            T* panel = panels + block * block_elements(hidden, backward);
+            if (backward) pack_backward(hidden, w_hh, panel, block);
+            else pack_forward(hidden, w_hh, panel, block);
         }
     }
 
@@ -90,148 +109,139 @@ struct Walk {
             while (running > 0 && length(share[running - 1]) <= s) --running;
             if (running == 0) return;
             for (int64_t block = 0; block < blocks(H, false); ++block)
-                for_groups(static_cast<int>(running), [&](auto rows, int first) {
-                    forward_tile(rows, share + first, s, block, s > 0 || !zero);
+                for_groups(share, running, [&](const int32_t* group, int rows) {
+                    forward_tile(group, rows, s, block, s > 0 || !zero);
                 });
         }
     }
 
     // Give the first state to the first token, or to the last state of an empty sequence.
+    // Returns whether it is zero.
     bool begin(int64_t b) {
         const bool empty = length(b) == 0;
         bool zero = true;
-        for (int64_t j = 0; j < H; j += LANES) {
-            const int lanes = lanes_from(j, H);
-            const Vec h = load(call.h_first + b * H + j, lanes);
-            if (empty) store(call.h_last + b * H + j, h, lanes);
-            else store(before(token(b, 0)) + j, h, lanes);
-            if (empty && call.c_first)
-                store(call.c_last + b * H + j, load(call.c_first + b * H + j, lanes), lanes);
+        for (int64_t unit = 0; unit < H; unit += LANES) {
+            const int64_t at = b * H + unit;
+            const int lanes = lanes_from(unit, H);
+            const Vec h = load(call.h_first + at, lanes);
+            if (!empty) store(before(token(b, 0)) + unit, h, lanes);
+            if (empty) store(call.h_last + at, h, lanes);
+            if (empty && call.c_first) store(call.c_last + at, load(call.c_first + at, lanes), lanes);
             for (int lane = 0; lane < LANES; ++lane) zero &= h[lane] == 0.f;
         }
         return zero;
     }
 
-    template <int R>
-    NOINLINE void forward_tile(Rows<R>, const int32_t* sequences, int64_t s, int64_t block,
-                             bool multiply) {
-        Place at[R];
-        const T* rows[R];
-        const T* inputs[R];
-        for (int r = 0; r < R; ++r) {
-            const int64_t b = sequences[r], n = token(b, s);
-            at[r] = {b, n, s > 0 ? token(b, s - 1) : -1, 0, 0};
-            rows[r] = before(n);
-            inputs[r] = static_cast<const T*>(call.inputs) + n * Cell::GATES * H;
-        }
-
-        Vec sum[R][FORWARD_COLUMNS];
+    void forward_tile(const int32_t* group, int rows, int64_t s, int64_t block, bool multiply) {
         const int64_t unit0 = block * Cell::UNITS * LANES;
-        UNROLL for (int c = 0; c < FORWARD_COLUMNS; ++c) {
-            const int64_t unit = unit0 + c / Cell::GATES * LANES;
-            const int64_t gate = c % Cell::GATES * H;
-            const int lanes = lanes_from(unit, H);
-            if (lanes <= 0) {
-                UNROLL for (int r = 0; r < R; ++r) sum[r][c] = Vec{};
-                continue;
-            }
-            const Vec b_hh = load(call.b_hh + gate + unit, lanes);
-            if (Cell::CARRIES && c == 2) {
-                UNROLL for (int r = 0; r < R; ++r) sum[r][c] = b_hh;
-                continue;
-            }
-            const Vec bias = load(call.b_ih + gate + unit, lanes) + b_hh;
-            UNROLL for (int r = 0; r < R; ++r)
-                sum[r][c] = load(inputs[r] + gate + unit, lanes) + bias;
-        }
-        if (multiply) {
-            const int64_t size = block_elements(H, false);
-            product(rows, static_cast<const T*>(call.panels) + block * size, H, sum);
+        const T* states[ROWS];
+        for (int r = 0; r < rows; ++r) {
+            const int64_t n = token(group[r], s);
+            states[r] = before(n);
+            for (int c = 0; c < FORWARD_COLUMNS; ++c)
+                fetch(inputs(n) + c % Cell::GATES * H + unit0 + c / Cell::GATES * LANES);
         }
 
-        for (int u = 0; u < Cell::UNITS; ++u) {
-            const int64_t unit = unit0 + u * LANES;
-            const int lanes = lanes_from(unit, H);
-            if (lanes <= 0) break;
-            UNROLL for (int r = 0; r < R; ++r) {
-                at[r].unit = unit;
-                at[r].lanes = lanes;
-                const Vec h = Cell::forward(call, at[r], sum[r] + u * Cell::GATES,
-                                            inputs[r] + 2 * H + unit);
-                store(call.y + at[r].token * call.y_stride + unit, h, lanes);
-                finish_step(at[r], s, h);
-            }
+        Vec sum[ROWS * FORWARD_COLUMNS] = {};
+        if (multiply) {
+            const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, false);
+            product<FORWARD_COLUMNS>(rows, states, panel, H, sum);
         }
+
+        for (int r = 0; r < rows; ++r)
+            for (int u = 0; u < Cell::UNITS && unit0 + u * LANES < H; ++u) {
+                const Place at = place(group[r], s, unit0 + u * LANES);
+                Vec input[Cell::GATES], hidden[Cell::GATES];
+                UNROLL for (int g = 0; g < Cell::GATES; ++g) {
+                    const int64_t unit = g * H + at.unit;
+                    input[g] = load(inputs(at.token) + unit, at.lanes) +
+                               load(call.b_ih + unit, at.lanes);
+                    hidden[g] = sum[r * FORWARD_COLUMNS + u * Cell::GATES + g] +
+                                load(call.b_hh + unit, at.lanes);
+                }
+                const Vec h = Cell::template forward<T>(call, at, input, hidden);
+                store(call.y + at.token * call.y_stride + at.unit, h, at.lanes);
+                hand_on(at, s, h);
+            }
     }
 
-    // Hand h to the next token of the sequence, or out of the batch.
-    INLINE void finish_step(const Place& at, int64_t s, Vec h) {
-        const int64_t b = at.sequence;
-        if (s + 1 < length(b)) {
-            store(before(token(b, s + 1)) + at.unit, h, at.lanes);
+    // Give h to the next token of the sequence, or to the caller after the last.
+    INLINE void hand_on(const Place& at, int64_t s, Vec h) {
+        const int64_t last = at.sequence * H + at.unit;
+        if (s + 1 < length(at.sequence)) {
+            store(before(token(at.sequence, s + 1)) + at.unit, h, at.lanes);
             return;
         }
-        store(call.h_last + b * H + at.unit, h, at.lanes);
-        if constexpr (Cell::GATES == 4) {
-            if (call.keep)
-                store(call.c_last + b * H + at.unit,
-                      load(Lstm::cell_at(call, at, at.token), at.lanes), at.lanes);
-        }
+        store(call.h_last + last, h, at.lanes);
+        if (call.c_last && call.keep)
+            store(call.c_last + last, load(Lstm::cell_at(call, at, at.token), at.lanes), at.lanes);
     }
 
     // ---- backward ----
 
     void backward() {
-        const int64_t longest = count > 0 ? length(share[0]) : 0;
         int64_t on = 0, all = 0;
-        for (int64_t s = longest - 1; s >= -1; --s) {
+        for (int64_t s = count > 0 ? length(share[0]) - 1 : -1; s >= -1; --s) {
             // Sequences that go on after step s receive a gradient through W_hh; those that end
             // with it do not.
             on = all;
             while (s >= 0 && all < count && length(share[all]) > s) ++all;
             for (int64_t block = 0; block < blocks(H, true); ++block) {
-                for_groups(static_cast<int>(on), [&](auto rows, int first) {
-                    backward_tile(rows, share + first, s, block, true);
+                for_groups(share, on, [&](const int32_t* group, int rows) {
+                    backward_tile(group, rows, s, block, true);
                 });
-                for_groups(static_cast<int>(all - on), [&](auto rows, int first) {
-                    backward_tile(rows, share + on + first, s, block, false);
+                for_groups(share + on, all - on, [&](const int32_t* group, int rows) {
+                    backward_tile(group, rows, s, block, false);
                 });
             }
         }
     }
 
-    template <int R>
-    NOINLINE void backward_tile(Rows<R>, const int32_t* sequences, int64_t s, int64_t block,
-                              bool multiply) {
-        Vec sum[R][BACKWARD_COLUMNS];
-        UNROLL for (int r = 0; r < R; ++r)
-            UNROLL for (int c = 0; c < BACKWARD_COLUMNS; ++c) sum[r][c] = Vec{};
-        if (multiply) {
-            const T* rows[R];
-            for (int r = 0; r < R; ++r) rows[r] = dgates(token(sequences[r], s + 1));
-            const int64_t size = block_elements(H, true);
-            product(rows, static_cast<const T*>(call.panels) + block * size, depth(H, true), sum);
+    // Step -1 is what is left for the first state.
+    void backward_tile(const int32_t* group, int rows, int64_t s, int64_t block, bool multiply) {
+        const int64_t unit0 = block * BACKWARD_COLUMNS * LANES;
+        const T* after[ROWS];
+        for (int r = 0; r < rows; ++r) {
+            if (multiply) after[r] = dgates(token(group[r], s + 1));
+            for (int64_t unit = unit0; s >= 0 && unit < H && unit < unit0 + units_of_block(true);
+                 unit += LANES) {
+                const Place at = place(group[r], s, unit);
+                Cell::template fetch_kept<T>(call, at);
+                if (call.dy) fetch(call.dy + at.token * call.dy_stride + unit);
+            }
         }
 
-        UNROLL for (int c = 0; c < BACKWARD_COLUMNS; ++c) {
-            const int64_t unit = (block * BACKWARD_COLUMNS + c) * LANES;
-            const int lanes = lanes_from(unit, H);
-            if (lanes <= 0) break;
-            UNROLL for (int r = 0; r < R; ++r) {
-                const int64_t b = sequences[r];
-                float* carried = call.dh + b * H + unit;
-                Vec dh = sum[r][c];
-                if (!multiply || Cell::CARRIES) dh = dh + load(carried, lanes);
-                if (s < 0) {  // what is left belongs to the first state
-                    store(carried, dh, lanes);
+        Vec sum[ROWS * BACKWARD_COLUMNS] = {};
+        if (multiply) {
+            const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, true);
+            product<BACKWARD_COLUMNS>(rows, after, panel, Cell::GATES * H, sum);
+        }
+
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < BACKWARD_COLUMNS && unit0 + c * LANES < H; ++c) {
+                const Place at = place(group[r], s, unit0 + c * LANES);
+                float* carried = call.dh + at.sequence * H + at.unit;
+                Vec dh = sum[r * BACKWARD_COLUMNS + c];
+                if (!multiply || Cell::CARRIES) dh = dh + load(carried, at.lanes);
+                if (s < 0) {
+                    store(carried, dh, at.lanes);
                     continue;
                 }
-                const int64_t n = token(b, s);
-                const Place at{b, n, s > 0 ? token(b, s - 1) : -1, unit, lanes};
-                if (call.dy) dh = dh + load(call.dy + n * call.dy_stride + unit, lanes);
-                const Vec around = Cell::backward(call, at, dh, dgates(n) + unit);
-                if constexpr (Cell::CARRIES) store(carried, around, lanes);
+                if (call.dy)
+                    dh = dh + load(call.dy + at.token * call.dy_stride + at.unit, at.lanes);
+                const Vec around = Cell::backward(call, at, dh, dgates(at.token) + at.unit);
+                if (Cell::CARRIES) store(carried, around, at.lanes);
             }
+    }
+
+    // Call tile(group, rows) for balanced groups of at most ROWS sequences.
+    template <class Tile>
+    static INLINE void for_groups(const int32_t* sequences, int64_t n, Tile tile) {
+        for (int64_t groups = (n + ROWS - 1) / ROWS; groups > 0; --groups) {
+            const int rows = static_cast<int>((n + groups - 1) / groups);
+            tile(sequences, rows);
+            sequences += rows;
+            n -= rows;
         }
     }
 };

@@ -39,6 +39,10 @@ typedef float AnyVec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 INLINE Vec broadcast(float x) { return x - Vec{}; }
 INLINE Vec load(const float* p) { return *reinterpret_cast<const AnyVec*>(p); }
+INLINE void store(float* p, Vec x) { *reinterpret_cast<AnyVec*>(p) = x; }
+
+// Ask for the memory at p before it is needed.
+INLINE void fetch(const void* p) { __builtin_prefetch(p); }
 
 // The first `lanes` floats at p, at most LANES; zeros behind.
 #if defined(__AVX512F__)
@@ -54,7 +58,7 @@ INLINE Vec load(const float* p, int lanes) {
 }
 
 INLINE void store(float* p, Vec x, int lanes) {
-    if (lanes == LANES) *reinterpret_cast<AnyVec*>(p) = x;
+    if (lanes == LANES) store(p, x);
     else memcpy(p, &x, sizeof(float) * lanes);
 }
 #endif
@@ -96,10 +100,26 @@ INLINE Vec exp(Vec x) {
 INLINE Vec sigmoid(Vec x) { return 1.f / (1.f + exp(-x)); }
 INLINE Vec tanh(Vec x) { return fma(broadcast(2.f), sigmoid(x + x), broadcast(-1.f)); }
 
-// bf16: the upper half of a float. Two neighbours in the depth of a product travel together.
+// Turn rows into columns: LANES vectors, in place.
+INLINE void transpose(Vec* rows) {
+    float square[LANES][LANES];
+    for (int i = 0; i < LANES; ++i) store(square[i], rows[i]);
+    for (int i = 0; i < LANES; ++i)
+        for (int j = 0; j < LANES; ++j) rows[i][j] = square[j][i];
+}
+
+// ---- 16-bit numbers ----
+
+// bf16, the operand of fast products: the upper half of a float. Two neighbours in the depth of a
+// product travel together as a pair.
 struct Bf16 {
     uint16_t bits;
 };
+// IEEE half, for gates kept until the backward pass: in [-1, 1] it is eight times finer than bf16.
+struct Half {
+    uint16_t bits;
+};
+typedef Int Pairs;
 
 #if defined(__AVX512BF16__)
 constexpr bool HAS_BF16 = true;
@@ -108,26 +128,37 @@ INLINE Vec load(const Bf16* p, int lanes) {
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(lanes), p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
-
 INLINE void store(Bf16* p, Vec x, int lanes) {
     const auto narrow = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
     _mm256_mask_storeu_epi16(p, first(lanes), narrow);
 }
+INLINE Vec load(const Half* p, int lanes) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(lanes), p));
+}
+INLINE void store(Half* p, Vec x, int lanes) {
+    _mm256_mask_storeu_epi16(p, first(lanes), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 
+INLINE Pairs load_pairs(const Bf16* p) { return reinterpret_cast<Pairs>(_mm512_loadu_si512(p)); }
+INLINE Pairs broadcast_pair(const Bf16* p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return pair - Pairs{};
+}
+// Lane by lane: even first, odd second.
+INLINE void store_pairs(Bf16* p, Vec even, Vec odd) {
+    const auto both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                           8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, both));
+}
 // sum + a[even] · b[even] + a[odd] · b[odd]
-INLINE Vec dot_pairs(Vec sum, Int a, Int b) {
+INLINE Vec dot_pairs(Pairs a, Pairs b, Vec sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
 }
 #else
 constexpr bool HAS_BF16 = false;
 #endif
-
-INLINE Bf16 round_to_bf16(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (x != x) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
-    return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
-}
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli
