@@ -15,6 +15,7 @@ import typer
 from seqcli import __version__
 from seqcli.cli import look, train, use
 from seqcli.errors import SeqcliError
+from seqcli.startup import prepare
 
 app = typer.Typer(
     name="seqcli",
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    prepare()
     command = typer.main.get_command(app)
     try:
         status = command.main(arguments, prog_name="seqcli", standalone_mode=False)
