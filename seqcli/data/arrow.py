@@ -21,9 +21,11 @@ from seqcli.errors import SeqcliError
 def import_datasets() -> types.ModuleType:
     """The library, which takes a second to import, without its bars and log lines."""
     import datasets
+    import huggingface_hub.utils
 
-    datasets.disable_progress_bars()
-    datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)
+    for library in (datasets.utils, huggingface_hub.utils):
+        library.disable_progress_bars()
+        library.logging.set_verbosity(library.logging.CRITICAL)
     return datasets
 
 
@@ -34,6 +36,8 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     """
     read_text(path)  # an encoding error names its line here, and nowhere later
     delimiter, records = _sniff(path)
+    if len(set(map(len, records))) > 1:
+        _check_records(path, delimiter)
     header = has_header(records, wanted=wanted)
     names = [cell.strip() or str(i + 1) for i, cell in enumerate(records[0])]
     if not header:

@@ -82,7 +82,7 @@ def _find_asked(table: Table, name: str, setting: str) -> str:
         if column == name or column.lower() == name.lower():
             return column
     option = "--" + setting.replace("_", "-")
-    raise UsageError(f"{option}: {table.origin} has no column {name!r}; {_list_columns(table)}")
+    raise UsageError(f"{table.origin} has no column {name!r} ({option}); {_list_columns(table)}")
 
 
 def _list_columns(table: Table) -> str:
@@ -115,7 +115,9 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     if label is None:
         counts = {name: _count_labels(table.columns[name]) for name in rest}
         rest = [name for name in counts if counts[name]]
-        label = min(rest, key=lambda name: counts[name], default=None)
+        label = min(
+            rest, key=lambda name: (counts[name], _measure(table.columns[name])), default=None
+        )
         if label is None:
             raise UsageError(
                 f"{table.origin} has no column that looks like a label; {_list_columns(table)}; "
@@ -132,7 +134,7 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
 def _count_labels(values: Sequence[Any]) -> int:
     """How many distinct values a column has, or 0 where there are too many for a label."""
     distinct = len({str(value) for value in values})
-    return distinct if distinct <= MOST_LABELS and distinct <= max(2, len(values) / 2) else 0
+    return distinct if distinct <= MOST_LABELS and distinct <= max(10, len(values) / 2) else 0
 
 
 def _measure(values: Sequence[Any]) -> float:
@@ -183,6 +185,8 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
     elif len(languages) == 2:
         pair, why = direct(languages, table.place)
         remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
+    elif len(languages) == 1 and (text := _find_named(names, TEXT)):
+        pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
         pair = names
     else:

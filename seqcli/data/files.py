@@ -189,7 +189,7 @@ def read_conll(path: Path) -> Table:
 
         sentences = _read_sentences(lines, read_cell)
         if header:
-            sentences[0] = sentences[0][1:]
+            sentences = [sentences[0][1:], *sentences[1:]] if sentences[0][1:] else sentences[1:]
         if len(sentences) == 1 and len(sentences[0]) > 2000:
             raise SeqcliError(
                 f"{path.name} has no blank line, so its {len(sentences[0]):,} tokens are one "

@@ -12,7 +12,7 @@ from functools import partial
 from seqcli.config import Data
 from seqcli.data import hub
 from seqcli.data.columns import ROLES, Choice, check_labels, choose
-from seqcli.data.names import CANONICAL
+from seqcli.data.names import CANONICAL, SPLITS
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
 from seqcli.data.rows import Rows, Splits
 from seqcli.data.sample import sample_folder
@@ -34,7 +34,7 @@ def load(task: str, data: Data) -> Splits:
     asked, found = _find(task, data)
     notes = list(found.notes)
     rows: dict[str, Rows] = {}
-    choice: Choice = {}
+    train: tuple[Table, Choice] | None = None
     for split in ("train", "validation", "test"):
         given = getattr(data, split)
         reader = _pick(task, given, asked, found) if given else found.splits.get(split)
@@ -42,7 +42,7 @@ def load(task: str, data: Data) -> Splits:
             continue
         table = reader()
         try:
-            made, chosen = _choose_like(task, table, choice, asked)
+            made, choice = _choose_like(task, table, asked, train)
         except UsageError as error:
             if given or split == "train":
                 raise
@@ -54,7 +54,7 @@ def load(task: str, data: Data) -> Splits:
         else:
             notes.append(f"{made.origin} has no whole row, so there is no {split} split")
         if split == "train" and made:
-            choice = chosen
+            train = table, choice
             if task == "classify":
                 check_labels(table, made, choice, asked=bool(asked["label"]))
     if "train" not in rows:
@@ -78,16 +78,19 @@ def load_split(task: str, data: Data, split: str = "test") -> Rows:
     Raises SeqcliError where there is no such split.
     """
     asked, found = _find(task, data)
-    given = getattr(data, split, None) if split in CANONICAL.values() else None
-    if given or (_parse(split)[0] in found.splits and not found.single):
-        reader = _pick(task, given or split, asked, found)
-    elif found.single and split in CANONICAL.values():
-        reader = found.splits["train"]
+    name, start, stop = _parse(split)
+    name = CANONICAL.get(name, name)
+    given = getattr(data, name) if name in SPLITS else None
+    if given:
+        reader = _pick(task, given, asked, found)
+    elif found.single or name in found.splits:
+        reader = partial(_slice, found.splits["train" if found.single else name], start, stop)
     else:
-        made = getattr(load(task, data), split, None) if "train" in found.splits else None
+        made = getattr(load(task, data), name, None) if name in SPLITS else None
         if made is None:
+            there = ", ".join(found.splits) or "none"
             raise UsageError(
-                f"{data.data} has no split {split!r}; it has {', '.join(found.splits)}"
+                f"{data.data or data.train} has no split {split!r}; its splits: {there}"
             )
         return made
     rows, _ = choose(task, reader(), asked)
@@ -108,10 +111,7 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
     if data.data is None:
         if data.train:
             return asked, Found()
-        if task == "translate" and not any(asked.values()):
-            asked = {"source": "text", "target": "chinese"}
-        found = find_local(task, str(sample_folder()), asked)
-        assert found is not None
+        found = find_local(task, str(sample_folder()), asked) or Found()
         return asked, Found(found.splits, ("no DATA: the bundled sample of travel requests",))
     found = find_local(task, data.data, asked)
     if found is None:
@@ -121,14 +121,20 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
     return asked, found
 
 
-def _choose_like(task: str, table: Table, choice: Choice, asked: Asked) -> tuple[Rows, Choice]:
-    """Rows from the columns that train chose, or where they are not there from the table's own."""
-    if choice:
-        try:
-            return choose(task, table, choice)
-        except UsageError:
-            pass
-    return choose(task, table, asked)
+def _choose_like(
+    task: str, table: Table, asked: Asked, train: tuple[Table, Choice] | None
+) -> tuple[Rows, Choice]:
+    """Rows from the columns that train took. Others are looked for only where names cannot agree:
+    between files with and without a header, or parallel files of other suffixes. A test file that
+    lacks the label must not get another column as its label."""
+    if train is None:
+        return choose(task, table, asked)
+    try:
+        return choose(task, table, train[1])
+    except UsageError:
+        if task != "translate" and table.header and train[0].header:
+            raise
+        return choose(task, table, asked)
 
 
 def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:
@@ -136,13 +142,12 @@ def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:
     name, start, stop = _parse(value)
     name = name if name in found.splits else CANONICAL.get(name, name)
     if name in found.splits:
-        reader = found.splits[name]
-        return partial(_slice, reader, start, stop) if start or stop else reader
-    reader_of_file = find_file(task, value, asked)
-    if reader_of_file is None:
+        return partial(_slice, found.splits[name], start, stop)
+    reader = find_file(task, value, asked)
+    if reader is None:
         known = f" (splits of DATA: {', '.join(found.splits)})" if found.splits else ""
         raise UsageError(f"no such file or split: {value}{known}")
-    return reader_of_file
+    return reader
 
 
 def _parse(value: str) -> tuple[str, str, str]:
@@ -153,6 +158,8 @@ def _parse(value: str) -> tuple[str, str, str]:
 
 def _slice(reader: Reader, start: str, stop: str) -> Table:
     table = reader()
+    if not (start or stop):
+        return table
     n = len(next(iter(table.columns.values()), ()))
     first, last = (
         round(n * int(bound[:-1]) / 100) if bound.endswith("%") else int(bound) if bound else None

@@ -37,6 +37,7 @@ KINDS = {
     ".txt": "txt",
     ".text": "txt",
 }
+USUAL = {"tag": "conll", "translate": "parallel", "lm": "txt"}  # where a name comes in many formats
 SIDES = {"src": "tgt", "source": "target"}  # file suffixes that say their direction
 DOCUMENTS = {"readme", "license", "licence", "source", "requirements", "changelog", "notice"}
 
@@ -190,7 +191,7 @@ def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str)
     if not items:
         raise SeqcliError(f"{where} holds no data files (csv, tsv, json, jsonl, parquet, txt, …)")
     families = _group_families(items)
-    kinds = ["parallel", *KINDS.values()]
+    kinds = [USUAL.get(task, ""), "parallel", *KINDS.values()]
     ranked = sorted(families, key=lambda key: (len(key[1]), key[1], kinds.index(key[0])))
     complete = [key for key in ranked if "train" in families[key]] or ranked
     if len(complete) > 1:

@@ -46,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.fail("EntryNotFound")
             return self.send((folder / inside).read_bytes())
         if verb == "tree":
+            if not (folder / (inside or "")).is_dir():
+                return self.fail("EntryNotFound")
             return self.send_json(
                 [
                     {

@@ -1,0 +1,211 @@
+"""Which columns a task takes, and which rows it keeps."""
+
+from typing import Any
+
+import pytest
+
+from seqcli.data.columns import check_labels, choose, direct
+from seqcli.data.tables import Table
+from seqcli.errors import SeqcliError, UsageError
+
+
+def take(task: str, columns: dict[str, list[Any]], **asked: str) -> dict[str, list[Any]]:
+    header = asked.pop("header", "yes") == "yes"
+    place = asked.pop("place", "")
+    rows, _ = choose(task, Table("t.csv", columns, header, place=place), asked)
+    return rows.columns
+
+
+# ------------------------------------------------------------------------------------- classify
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "label"),
+    [
+        (["text", "label"], "text", "label"),
+        (["idx", "Sentence", "Label"], "Sentence", "Label"),
+        (["label", "title", "content"], "content", "label"),
+        (["id", "review", "sentiment"], "review", "sentiment"),
+        (["utterance", "intent", "tokens"], "utterance", "intent"),
+    ],
+)
+def test_well_known_names(names: list[str], text: str, label: str) -> None:
+    columns = {name: [f"{name} {i % 2}" for i in range(4)] for name in names}
+    taken = take("classify", columns)
+    assert taken == {"text": columns[text], "label": columns[label]}
+
+
+def test_a_column_of_declared_classes_goes_before_names() -> None:
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "grade": ["p", "q"]}
+    table = Table("t", columns, classes=frozenset(["grade"]))
+    assert choose("classify", table, {})[1] == {"text": "text", "label": "grade"}
+
+
+def test_unknown_names_are_told_by_content() -> None:
+    columns = {"foo": ["x", "y"] * 10, "bar": [f"some words {i}" for i in range(20)]}
+    assert take("classify", columns) == {"text": columns["bar"], "label": columns["foo"]}
+    numbered = {"1": columns["bar"], "2": columns["foo"]}
+    taken = take("classify", numbered, header="no")
+    assert taken == {"text": columns["bar"], "label": columns["foo"]}
+
+
+def test_asked_columns_win_and_missing_ones_are_listed() -> None:
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "Other": ["1", "2"]}
+    assert take("classify", columns, label="other")["label"] == ["1", "2"]
+    with pytest.raises(
+        UsageError, match=r"no column 'foo' \(--label-column\); its columns are 'text'"
+    ):
+        take("classify", columns, label="foo")
+    with pytest.raises(UsageError, match="cannot be both"):
+        take("classify", columns, text="text", label="text")
+
+
+def test_labels_become_strings_and_broken_rows_are_counted() -> None:
+    columns = {
+        "text": ["NA", "b", "c", None, " ", "f", "g"],
+        "label": [1, 0.0, True, "x", "y", None, " z "],
+    }
+    rows, _ = choose("classify", Table("t.csv", columns), {})
+    assert rows.columns == {"text": ["NA", "b", "c", "g"], "label": ["1", "0", "true", "z"]}
+    assert "t.csv: 2 rows without text, left out" in rows.notes
+    assert "t.csv: 1 row without a label, left out" in rows.notes
+
+
+def test_no_label() -> None:
+    with pytest.raises(UsageError, match="no column that looks like a label"):
+        take("classify", {"text": ["a", "b"]})
+    unique = [f"a{i}" for i in range(50)]
+    with pytest.raises(UsageError, match="no column that looks like a label"):
+        take("classify", {"1": unique, "2": unique[::-1]}, header="no")
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "message"),
+    [
+        (["x"] * 30, True, "every row has the label 'x'"),
+        ([str(i) for i in range(30)], True, "30 values in 30 rows"),
+        ([str(i % 20) for i in range(30)], False, "20 values in 30 rows"),
+        ([str(i % 1001) for i in range(3000)], False, "1,001 values in 3,000 rows"),
+        ([str(i % 1001) for i in range(3000)], True, ""),
+        ([str(i % 2) for i in range(2)], False, ""),
+    ],
+)
+def test_labels_that_are_none(labels: list[str], asked: bool, message: str) -> None:
+    table = Table("t.csv", {"text": ["a"] * len(labels), "label": labels})
+    rows, choice = choose("classify", table, {})
+    if message:
+        with pytest.raises(SeqcliError, match=message):
+            check_labels(table, rows, choice, asked=asked)
+    else:
+        check_labels(table, rows, choice, asked=asked)
+
+
+# ------------------------------------------------------------------------------------------ tag
+
+
+def test_tags_of_the_hub_prefer_entities() -> None:
+    columns = {
+        "id": ["0"],
+        "tokens": [["EU", "rejects"]],
+        "pos_tags": [["NNP", "VBZ"]],
+        "ner_tags": [["B-ORG", "O"]],
+    }
+    assert take("tag", columns) == {"tokens": [["EU", "rejects"]], "tags": [["B-ORG", "O"]]}
+    assert take("tag", columns, tags="pos_tags")["tags"] == [["NNP", "VBZ"]]
+
+
+def test_numbered_columns_are_first_and_last() -> None:
+    columns = {"1": [["a"]], "2": [["N"]], "3": [["O"]]}
+    assert take("tag", columns, header="no") == {"tokens": [["a"]], "tags": [["O"]]}
+    assert take("tag", columns, header="no", tags="2")["tags"] == [["N"]]
+
+
+def test_strings_are_cut_at_spaces_only() -> None:
+    columns = {"text": ["10\u00a0000  euros"], "slots": [" B O "]}
+    assert take("tag", columns) == {"tokens": [["10\u00a0000", "euros"]], "tags": [["B", "O"]]}
+
+
+def test_unequal_lengths_name_the_row() -> None:
+    columns = {"tokens": [["a"], ["a", "b"]], "tags": [["O"], ["O"]]}
+    with pytest.raises(SeqcliError, match=r"t\.csv row 2 has 2 tokens and 1 tags"):
+        take("tag", columns)
+
+
+def test_sentences_without_tokens_or_tags_are_counted() -> None:
+    columns = {"tokens": [["a"], [], ["b"], ["c"]], "tags": [["O"], [], None, [None]]}
+    rows, _ = choose("tag", Table("t", columns), {})
+    assert rows["tokens"] == [["a"]]
+    assert "t: 1 row without tokens, left out" in rows.notes
+    with pytest.raises(UsageError, match="no column that looks like tags"):
+        take("tag", {"tokens": [["a"]], "foo": [["b"]]})
+
+
+# ------------------------------------------------------------------------------------ translate
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "target"),
+    [
+        (["target", "source"], "source", "target"),
+        (["tgt", "src"], "src", "tgt"),
+        (["de", "en"], "en", "de"),
+        (["id", "fr", "de"], "de", "fr"),
+        (["id", "zh_CN", "en"], "en", "zh_CN"),
+        (["german", "English"], "English", "german"),
+        (["text", "label", "tokens", "chinese"], "text", "chinese"),
+        (["question", "answer"], "question", "answer"),
+    ],
+)
+def test_pairs_by_name(names: list[str], source: str, target: str) -> None:
+    columns = {name: [f"in {name}"] for name in names}
+    taken = take("translate", columns)
+    assert taken == {"source": columns[source], "target": columns[target]}
+    turned = take("translate", columns, source=target, target=source)
+    assert turned == {"source": columns[target], "target": columns[source]}
+    assert take("translate", columns, source=target) == turned
+
+
+def test_a_translation_dict() -> None:
+    columns = {"id": ["0", "1"], "translation": [{"en": "a", "de": "A"}, {"en": "b", "de": "B"}]}
+    assert take("translate", columns) == {"source": ["a", "b"], "target": ["A", "B"]}
+    assert take("translate", columns, source="de")["source"] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("multi30k_en_de/train", ["en", "de"]),
+        ("wmt/wmt14/de-en", ["de", "en"]),
+        ("data/train", ["en", "de"]),
+        ("deen/en", ["en", "de"]),
+    ],
+)
+def test_direction_by_the_name_of_the_place(place: str, expected: list[str]) -> None:
+    assert direct(["de", "en"], place)[0] == direct(["en", "de"], place)[0] == expected
+
+
+def test_direction_is_said_with_the_way_back() -> None:
+    rows, _ = choose("translate", Table("t", {"de": ["A"], "en": ["a"]}), {})
+    assert "the other way: --source de --target en" in rows.notes[0]
+
+
+def test_no_pair() -> None:
+    for names in (["text", "label"], ["en", "de", "fr"], ["text"]):
+        with pytest.raises(UsageError, match="name two with --source and --target"):
+            take("translate", {name: ["a"] for name in names})
+
+
+def test_pairs_with_an_empty_side_are_counted() -> None:
+    rows, _ = choose("translate", Table("t", {"en": ["a", "", "c"], "de": ["A", "B", " "]}), {})
+    assert rows.columns == {"source": ["a"], "target": ["A"]}
+    assert "t: 2 rows with an empty side, left out" in rows.notes
+
+
+# ------------------------------------------------------------------------------------------- lm
+
+
+def test_text_keeps_empty_lines() -> None:
+    assert take("lm", {"text": [" ", "", "a", None]}) == {"text": [" ", "", "a"]}
+    assert take("lm", {"foo": ["a"]}) == {"text": ["a"]}
+    with pytest.raises(UsageError, match="no column that looks like text"):
+        take("lm", {"foo": ["a"], "bar": ["b"]})

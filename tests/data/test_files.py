@@ -1,0 +1,323 @@
+"""The line readers, each against a few lines written by hand and against what was written."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqcli.data import arrow, files
+from seqcli.errors import SeqcliError
+
+NBSP = "\u00a0"
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ---------------------------------------------------------------------------------- plain lines
+
+
+def test_lines_are_kept_exactly(tmp_path: Path) -> None:
+    text = f" two \n\n a\rb{NBSP}c\u2028d\x85e\x0c \nlast"
+    expected = [" two ", "", f" a\rb{NBSP}c\u2028d\x85e\x0c ", "last"]
+    assert files.read_lines(write(tmp_path / "a.txt", text)) == expected
+    assert files.read_lines(write(tmp_path / "b.txt", text + "\n")) == expected
+    assert files.read_lines(write(tmp_path / "c.txt", b"\xef\xbb\xbf" + text.encode())) == expected
+    assert files.read_lines(write(tmp_path / "d.txt.gz", gzip.compress(text.encode()))) == expected
+
+
+def test_windows_line_ends_are_line_ends_only_throughout(tmp_path: Path) -> None:
+    assert files.read_lines(write(tmp_path / "a.txt", "a\r\nb\r\n")) == ["a", "b"]
+    assert files.read_lines(write(tmp_path / "b.txt", "a\r\nb\n")) == ["a\r", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"good\nb\xe9d\n", "not UTF-8 (line 2)"),
+        ("text".encode("utf-16"), "not UTF-8 (line 1)"),
+    ],
+)
+def test_content_that_is_no_text(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(SeqcliError, match=r"a\.txt") as error:
+        files.read_text(write(tmp_path / "a.txt", content))
+    assert message in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (write(tmp_path / "a.gz", "plain"), tmp_path / "none.txt", tmp_path):
+        with pytest.raises(SeqcliError, match="cannot read"):
+            files.read_text(path)
+    cut = write(tmp_path / "b.gz", gzip.compress(b"text" * 1000)[:-10])
+    with pytest.raises(SeqcliError, match="cannot read"):
+        files.read_text(cut)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lines=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), min_size=1))
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, lines: list) -> None:
+    text = "\n".join(lines) + "\n"
+    path = write(tmp_path_factory.mktemp("lines") / "a.txt", text)
+    windows = all(line.endswith("\r") for line in lines)
+    if text.strip("\r\n") and not windows and not text.startswith("\ufeff"):
+        assert files.read_lines(path) == lines
+
+
+# ------------------------------------------------------------------------------- parallel, tsv
+
+
+def test_parallel_lines_stay_aligned(tmp_path: Path) -> None:
+    one = write(tmp_path / "a.en", f"a\rb\nc{NBSP}\u2028d\ne\n")
+    two = write(tmp_path / "a.de", "A\nB\tx\nC\n")
+    table = files.read_parallel([one, two], ["en", "de"], origin="a")
+    assert dict(table.columns) == {
+        "en": ["a\rb", f"c{NBSP}\u2028d", "e"],
+        "de": ["A", "B\tx", "C"],
+    }
+
+
+def test_unequal_parallel_files_name_both_counts(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "a.en", "a\nb\n"), write(tmp_path / "a.de", "a\n")
+    with pytest.raises(SeqcliError, match=r"a\.en has 2 lines, a\.de has 1 lines"):
+        files.read_parallel([one, two], ["en", "de"], origin="a")
+
+
+def test_tsv_knows_no_quotes(tmp_path: Path) -> None:
+    table = files.read_tsv(write(tmp_path / "a.tsv", 'say "hi\tsag\r"hallo"\n\nNA\t007\n'))
+    assert not table.header
+    assert dict(table.columns) == {"1": ['say "hi', "NA"], "2": ['sag\r"hallo"', "007"]}
+
+
+def test_tsv_with_header(tmp_path: Path) -> None:
+    table = files.read_tsv(write(tmp_path / "a.tsv", "Text\tLabel\na\tx\n"))
+    assert dict(table.columns) == {"Text": ["a"], "Label": ["x"]}
+    table = files.read_tsv(write(tmp_path / "b.tsv", "foo\tbar\na\tx\n"), wanted=["bar"])
+    assert dict(table.columns) == {"foo": ["a"], "bar": ["x"]}
+
+
+def test_ragged_tsv_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(SeqcliError, match=r"a\.tsv line 4 has 3 columns where line 1 has 2"):
+        files.read_tsv(write(tmp_path / "a.tsv", "a\tb\n\nc\td\ne\tf\tg\n"))
+
+
+# ----------------------------------------------------------------------------------------- json
+
+ROWS = [{"text": "2020-01-01", "label": "007"}, {"text": "b", "label": 1, "more": None}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ROWS),
+        json.dumps(ROWS, indent=2),
+        "\n".join(map(json.dumps, ROWS)),
+        "\n\n".join(map(json.dumps, ROWS)) + "\r\n\n",
+    ],
+)
+def test_json_values_are_kept_as_they_are(tmp_path: Path, text: str) -> None:
+    table = files.read_json(write(tmp_path / "a.json", text))
+    assert dict(table.columns) == {
+        "text": ["2020-01-01", "b"],
+        "label": ["007", 1],
+        "more": [None, None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}\n{"a": \n', "line 2 is not JSON"),
+        ('{"a": 1}\n\n[1]\n', "row 3 is not an object"),
+        ("[1, 2]", "row 1 is not an object"),
+        ('[{"a": 1},', "not valid JSON"),
+        ("[]", "has no rows"),
+        ("{}", "has no rows"),
+    ],
+)
+def test_json_that_is_no_rows(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SeqcliError, match=message):
+        files.read_json(write(tmp_path / "a.jsonl", text))
+
+
+# ------------------------------------------------------------------------------- conll, conllu
+
+
+def test_conll_2003(tmp_path: Path) -> None:
+    text = (
+        "-DOCSTART- -X- -X- O\n\n"
+        "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n \n"
+        "# a comment with more words in it\nPeter NNP B-NP B-PER\n\n\n"
+    )
+    table = files.read_conll(write(tmp_path / "a.conll", text))
+    assert list(table.columns) == ["1", "2", "3", "4"]
+    assert table.columns["1"] == [["EU", "rejects"], ["Peter"]]
+    assert table.columns["4"] == [["B-ORG", "O"], ["B-PER"]]
+
+
+def test_conll_with_tabs_keeps_spaces_in_tokens(tmp_path: Path) -> None:
+    text = f"\ufeff10{NBSP}000\tB\n \tO\n#\tO\n\nNew York\tB\r\n"
+    table = files.read_conll(write(tmp_path / "a.tsv", text))
+    assert table.columns["1"] == [[f"10{NBSP}000", " ", "#"], ["New York"]]
+    assert table.columns["2"] == [["B", "O", "O"], ["B"]]
+
+
+def test_conll_with_spaces_keeps_non_breaking_ones(tmp_path: Path) -> None:
+    table = files.read_conll(write(tmp_path / "a.txt", f"10{NBSP}000  B\nb O\n"))
+    assert table.columns["1"] == [[f"10{NBSP}000", "b"]]
+
+
+def test_conll_header(tmp_path: Path) -> None:
+    table = files.read_conll(write(tmp_path / "a.tsv", "token\tpos\tner\nEU\tN\tB\n\na\tD\tO\n"))
+    assert dict(table.columns) == {
+        "token": [["EU"], ["a"]],
+        "pos": [["N"], ["D"]],
+        "ner": [["B"], ["O"]],
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["a\tO\n\nb\tO\nc\n", "a\tO\n\nb\tO\nc\t\n", "a O\n\nb O\nc\n", "a\tO\n\nb\tO\n\tO\n"]
+)
+def test_conll_missing_tag_names_the_line(tmp_path: Path, text: str) -> None:
+    table = files.read_conll(write(tmp_path / "a.tsv", text))
+    with pytest.raises(SeqcliError, match=r"a\.tsv line 4 has a missing token or tag"):
+        table.columns["1"]
+
+
+def test_conll_without_blank_lines(tmp_path: Path) -> None:
+    table = files.read_conll(write(tmp_path / "a.tsv", "a\tO\n" * 3000))
+    with pytest.raises(SeqcliError, match="no blank line"):
+        table.columns["1"]
+
+
+CONLLU = """# sent_id = 1
+# text = Don't go
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tDo\tdo\tAUX\tVBP\tMood=Ind\t3\taux\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_
+3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_
+3.1\tgone\tgo\tVERB\tVB\t_\t_\t_\t_\t_
+
+# sent_id = 2
+1\t#\t#\tSYM\tSYM\t_\t0\troot\t_\t_
+"""
+
+
+def test_conllu(tmp_path: Path) -> None:
+    table = files.read_conllu(write(tmp_path / "a.conllu", CONLLU))
+    assert table.columns["form"] == [["Do", "n't", "go"], ["#"]]
+    assert table.columns["upos"] == [["AUX", "PART", "VERB"], ["SYM"]]
+    assert table.columns["xpos"] == [["VBP", "RB", "VB"], ["SYM"]]
+    assert table.columns["lemma"] == [["do", "not", "go"], ["#"]]
+    assert table.columns["deprel"] == [["aux", "advmod", "root"], ["root"]]
+    assert table.columns["feats"][0] == ["Mood=Ind", "_", "_"]
+
+
+def test_broken_conllu_names_the_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conllu", CONLLU.replace("\troot\t_\t_\n3.1", "\n3.1"))
+    with pytest.raises(SeqcliError, match="line 6 has 7 columns"):
+        files.read_conllu(path).columns["form"]
+
+
+cell = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    sentences=st.lists(
+        st.lists(st.tuples(cell, cell), min_size=1, max_size=4), min_size=1, max_size=4
+    )
+)
+def test_conll_that_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, sentences: list
+) -> None:
+    text = "\n\n".join("\n".join(map("\t".join, sentence)) for sentence in sentences)
+    path = write(tmp_path_factory.mktemp("conll") / "a.tsv", "word\ttag\n\n" + text)
+    table = files.read_conll(path)
+    words = [[word for word, _ in sentence] for sentence in sentences]
+    tags = [[tag for _, tag in sentence] for sentence in sentences]
+    assert dict(table.columns) == {"word": words, "tag": tags}
+
+
+# ------------------------------------------------------------------------------------------ csv
+
+
+def test_csv_values_are_strings_as_written(tmp_path: Path) -> None:
+    text = '\ufefftext,label\r\nNA,007\r\n"a, ""b""\nc",1.50\r\n,true\r\nnull,\r\n'
+    table = arrow.read_csv(write(tmp_path / "a [b] #c.csv", text))
+    assert dict(table.columns) == {
+        "text": ["NA", 'a, "b"\nc', "", "null"],
+        "label": ["007", "1.50", "true", ""],
+    }
+
+
+def test_csv_gz_semicolons_and_no_header(tmp_path: Path) -> None:
+    text = "I love it, truly;good\nnever again;bad\nfine;good\n"
+    table = arrow.read_csv(write(tmp_path / "a.csv.gz", gzip.compress(text.encode())))
+    assert not table.header
+    assert table.columns["1"] == ["I love it, truly", "never again", "fine"]
+    assert table.columns["2"] == ["good", "bad", "good"]
+
+
+def test_csv_notices_a_change_at_once(tmp_path: Path) -> None:
+    for value in "ab":
+        table = arrow.read_csv(write(tmp_path / "a.csv", f"text,label\n{value},x\n"))
+        assert table.columns["text"] == [value]
+
+
+def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
+    table = arrow.read_csv(write(tmp_path / "a.csv", "text,label\n" + "ab " * 400_000 + ",x\n"))
+    assert len(table.columns["text"][0]) == 1_200_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("text,label\n", "has a header and no rows"),
+        ('text,label\na,"b\nc",d\ne,f,g\n', "line 2 has 3 columns"),
+        ('text,label\na,"b\nc"\ne,f,g\n', "line 4 has 3 columns"),
+        ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 columns"),
+        ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 columns"),
+        ("text,label\na,b\nc\nd,e\n", "line 3 has 1 columns"),
+        ('text,label\na,b\n"c,d\ne,f\n', "quotation mark opened after line 2"),
+        ("text,text\na,b\n", "two columns of one name"),
+    ],
+)
+def test_csv_that_is_broken(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SeqcliError, match=message):
+        arrow.read_csv(write(tmp_path / "a.csv", text))
+
+
+def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
+    with pytest.raises(SeqcliError, match=r"a\.csv is not UTF-8 \(line 3\)"):
+        arrow.read_csv(write(tmp_path / "a.csv", b"text,label\na,b\n\xff,c\n"))
+
+
+def test_parquet_classes_become_names(tmp_path: Path) -> None:
+    datasets = arrow.import_datasets()
+    path = tmp_path / "a.parquet"
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B"]))
+    datasets.Dataset.from_dict(
+        {"text": ["a", "b"], "y": [1, -1], "tags": [[0, 1], []]},
+        features=datasets.Features(
+            {
+                "text": datasets.Value("string"),
+                "y": datasets.ClassLabel(names=["n", "p"]),
+                "tags": tags,
+            }
+        ),
+    ).to_parquet(path)
+    table = arrow.read_parquet(path)
+    assert dict(table.columns) == {"text": ["a", "b"], "y": ["p", None], "tags": [["O", "B"], []]}
+    assert table.classes == {"y"}
+    with pytest.raises(SeqcliError, match="cannot read"):
+        arrow.read_parquet(write(tmp_path / "b.parquet", "no parquet"))

@@ -1,0 +1,311 @@
+"""From DATA to splits: files, folders, globs, prefixes, slices, and what is cut or limited."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqcli.config import ClassifyData, Data, LanguageData, TagData, TranslateData
+from seqcli.data.load import load, load_split, split_text
+from seqcli.data.rows import Rows, Splits
+from seqcli.errors import SeqcliError, UsageError
+
+KINDS = {"classify": ClassifyData, "tag": TagData, "translate": TranslateData, "lm": LanguageData}
+
+
+def settings(task: str, **values: object) -> Data:
+    return KINDS[task](**{name: str(value) for name, value in values.items()})
+
+
+def sizes(splits: Splits) -> list[int]:
+    return [len(rows or ()) for rows in (splits.train, splits.validation, splits.test)]
+
+
+def make_csv(n: int, *, name: str = "row", header: str = "text,label\n") -> str:
+    return header + "".join(f"{name} {i},{'xyz'[i % 3]}\n" for i in range(n))
+
+
+def make_conll(n: int, *, tag: str = "T") -> str:
+    return "".join(f"w{i}\t{tag}\nv{i}\tO\n\n" for i in range(n))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fill(folder: Path, **files: str) -> None:
+    """Write files by name: a double underscore stands for the dot, and a single one for itself."""
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8")
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+def test_a_file_gives_train_and_a_validation_split(folder: Path) -> None:
+    fill(folder, a__csv=make_csv(100))
+    splits = load("classify", settings("classify", data="a.csv"))
+    assert sizes(splits) == [90, 10, 0]
+    together = splits.train["text"] + splits.validation["text"]
+    assert sorted(together) == sorted(f"row {i}" for i in range(100))
+    assert "no validation split: 10 of 100 rows of train" in " ".join(splits.notes)
+    again = load("classify", settings("classify", data="a.csv"))
+    assert again.validation["text"] == splits.validation["text"]
+
+
+def test_every_format_gives_the_same_rows(folder: Path) -> None:
+    rows = [{"text": f"text {i}", "label": "xy"[i % 2]} for i in range(12)]
+    lines = "\n".join(map(json.dumps, rows))
+    tsv = "".join(f"{row['text']}\t{row['label']}\n" for row in rows)
+    fill(folder, a__jsonl=lines, b__json=json.dumps(rows), c__tsv=tsv, d__tsv="text\tlabel\n" + tsv)
+    fill(folder, e__csv=tsv.replace("\t", ","), f__txt=tsv)
+    (folder / "g.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    for path in sorted(folder.iterdir()):
+        made = load_split("classify", settings("classify", data=path))
+        assert made["text"] == [row["text"] for row in rows], path
+        assert made["label"] == [row["label"] for row in rows], path
+        assert made.origin == path.name
+
+
+def test_split_files_beside_data(folder: Path) -> None:
+    fill(folder, a__csv=make_csv(9), b__csv=make_csv(3), c1__csv=make_csv(4), c2__csv=make_csv(5))
+    made = load("classify", settings("classify", data="a.csv", validation="b.csv", test="c*.csv"))
+    assert sizes(made) == [9, 3, 9]
+    made = load("classify", settings("classify", train="c?.csv", validation="a.csv"))
+    assert sizes(made)[:2] == [9, 9]
+    made = load("classify", settings("classify", data="a.csv", test="train[:2]"))
+    assert made.test["text"] == ["row 0", "row 1"]
+
+
+def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
+    text = "text,label\n" + "".join(f"a{i},x\n" for i in range(50)) + "b,y\n" * 50
+    fill(folder, a__csv=text)
+    made = load("classify", ClassifyData(data="a.csv", limit=8))
+    assert (len(made.train), len(made.validation)) == (8, 8)
+    assert set(made.train["label"]) == {"x", "y"}
+    assert "a.csv: 8 of 90 rows are used (--limit)" in made.notes
+    fill(folder, b__txt="".join(f"{i}\n" for i in range(100)))
+    text_only = load("lm", LanguageData(data="b.txt", limit=3))
+    assert text_only.train["text"] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "message"),
+    [
+        ("classify", "none.csv", "no such file or folder: none.csv"),
+        ("classify", "./none", "no such file or folder"),
+        ("classify", "a/b/c", "no such file or folder"),
+        ("classify", "none*.csv", "no file matches"),
+        ("classify", "none", "no such file or folder: none; a data set of the Hub"),
+        ("classify", "one.csv", "every row has the label 'x'"),
+        ("classify", "blank.csv", "no rows to train on"),
+        ("classify", "empty", "holds no data files"),
+        ("classify", "t.conllu", "use seqcli tag"),
+        ("classify", "t.tsv", "use seqcli tag"),
+        ("translate", "t.tsv", "use seqcli tag"),
+        ("translate", "t.en,none.de", "no such file or folder"),
+        ("tag", "one.csv", "no column that looks like tags"),
+        ("lm", "t.tsv", "use seqcli tag"),
+    ],
+)
+def test_what_cannot_be_loaded(folder: Path, task: str, data: str, message: str) -> None:
+    fill(folder, one__csv="text,label\na,x\nb,x\n", blank__csv="text,label\n,x\n,y\n")
+    fill(folder, t__conllu="\t".join("1aaaaaaaaa"), t__tsv=make_conll(3), t__en="a\n")
+    (folder / "empty").mkdir()
+    with pytest.raises(SeqcliError) as error:
+        load(task, settings(task, data=data))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------------------------- folders
+
+
+def test_the_family_that_fits_the_task(folder: Path) -> None:
+    fill(folder, train__tsv=make_conll(30), valid__tsv=make_conll(3), test__tsv=make_conll(4))
+    fill(folder, intent_train__csv=make_csv(20), intent_dev__csv=make_csv(5))
+    fill(folder, README__md="# read me", LICENSE__txt="all rights\n", SOURCE__md="x")
+    tags = load("tag", settings("tag", data=folder))
+    assert sizes(tags) == [30, 3, 4]
+    assert tags.train["tags"][0] == ["T", "O"]
+    assert any("not used: intent_dev.csv, intent_train.csv" in note for note in tags.notes)
+    intents = load("classify", settings("classify", data=folder))
+    assert sizes(intents)[:2] == [20, 5]
+    with pytest.raises(UsageError, match=r"nothing in .* serves translate"):
+        load("translate", settings("translate", data=folder))
+
+
+def test_the_plainest_name_and_one_format(folder: Path) -> None:
+    rows = "\n".join(json.dumps({"text": str(i), "label": "xy"[i % 2]}) for i in range(8))
+    fill(folder, train__jsonl=rows, test__jsonl=rows, train__csv=make_csv(6), test__csv=make_csv(3))
+    fill(folder, fine_train__csv=make_csv(9), fine_test__csv=make_csv(4))
+    made = load("classify", settings("classify", data=folder))
+    assert len(made.test) == 3
+    assert f"{folder}: train is train.csv, test is test.csv" in made.notes
+    made = load("classify", settings("classify", data=folder, train="fine_train", test="fine_test"))
+    assert len(made.test) == 4
+
+
+def test_parallel_text_in_a_folder(folder: Path) -> None:
+    place = folder / "set_de_en"
+    place.mkdir()
+    for name, n in (("train", 20), ("val", 3), ("test_2016", 4), ("test_2017", 5)):
+        fill(place, **{f"{name}__{side}": f"{side} {name}\n" * n for side in ("en", "de")})
+    made = load("translate", settings("translate", data=place))
+    assert sizes(made) == [20, 3, 4]
+    assert made.train["source"][0] == "de train"
+    assert any("test_2017.{de,en}" in note for note in made.notes)
+    turned = load("translate", settings("translate", data=place, source="en", test="test_2017"))
+    assert len(turned.test) == 5
+    assert turned.test.head(1).columns == {"source": ["en test_2017"], "target": ["de test_2017"]}
+
+
+def test_parallel_text_by_prefix_and_by_pair(folder: Path) -> None:
+    fill(folder, a__en="a\nb\n", a__de="A\nB\n", b__src="a\n", b__tgt="A\n", c__en="a\n")
+    prefix = load_split("translate", settings("translate", data="a"))
+    assert prefix.columns == {"source": ["a", "b"], "target": ["A", "B"]}
+    pair = load_split("translate", settings("translate", data="a.de,a.en"))
+    assert pair.columns == {"source": ["A", "B"], "target": ["a", "b"]}
+    sides = load("translate", settings("translate", train="a", test="b", validation="a.en,a.de"))
+    assert sides.test.columns == {"source": ["a"], "target": ["A"]}
+    with pytest.raises(SeqcliError, match="parallel files must have a line for each line"):
+        load_split("translate", settings("translate", data="c.en,a.de"))
+
+
+def test_parts_and_split_folders(folder: Path) -> None:
+    text = "\n".join(json.dumps({"text": str(i), "label": "xy"[i % 2]}) for i in range(4))
+    data = folder / "set" / "data"
+    data.mkdir(parents=True)
+    for i in range(2):
+        (data / f"train-0000{i}-of-00002.jsonl").write_text(text)
+    made = load_split("classify", settings("classify", data=folder / "set"), "train")
+    assert len(made) == 8
+    for split in ("train", "dev"):
+        (folder / "parts" / split).mkdir(parents=True)
+        for name in "ab":
+            (folder / "parts" / split / f"{name}.jsonl").write_text(text)
+    splits = load("classify", settings("classify", data=folder / "parts"))
+    assert sizes(splits)[:2] == [8, 8]
+
+
+def test_a_glob_finds_splits_too(folder: Path) -> None:
+    fill(folder, x_train__csv=make_csv(8), x_test__csv=make_csv(4), y_train__csv="broken")
+    made = load("classify", settings("classify", data="x_*.csv"))
+    assert len(made.test) == 4
+
+
+def test_a_test_file_without_labels_is_left_out(folder: Path) -> None:
+    fill(folder, train__csv=make_csv(9), test__csv="id,text\n1,a\n")
+    made = load("classify", settings("classify", data=folder))
+    assert made.test is None
+    assert any("so there is no test split" in note for note in made.notes)
+    with pytest.raises(UsageError, match=r"test\.csv has no column 'label'"):
+        load("classify", settings("classify", data=folder, test="test.csv"))
+
+
+def test_all_splits_read_the_columns_of_train(folder: Path) -> None:
+    """A small headless file alone would take the wrong column for the label."""
+    train = "".join(f"{'xy'[i % 2]},some text {i}\n" for i in range(30))
+    fill(folder, train__csv=train, test__csv="x,again\ny,again\n")
+    made = load("classify", settings("classify", data=folder))
+    assert made.test.columns == {"text": ["again"] * 2, "label": ["x", "y"]}
+
+
+# ---------------------------------------------------------------------------- slices, one split
+
+
+def test_slices(folder: Path) -> None:
+    fill(folder, train__csv=make_csv(10), test__csv=make_csv(4))
+    made = load(
+        "classify",
+        settings("classify", data=folder, train="train[:80%]", validation="train[-2:]"),
+    )
+    assert (len(made.train), made.validation["text"]) == (8, ["row 8", "row 9"])
+    with pytest.raises(UsageError, match=r"no such file or split: foo \(splits of DATA: "):
+        load("classify", settings("classify", data=folder, train="foo"))
+
+
+def test_one_split(folder: Path) -> None:
+    fill(folder, train__csv=make_csv(10), dev__csv=make_csv(4), one__csv=make_csv(3))
+    data = settings("classify", data=folder)
+    assert len(load_split("classify", data, "dev")) == 4
+    assert len(load_split("classify", data, "validation[1:]")) == 3
+    with pytest.raises(UsageError, match=r"has no split 'test'; its splits: .*train, validation"):
+        load_split("classify", data, "test")
+    single = settings("classify", data="one.csv")
+    assert len(load_split("classify", single)) == len(load_split("classify", single, "train")) == 3
+    assert len(load_split("classify", settings("classify", data=folder, test="one.csv"))) == 3
+
+
+# ----------------------------------------------------------------------------------------- lm
+
+
+def test_text_is_cut_at_lines_by_characters(folder: Path) -> None:
+    lines = [f"{i:>9}" for i in range(1000)]
+    fill(folder, a__txt="\n".join(lines) + "\n")
+    made = load("lm", settings("lm", data="a.txt"))
+    assert made.train["text"] == lines[:900]
+    assert made.validation["text"] == lines[900:950]
+    assert made.test["text"] == lines[950:]
+    fill(folder, b__txt="other\n")
+    made = load("lm", settings("lm", data="a.txt", test="b.txt"))
+    assert (made.train["text"], made.validation["text"]) == (lines[:950], lines[950:])
+    assert made.test["text"] == ["other"]
+
+
+def test_text_of_a_folder_has_its_cut_test_split(folder: Path) -> None:
+    fill(folder, input__txt="".join(f"{i:>9}\n" for i in range(100)))
+    made = load_split("lm", settings("lm", data=folder))
+    assert made["text"] == [f"{i:>9}" for i in range(95, 100)]
+    assert len(load_split("lm", settings("lm", data=folder / "input.txt"))) == 100
+
+
+def test_a_text_of_one_line_is_cut_inside(folder: Path) -> None:
+    text = "".join(chr(97 + i % 26) for i in range(999))
+    fill(folder, a__txt=text + "\n")
+    made = load("lm", settings("lm", data="a.txt"))
+    parts = [rows["text"] for rows in (made.train, made.validation, made.test)]
+    assert [len(part) for part in parts] == [1, 1, 1]
+    assert "".join(part[0] for part in parts) == text
+    assert len(parts[0][0]) == 900
+
+
+@given(
+    lines=st.lists(st.text("ab\n", max_size=30), min_size=1, max_size=40),
+    shares=st.lists(st.floats(0, 1), max_size=3).map(sorted),
+)
+def test_parts_are_the_text(lines: list[str], shares: list[float]) -> None:
+    parts = split_text(lines, shares)
+    assert len(parts) == len(shares) + 1
+    assert "".join(line for part in parts for line in part) == "".join(lines)
+    total = sum(map(len, lines)) + len(lines)
+    done = 0
+    for part, share in zip(parts, shares, strict=False):
+        done += sum(map(len, part)) + len(part)
+        assert abs(done - share * total) <= max(2, total / 100) + len(parts)
+
+
+# --------------------------------------------------------------------------------------- sample
+
+
+@pytest.mark.parametrize("task", list(KINDS))
+def test_the_bundled_sample_serves_every_task(task: str) -> None:
+    made = load(task, KINDS[task]())
+    assert len(made.train) > 1000
+    assert len(load_split(task, KINDS[task]())) == len(made.test)
+    if task == "translate":
+        assert made.train["source"][0].isascii()
+        assert not made.train["target"][0].isascii()
+
+
+def test_rows_are_taken_by_position() -> None:
+    rows = Rows({"text": ["a", "b", "c"], "label": ["x", "y", "z"]}, "here")
+    assert len(rows) == 3
+    assert rows.take([2, 0]).columns == {"text": ["c", "a"], "label": ["z", "x"]}
+    assert rows.head(2)["text"] == ["a", "b"]
+    assert len(Rows({}, "nothing")) == 0
