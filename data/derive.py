@@ -149,12 +149,16 @@ class Derivation:
         of time, `later` values come after the first."""
         if source not in self.series:
             self.series[source] = self.series_of(source)
-        values = [value for value in self.series[source] if value[0].chinese not in self.used]
+        values = [value for value in self.series[source] if self.is_new(value[0].chinese)]
         if source in ORDERED:
             values = values[1:] if later else values[:1]
         value = self.dice.pick(values)
         self.used.add(value[0].chinese)
         return self.spell(self.dice.pick(value))
+
+    def is_new(self, chinese: str) -> bool:
+        """Whether the sentence has neither this value nor, say, the city of this station."""
+        return not any(chinese.startswith(old) or old.startswith(chinese) for old in self.used)
 
     def series_of(self, source: str) -> list[Value]:
         """The values that the sentence may draw from a list."""

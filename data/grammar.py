@@ -64,7 +64,7 @@ SHAPES = {
         {want} {go} as soon as possible = {want}尽快{go}
         {ticket} {route} {when} please = 请给我订{when}{route}的{ticket}
         {book} a seat on {number} {Date} = {book}{Date}{number}的票
-        the way out {route} {Date} and the way back {ReturnDate}, {book} both
+        the outward trip {route} {Date} and the return {ReturnDate}, {book} both
             = {Date}{route}，{ReturnDate}返程，{book}往返票
         my {person} needs to travel from {From} to {To} {Date}, {book} {ticket}
             = 我{person}{Date}要从{From}去{To}，{book}{ticket}
@@ -143,7 +143,7 @@ SHAPES = {
         what does it cost to {go} {Date?}? = {Date}{go}要多少钱
         what's the price of {ticket} {route}? = {route}的{ticket}是什么价
         is it cheaper to {go} {Date} or {Date2}? = {go}，{Date}便宜还是{Date2}便宜
-        how much more is {Class} than {Class2} on {service}? = {service}，{Class}比{Class2}贵多少
+        how much more is {Class} than {Class2} on {run}? = {run}，{Class}比{Class2}贵多少
         don't book anything yet, I just want to know what I'd pay for {ticket} {route}
             = 先别订，我只想知道{route}的{ticket}多少钱
         is {Price} enough for {ticket} {route}? = {Price}够买{route}的{ticket}吗
@@ -155,8 +155,8 @@ SHAPES = {
         what's the cheapest way to {go}? = {go}怎么走最便宜
         what's the price for {Passengers:people} {route} {Date} please?
             = 请问{Passengers}{Date}{route}多少钱
-        how much do you charge for {Class} on {service}? = {service}的{Class}收多少钱
-        do children pay full price on {service}? = 小孩坐{service}要买全价票吗
+        how much do you charge for {Class} on {run}? = {run}的{Class}收多少钱
+        do children pay full price on {run}? = 小孩坐{run}要买全价票吗
         {want} know the price of {ticket} {route} {Date?} = {want}知道{Date}{route}的{ticket}多少钱
         I know when it leaves, but how much for {ticket} {route}?
             = 出发时间我知道，{route}的{ticket}多少钱
@@ -176,8 +176,8 @@ SHAPES = {
         does {service} leave before or after {Time!:clock}? = {service}是{Time}之前还是之后{leave}
         I don't need a ticket, I only want to know when {service} leaves
             = 我不买票，只想知道{service}几点{leave}
-        is {service} at {Time!:clock} or {ArrivalTime!:clock}?
-            = {service}是{Time}的还是{ArrivalTime}的
+        is {number} at {Time!:clock} or {Time2!:clock}?
+            = {number}是{Time}的还是{Time2}的
         how early do I have to be at the {station} for {service}? = 坐{service}要提前多久到{station}
         departure times from {From} to {To} {Date} please = 请告诉我{Date}从{From}到{To}的出发时间
         {want} know what time {number} gets to {To} = {want}知道{number}几点到{To}
@@ -194,31 +194,31 @@ SHAPES = {
             = 要赶上{number}，我{Date}得几点从{From}出发
     """,
     "ask_status": """
-        is {service} on time {Date?}? = {Date}{service}准点吗
-        has {service} left yet? = {service}{leave}了吗
-        is {service} delayed? = {service}晚点了吗
-        how late is {service} going to be? = {service}会晚点多久
+        is {run} on time {Date?}? = {Date}{run}准点吗
+        has {run} left yet? = {run}{leave}了吗
+        is {run} delayed? = {run}晚点了吗
+        how late is {run} going to be? = {run}会晚点多久
         was {number} cancelled or is it just late? = {number}是取消了还是只是晚点
-        which {gate} does {service} leave from? = {service}在哪个{gate}
-        did my booking for {service} go through? = 我订的{service}订上了吗
+        which {gate} does {run} leave from? = {run}在哪个{gate}
+        did my booking for {run} go through? = 我订的{run}订上了吗
         where is {number} now? = {number}现在到哪儿了
-        I heard {service} has been cancelled, is that true? = 听说{service}取消了，是真的吗
-        has {service} been moved to {NewTime!:clock}? = {service}是改到{NewTime}了吗
+        I heard {run} has been cancelled, is that true? = 听说{run}取消了，是真的吗
+        has {run} been moved to {NewTime!:clock}? = {run}是改到{NewTime}了吗
         has {mine} been confirmed? = {mine}确认了吗
-        I'm already at the {station}, is there any news about {service}?
-            = 我已经到{station}了，{service}有消息吗
+        I'm already at the {station}, is there any news about {run}?
+            = 我已经到{station}了，{run}有消息吗
         my {person} is on {number}, has it arrived in {To}? = 我{person}坐的{number}到{To}了吗
-        I know the timetable, but is {service} really running {Date}?
-            = 时刻表我知道，但是{Date}{service}真的会开吗
+        I know the timetable, but is {run} really running {Date}?
+            = 时刻表我知道，但是{Date}{run}真的会开吗
         is there still a delay on the {vehicle} route from {From} to {To}?
             = 从{From}到{To}的{vehicle}还在晚点吗
-        could you check whether {service} is on time? = 能不能查一下{service}是不是准点
+        could you check whether {run} is on time? = 能不能查一下{run}是不是准点
         what's the status of {mine}? = {mine}现在是什么状态
-        will {service} still go {Date} with all this snow? = 雪这么大，{Date}{service}还会开吗
+        will {run} still go {Date} with all this snow? = 雪这么大，{Date}{run}还会开吗
         I don't want to change {trip}, just tell me if {number} is on time
             = 我不想改{trip}，告诉我{number}是不是准点就行
-        it's past {Time!:clock} and {service} isn't on the board, what's going on?
-            = 已经过了{Time}，屏幕上还没有{service}，怎么回事
+        it's past {Time!:clock} and {number} isn't on the board, what's going on?
+            = 已经过了{Time}，屏幕上还没有{number}，怎么回事
     """,
     "refund": """
         I want my money back for {mine} = 我要求退还{mine}的钱
@@ -230,8 +230,8 @@ SHAPES = {
         you charged me twice for {mine}, send the extra money back
             = {mine}你们扣了两次钱，请把多扣的退给我
         {want} get a refund for {mine} = {want}办理{mine}的退款
-        I paid {Price} for {service} and it never left, refund me
-            = 我花{Price}买的{service}根本没{leave}，请退款
+        I paid {Price} for {run} and it never left, refund me
+            = 我花{Price}买的{run}根本没{leave}，请退款
         can I get my money back for {mine}? = {mine}可以退钱吗
         the refund for {mine} should be {Price}, not less = {mine}的退款应该是{Price}，不能少
         no voucher please, pay me back the {Price} for {trip}
@@ -239,14 +239,14 @@ SHAPES = {
         how long does the refund for {mine} take? = {mine}的退款要多长时间
         {mine} is already cancelled, all I need now is the money = {mine}已经取消了，现在只差退款了
         where is my refund for {mine}? = {mine}的退款在哪儿
-        I was moved from {Class} to {Class2} on {service}, pay me the difference
-            = 我坐{service}从{Class}换到了{Class2}，请退差价
+        I was moved from {Class} to {Class2} on {run}, pay me the difference
+            = 我坐{run}从{Class}换到了{Class2}，请退差价
         please pay back the {Price} for {trip} = 请把{trip}的{Price}退给我
         is {mine} refundable? = {mine}可以退款吗
-        I don't want to complain about {service}, I only want my money
-            = 我不想投诉{service}，我只想要回我的钱
-        {service} was {hours} late {Date:past}, so I want the price of my ticket back
-            = {Date}{service}晚点了{hours}，所以我要求退票款
+        I don't want to complain about {run}, I only want my money
+            = 我不想投诉{run}，我只想要回我的钱
+        {run} was {hours} late {Date:past}, so I want the price of my ticket back
+            = {Date}{run}晚点了{hours}，所以我要求退票款
         who do I ask about getting the {Price} back for {mine}? = {mine}的{Price}要找谁退
     """,
     "book_hotel": """
@@ -278,25 +278,25 @@ SHAPES = {
             = 我{Date}之前不离开{City}，{book}那儿的酒店
     """,
     "ask_baggage": """
-        how many bags can I take on {service}? = 坐{service}可以带几件行李
-        can I bring {Baggage} on {service}? = 坐{service}可以带{Baggage}吗
-        is {Weight} too heavy for {service}? = 坐{service}，行李{Weight}会不会超重
-        what does an extra bag cost on {service}? = 坐{service}多带一件行李要多少钱
+        how many bags can I take on {run}? = 坐{run}可以带几件行李
+        can I bring {Baggage} on {run}? = 坐{run}可以带{Baggage}吗
+        is {Weight} too heavy for {run}? = 坐{run}，行李{Weight}会不会超重
+        what does an extra bag cost on {run}? = 坐{run}多带一件行李要多少钱
         my suitcase is {Weight}, do I have to pay for it on {number}?
             = 我的箱子{Weight}，坐{number}要付费吗
         do I have to check in {Baggage}? = {Baggage}需要托运吗
-        I left my bag on {service}, where can I ask for it? = 我的包落在{service}上了，应该去哪儿问
+        I left my bag on {run}, where can I ask for it? = 我的包落在{run}上了，应该去哪儿问
         I want to travel with {Baggage} {Date}, is that allowed? = 我{Date}想带{Baggage}出行，可以吗
-        what's the luggage allowance in {Class} on {service}? = {service}{Class}的行李限额是多少
+        what's the luggage allowance in {Class} on {run}? = {run}{Class}的行李限额是多少
         {Weight} and {Baggage}, can I take both to {To}?
             = {Weight}的行李加上{Baggage}，可以都带去{To}吗
-        can I change my bag allowance on {service} to {Weight}?
-            = 能把我在{service}上的行李额改成{Weight}吗
-        how big can a suitcase be on {service}? = 坐{service}箱子最大可以多大
+        can I change my bag allowance on {run} to {Weight}?
+            = 能把我在{run}上的行李额改成{Weight}吗
+        how big can a suitcase be on {run}? = 坐{run}箱子最大可以多大
         where do I pick up my luggage in {To}? = 到了{To}在哪儿取行李
         the ticket is booked, but can I take {Baggage} along? = 票订好了，但是可以带{Baggage}吗
         does the price of {mine} include {Weight} of luggage? = {mine}的价格包含{Weight}行李吗
-        when is the latest I can hand in my bags for {service}? = 坐{service}最晚什么时候托运行李
+        when is the latest I can hand in my bags for {run}? = 坐{run}最晚什么时候托运行李
         my suitcase didn't arrive in {To} with {number}, where is it now?
             = 我的箱子没有跟{number}一起到{To}，现在在哪儿
         {want} take {Baggage} to {To} {Date}, do I need anything special?
@@ -305,16 +305,16 @@ SHAPES = {
     "ask_availability": """
         are there any seats left {route} {Date}? = {Date}{route}还有座位吗
         is there a {ride} from {From} to {To} {when}? = {when}有从{From}到{To}的{ride}吗
-        do you still have tickets for {service}? = {service}还有票吗
+        do you still have tickets for {run}? = {run}还有票吗
         what {vehicle} connections do you have {route} {Date}? = {Date}{route}有哪些{vehicle}
-        is {service} sold out {Date?}? = {Date}{service}的票卖完了吗
-        is {Class} still available on {service}? = {service}还有{Class}吗
+        is {run} sold out {Date?}? = {Date}{run}的票卖完了吗
+        is {Class} still available on {run}? = {run}还有{Class}吗
         how many seats are left on {number} {Date?}? = {Date}{number}还剩几个座位
         which {ride} goes {route} {when}? = {when}{route}有哪趟{ride}
         I don't want to book yet, are there seats left {route} {Date}?
             = 我先不订，{Date}{route}还有座位吗
-        can {Passengers:people} still get on {service} {Date}?
-            = {Date}{service}还坐得下{Passengers}吗
+        can {Passengers:people} still get on {run} {Date}?
+            = {Date}{run}还坐得下{Passengers}吗
         show me what leaves {From} for {To} {when} = 给我看看{when}从{From}去{To}有哪些班次
         does anything go {route} after {Time!:clock}? = {Time}以后{route}还有班次吗
         are there still seats under {Price} {route} {Date}? = {Date}{route}还有{Price}以内的票吗
@@ -326,32 +326,32 @@ SHAPES = {
             = 如果我{Date}想从{From}去{To}，有什么票
     """,
     "choose_seat": """
-        {want} {seat} on {service} = {want}要{service}上{seat}
-        can I have {seat} on {service}? = 我在{service}上可以坐{seat}吗
+        {want} {seat} on {run} = {want}要{run}上{seat}
+        can I have {seat} on {run}? = 我在{run}上可以坐{seat}吗
         please give me {seat} for {mine} = {mine}请给我{seat}
-        change my seat on {service} to {seat} = 把我在{service}上的座位换成{seat}
+        change my seat on {run} to {seat} = 把我在{run}上的座位换成{seat}
         I don't want {seat2}, I want {seat} = 我不要{seat2}，要{seat}
         I want {seat}, not {seat2} = 我要{seat}，不要{seat2}
-        we are {Passengers:people}, can we sit together on {service}?
-            = 我们{Passengers}，在{service}上可以坐一起吗
+        we are {Passengers:people}, can we sit together on {run}?
+            = 我们{Passengers}，在{run}上可以坐一起吗
         don't change {trip}, only move me to {seat} = 不要改{trip}，只把我换到{seat}
-        is {seat} still free on {service}? = {service}上{seat}还空着吗
+        is {seat} still free on {run}? = {run}上{seat}还空着吗
         {trip} is booked, now put me in {seat} = {trip}订好了，现在帮我安排{seat}
-        where can I pick my seat on {service}? = 在哪儿可以选{service}的座位
+        where can I pick my seat on {run}? = 在哪儿可以选{run}的座位
         swap {seat2} for {seat} on {mine} = 把{mine}的{seat2}换成{seat}
         I get sick on the {vehicle}, so {seat} would be best = 我坐{vehicle}会晕，最好是{seat}
         if possible {seat} to {To} {Date} = 可以的话，{Date}去{To}请安排{seat}
         rather {seat} than {seat2} on {number} please = {number}请给我{seat}，不要{seat2}
     """,
     "complain": """
-        {service} was {hours} late {Date:past} and nobody told us anything
-            = {Date}{service}晚点{hours}，没有一个人通知我们
+        {run} was {hours} late {Date:past} and nobody told us anything
+            = {Date}{run}晚点{hours}，没有一个人通知我们
         I've been waiting {hours} for an answer about {mine}, this is a joke
             = 为了{mine}我等了{hours}都没人答复，太不像话了
-        the (staff|crew) on {service} were really rude = {service}上的工作人员态度太差了
-        you lost my bag on {service}, I'm very angry = 你们在{service}上弄丢了我的包，我非常生气
-        I want to complain about {service} = 我要投诉{service}
-        the toilets on {service} were filthy = {service}上的厕所脏死了
+        the (staff|crew) on {run} were really rude = {run}上的工作人员态度太差了
+        you lost my bag on {run}, I'm very angry = 你们在{run}上弄丢了我的包，我非常生气
+        I want to complain about {run} = 我要投诉{run}
+        the toilets on {run} were filthy = {run}上的厕所脏死了
         rail: I paid for {seat} and had to stand all the way to {To}
             = 我买的是{seat}，结果一路站到{To}
         this is the worst trip from {From} to {To} I've ever had
@@ -362,14 +362,14 @@ SHAPES = {
             = 你们的系统自己把{trip}改到了{NewDate}，我受够了
         {hours} in the queue at the {station} in {From:place}, what kind of service is that?
             = 在{From}{station}排了{hours}的队，这算什么服务
-        I don't want a refund for {service}, I want someone to apologise
-            = {service}我不要退款，我要有人道歉
+        I don't want a refund for {run}, I want someone to apologise
+            = {run}我不要退款，我要有人道歉
         nobody at the {station} in {From:place} could tell us when {number} leaves, unbelievable!
             = {From}{station}没人说得清{number}几点{leave}，真不敢相信
-        {Price} for such a dirty seat on {service} is a rip-off
-            = {service}的座位这么脏还收{Price}，简直是抢钱
-        the air conditioning on {service} was broken and no one cared
-            = {service}上的空调坏了，也没人管
+        {Price} for such a dirty seat on {run} is a rip-off
+            = {run}的座位这么脏还收{Price}，简直是抢钱
+        the air conditioning on {run} was broken and no one cared
+            = {run}上的空调坏了，也没人管
     """,
     "other": """
         what's the weather like in {City} {Date}? = {City}{Date}天气怎么样
@@ -399,9 +399,9 @@ SHAPES = {
         where do I change if I go from {From} to {To}? = 从{From}去{To}要在哪儿换乘
         is it better to go through {Via} or {Via2} to get to {To} from {From}?
             = 从{From}去{To}，经{Via}好还是经{Via2}好
-        rail: does {service} stop in {Via}? = {service}在{Via}停吗
-        rail: which way does {service} go, through {Via} or {Via2}?
-            = {service}走哪条线，经{Via}还是经{Via2}
+        rail: does {run} stop in {Via}? = {run}在{Via}停吗
+        rail: which way does {run} go, through {Via} or {Via2}?
+            = {run}走哪条线，经{Via}还是经{Via2}
         can I get to {To} from {From} without going through {Via}? = 从{From}去{To}可以不经过{Via}吗
         what's the best way to reach {To} from {From}? = 从{From}去{To}怎么走最好
         from {Via} how do I go on to {To} if I come from {From}?

@@ -167,12 +167,17 @@ PHRASES = {
         the {To} {ride} = 去{To}的{ride}
         the {ride} from {From} = 从{From}出发的{ride}
         my {ride} to {To} = 我去{To}的{ride}
-        the {Time!:clock} {ride} to {To} = {Time}去{To}的{ride}
-        the {Time!:clock} {ride} from {From} = {Time}从{From}出发的{ride}
     """,
     "service.air": """
         the {Airline} flight to {To} = {Airline}去{To}的航班
         the {Airline} flight from {From} to {To} = {Airline}从{From}到{To}的航班
+    """,
+    "run": """
+        {service} = {service}
+        {service} = {service}
+        {service} = {service}
+        the {Time!:clock} {ride} to {To} = {Time}去{To}的{ride}
+        the {Time!:clock} {ride} from {From} = {Time}从{From}出发的{ride}
     """,
     "number.rail": """
         train {TrainNumber} = {TrainNumber}次列车
