@@ -10,8 +10,8 @@ Each is fitted on training rows only, and scored by the same functions of `metri
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from seqcli import metrics
-from seqcli.data.tokens import BOS, UNK, Sequences, Tokenizer, choose_kind, train_tokenizer
+from seqcli.data.tokens import Tokenizer, choose_kind, train_tokenizer
 
-Scores = dict[str, dict[str, Any]]  # by the name of the baseline
+Scores = dict[str, Any]
+
+MOST_NGRAMS = 1 << 19  # features of the linear model; the rarest of a large corpus are left out
 
 
 # ------------------------------------------------------------------------------------ classify
@@ -32,9 +34,9 @@ def classify(
     train_labels: Sequence[str],
     texts: Sequence[str],
     gold: Sequence[str],
-) -> Scores:
-    """Scores of "majority" and "bag of words" on `texts`."""
-    labels = sorted(set(train_labels))
+    labels: Sequence[str],
+) -> dict[str, Scores]:
+    """Scores of "majority" and "bag of words" on `texts`; `labels` gives the order of classes."""
     majority = [_most_frequent(Counter(train_labels))] * len(gold)
     words = fit_bag_of_words(train_texts, train_labels).predict(texts)
     return {
@@ -62,17 +64,15 @@ class BagOfWords:
         rows, keys = _list_ngrams(self.tokenizer, texts)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         known = self.keys[places] == keys
-        x = _Matrix.weigh(rows[known], places[known], self.weights, len(texts))
+        x = SparseMatrix.weigh(rows[known], places[known], self.weights, len(texts))
         best = np.argmax([x.multiply(vector) for vector in self.vectors], axis=0)
         return [self.labels[i] for i in best]
 
 
 def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
     """Words and pairs of words that come in a text (characters, where the script has no spaces),
-    each weighed by what it tells, the text scaled to length one; then a vector for each label
-    against the others that minimises
-
-        |w|² / 2 + 2 Σ max(0, 1 − y w·x)²        (Fan et al. 2008, the loss of LIBLINEAR)
+    each weighed by what it tells, the text scaled to length one; then for each label a support
+    vector machine against the others.
 
     An n-gram weighs √KL(label given n-gram ‖ label), in the spirit of the naive Bayes features of
     Wang and Manning (2012) for any number of labels; one row of prior is added to its counts.
@@ -83,7 +83,11 @@ def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
     kind, _ = choose_kind("classify", texts)
     tokenizer = train_tokenizer(kind, texts, lowercase=True)
     rows, ngrams = _list_ngrams(tokenizer, texts)
-    keys, columns = np.unique(ngrams, return_inverse=True)
+    keys, columns, counts = np.unique(ngrams, return_inverse=True, return_counts=True)
+    if len(keys) > MOST_NGRAMS:
+        kept = counts > np.partition(counts, -MOST_NGRAMS)[-MOST_NGRAMS]
+        rows, columns = rows[kept[columns]], (np.cumsum(kept) - 1)[columns[kept[columns]]]
+        keys = keys[kept]
 
     prior = np.bincount(y) / len(y)
     counts = np.bincount(y[rows] * len(keys) + columns, minlength=len(names) * len(keys)).reshape(
@@ -94,8 +98,8 @@ def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
     weights = np.sqrt(np.maximum(divergence, 0))
     weights[-1] = 1.0  # the constant, last because its key is the largest
 
-    x = _Matrix.weigh(rows, columns, weights, len(texts))
-    vectors = [_separate(x, np.where(y == label, 1.0, -1.0)) for label in range(len(names))]
+    x = SparseMatrix.weigh(rows, columns, weights, len(texts))
+    vectors = [separate(x, np.where(y == label, 1.0, -1.0)) for label in range(len(names))]
     return BagOfWords(tokenizer, keys, weights, np.array(vectors), names)
 
 
@@ -110,17 +114,15 @@ def _list_ngrams(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[np.ndarray
     rows = np.repeat(np.arange(len(ids)), ids.lengths)
     inside = rows[1:] == rows[:-1]
     pairs = (size + values[:-1] * size + values[1:])[inside]
-    constant = np.full(len(ids), size + size * size)
-    keys = np.concatenate([values, pairs, constant])
+    largest = size + size * size
+    keys = np.concatenate([values, pairs, np.full(len(ids), largest)])
     rows = np.concatenate([rows, rows[1:][inside], np.arange(len(ids))])
-    order = np.lexsort((keys, rows))
-    rows, keys = rows[order], keys[order]
-    first = np.append(True, (np.diff(rows) != 0) | (np.diff(keys) != 0))
-    return rows[first], keys[first]
+    both = np.sort(rows * (largest + 1) + keys)  # np.unique would hash, at four times the cost
+    return np.divmod(both[np.append(True, both[1:] != both[:-1])], largest + 1)
 
 
 @dataclass(frozen=True)
-class _Matrix:
+class SparseMatrix:
     """A sparse (B, F) matrix as the row, column and value of each entry, sorted by row."""
 
     rows: np.ndarray
@@ -131,7 +133,7 @@ class _Matrix:
     @classmethod
     def weigh(
         cls, rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, batch: int
-    ) -> _Matrix:
+    ) -> SparseMatrix:
         """The weights of the columns that come in each row, each row scaled to length one."""
         values = weights[columns]
         lengths = np.sqrt(np.bincount(rows, values * values, batch))
@@ -146,60 +148,49 @@ class _Matrix:
         return np.bincount(self.columns, self.values * vector[self.rows], self.shape[1])
 
 
-def _separate(x: _Matrix, y: np.ndarray, *, cost: float = 2.0) -> np.ndarray:
-    """(F,) the vector of least squared hinge loss, for y of −1 and 1."""
+def separate(x: SparseMatrix, y: np.ndarray, *, cost: float = 2.0) -> np.ndarray:
+    """(F,) the w of least |w|² / 2 + cost · Σ max(0, 1 − y w·x)², for (B,) y of −1 and 1.
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        slack = np.maximum(0, 1 - y * x.multiply(w))
-        gradient = w - 2 * cost * x.multiply_transposed(y * slack)
-        return float(w @ w / 2 + cost * slack @ slack), gradient
-
-    return minimise(loss, np.zeros(x.shape[1]))
-
-
-def minimise(
-    function: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    start: np.ndarray,
-    *,
-    steps: int = 40,
-    tolerance: float = 1e-3,
-) -> np.ndarray:
-    """Where a smooth convex function is least, by L-BFGS (Liu and Nocedal 1989).
-
-    `function` gives value and gradient. Stops after `steps`, or when a step gains less than
-    `tolerance` of the value.
+    Truncated Newton (Keerthi and DeCoste 2005; Lin et al. 2008): the loss is quadratic as long as
+    the same rows have slack, so conjugate gradients find the step with products by X and Xᵀ only.
     """
-    x = start
-    value, gradient = function(x)
-    pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=8)
-    for _ in range(steps):
-        direction = gradient.copy()
-        steepness = []
-        for moved, turned, scale in reversed(pairs):
-            steepness.append(scale * (moved @ direction))
-            direction -= steepness[-1] * turned
-        if pairs:
-            moved, turned, scale = pairs[-1]
-            direction /= scale * (turned @ turned)
-        else:
-            direction /= 1 + np.linalg.norm(gradient)
-        for (moved, turned, scale), along in zip(pairs, reversed(steepness), strict=True):
-            direction += moved * (along - scale * (turned @ direction))
-
-        slope, size = gradient @ direction, 1.0
-        while True:
-            after = x - size * direction
-            value_after, gradient_after = function(after)
-            if value_after <= value - 1e-4 * size * slope or size < 1e-6:
-                break
-            size /= 2
-        moved, turned = after - x, gradient_after - gradient
-        gain = value - value_after
-        x, value, gradient = after, value_after, gradient_after
-        if gain <= tolerance * value or moved @ turned <= 0:
+    w, scores = np.zeros(x.shape[1]), np.zeros(x.shape[0])
+    enough = 0.0
+    for _ in range(20):
+        slack = np.maximum(0, 1 - y * scores)
+        gradient = w - 2 * cost * x.multiply_transposed(y * slack)
+        norm = float(np.linalg.norm(gradient))
+        enough = enough or 0.01 * norm
+        if norm < enough:
             break
-        pairs.append((moved, turned, 1 / (moved @ turned)))
-    return x
+
+        step, change = np.zeros_like(w), np.zeros_like(scores)
+        residual = -gradient
+        direction, square = residual, residual @ residual
+        for _ in range(10):
+            along = x.multiply(direction)
+            curved = direction + 2 * cost * x.multiply_transposed((slack > 0) * along)
+            size = square / (direction @ curved)
+            step = step + size * direction
+            change = change + size * along
+            residual = residual - size * curved
+            before, square = square, residual @ residual
+            if square < (0.1 * norm) ** 2:
+                break
+            direction = residual + square / before * direction
+
+        # Rows that gain or lose slack on the way can make the whole step too long.
+        length = 1.0
+        loss = _hinge_loss(w, y * scores, cost)
+        while _hinge_loss(w + length * step, y * (scores + length * change), cost) > loss:
+            length /= 2
+        w, scores = w + length * step, scores + length * change
+    return w
+
+
+def _hinge_loss(w: np.ndarray, margins: np.ndarray, cost: float) -> float:
+    slack = np.maximum(0, 1 - margins)
+    return float(w @ w / 2 + cost * slack @ slack)
 
 
 # ----------------------------------------------------------------------------------------- tag
@@ -212,7 +203,7 @@ def tag(
     gold: Sequence[Sequence[str]],
     *,
     scheme: str | None = None,
-) -> Scores:
+) -> dict[str, Scores]:
     """Scores of "most frequent tag": of the word in training, or of all words if it is new."""
     pairs = Counter(zip(chain(*train_tokens), chain(*train_tags), strict=True))
     best = {word: name for (word, name), _ in reversed(_by_frequency(pairs))}
@@ -226,7 +217,7 @@ def tag(
 
 def translate(
     sources: Sequence[str], references: Sequence[str], *, target_language: str | None = None
-) -> Scores:
+) -> dict[str, Scores]:
     """Scores of "copy": the source as its own translation."""
     scores = metrics.translation(sources, references, target_language=target_language)
     return {"copy": scores}
@@ -235,46 +226,25 @@ def translate(
 # ------------------------------------------------------------------------------------------ lm
 
 
-def lm(
-    train: np.ndarray | Sequences,
-    gold: np.ndarray | Sequences,
-    *,
-    vocabulary: int,
-    characters: int,
-    kind: str = "",
-    text: Iterable[str] = (),
-) -> Scores:
-    """Scores of "unigram" and "bigram" on the ids of `gold`, read as one stream.
+def lm(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> dict[str, float]:
+    """The nats of "unigram" and "bigram" on all ids of the stream `tokens` but the first.
 
-    train, gold: (N,) ids below `vocabulary`, end to end. characters, kind, text: what
-    `metrics.language` asks for. Every token of `gold` is predicted, the first one after BOS.
+    train, tokens: (N,) ids below `vocabulary`.
     """
-    train, gold = (ids.values if isinstance(ids, Sequences) else ids for ids in (train, gold))
-    lines = list(text)
     return {
-        name: metrics.language(
-            float(-np.log(probabilities).sum()),
-            len(gold),
-            characters=characters,
-            unknown=int((gold == UNK).sum()),
-            kind=kind,
-            gold=lines,
-        )
-        for name, probabilities in (
-            ("unigram", unigram(train, gold, vocabulary=vocabulary)),
-            ("bigram", bigram(train, gold, vocabulary=vocabulary)),
-        )
+        "unigram": float(-np.log(unigram(train, tokens, vocabulary)).sum()),
+        "bigram": float(-np.log(bigram(train, tokens, vocabulary)).sum()),
     }
 
 
-def unigram(train: np.ndarray, gold: np.ndarray, *, vocabulary: int) -> np.ndarray:
-    """(N,) the probability of each id of `gold`: its count in `train`, each count one higher."""
-    counts = np.bincount(train, minlength=vocabulary) + 1
-    return counts[gold] / counts.sum()
+def unigram(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """(N − 1,) the probability of each id but the first: its count in `train`, one added to all."""
+    counts = np.bincount(train[1:], minlength=vocabulary) + 1
+    return counts[tokens[1:]] / counts.sum()
 
 
-def bigram(train: np.ndarray, gold: np.ndarray, *, vocabulary: int) -> np.ndarray:
-    """(N,) the probability of each id of `gold` after the one before it.
+def bigram(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """(N − 1,) the probability of each id after the one before it.
 
     Interpolated Kneser–Ney smoothing (Ney et al. 1994), of a pair v w with count c:
 
@@ -284,12 +254,7 @@ def bigram(train: np.ndarray, gold: np.ndarray, *, vocabulary: int) -> np.ndarra
     n counts different pairs, d = n₁ / (n₁ + 2 n₂) from the pairs seen once and twice, and the one
     that each w is given keeps q above 0. After a v that was never seen, p is q.
     """
-
-    def pair(ids: np.ndarray) -> np.ndarray:
-        before = np.concatenate([[BOS], ids[:-1]]).astype(np.int64)
-        return before * vocabulary + ids
-
-    pairs, counts = np.unique(pair(train), return_counts=True)
+    pairs, counts = np.unique(_pair(train, vocabulary), return_counts=True)
     before, after = pairs // vocabulary, pairs % vocabulary
     once, twice = (counts == 1).sum(), (counts == 2).sum()
     discount = once / (once + 2 * twice) if once and twice else 0.5
@@ -297,13 +262,18 @@ def bigram(train: np.ndarray, gold: np.ndarray, *, vocabulary: int) -> np.ndarra
     kinds = np.bincount(before, minlength=vocabulary)
     backoff = (np.bincount(after, minlength=vocabulary) + 1) / (len(pairs) + vocabulary)
 
-    wanted = pair(gold)
+    wanted = _pair(tokens, vocabulary)
     places = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
     count = np.where(pairs[places] == wanted, counts[places], 0)
-    v, w = wanted // vocabulary, wanted % vocabulary
+    v, w = tokens[:-1], tokens[1:]
     seen = np.maximum(total[v], 1)
     share = np.where(total[v] > 0, discount * kinds[v] / seen, 1.0)
     return np.maximum(count - discount, 0) / seen + share * backoff[w]
+
+
+def _pair(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """(N − 1,) one number for each token and the one after it."""
+    return tokens[:-1].astype(np.int64) * vocabulary + tokens[1:]
 
 
 # --------------------------------------------------------------------------------------- parts
