@@ -76,6 +76,9 @@ int64_t run(const Recurrent& call, bool backward) {
 
 extern "C" {
 
+// Size of the structure below, by which Python knows a library of its own version.
+int seqcli_interface_bytes() { return sizeof(Recurrent); }
+
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.
 const char* seqcli_choose(const char* name) {

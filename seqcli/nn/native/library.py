@@ -44,6 +44,8 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
+        if handle.seqcli_interface_bytes() != ctypes.sizeof(Recurrent):
+            raise Unavailable("the compiled kernels are of another version; install seqcli again")
         handle.seqcli_choose.restype = ctypes.c_char_p
         handle.seqcli_choose.argtypes = [ctypes.c_char_p]
         for name in ("has_bf16", "panel_elements", "forward", "backward"):
