@@ -7,22 +7,24 @@ import glob
 import io
 import itertools
 import sys
+import tempfile
 import types
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from seqcli.data.files import number_columns, open_bytes, read_text
-from seqcli.data.names import has_header
+from seqcli.data.files import name_columns, open_bytes, read_text
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
 
 def import_datasets() -> types.ModuleType:
-    """The library, which takes a second to import, without its bars and log lines."""
+    """The library, which takes a second to import, without its bars, its log lines and its habit
+    of reporting each load of a file to a server."""
     import datasets
     import huggingface_hub.utils
 
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     for library in (datasets.utils, huggingface_hub.utils):
         library.disable_progress_bars()
         library.logging.set_verbosity(library.logging.CRITICAL)
@@ -38,15 +40,7 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     delimiter, records = _sniff(path)
     if len(set(map(len, records))) > 1:
         _check_records(path, delimiter)
-    header = has_header(records, wanted=wanted)
-    names = [cell.strip() or str(i + 1) for i, cell in enumerate(records[0])]
-    if not header:
-        names = number_columns(len(names))
-    elif len(records) == 1:
-        raise SeqcliError(f"{path.name} has a header and no rows")
-    if len(set(names)) < len(names):
-        raise SeqcliError(f"{path.name} has two columns of one name: {', '.join(names)}")
-
+    names, header = name_columns(path, records, wanted=wanted, assume=True)
     datasets = import_datasets()
     try:
         table, _ = _stream(
@@ -105,14 +99,20 @@ def _name_class(names: list[str], value: int | None) -> str | None:
 
 
 def _stream(datasets: types.ModuleType, kind: str, path: Path, **options: Any) -> tuple[Any, Any]:
-    """The file as one Arrow table, and its features. Streamed, so that nothing is written to the
-    cache, which notices a change of the file by its time in whole seconds only."""
+    """The file as one Arrow table, and its features. Streamed, since the cache would notice a
+    change of the file by its time in whole seconds only."""
     import pyarrow
 
-    data = datasets.load_dataset(
-        kind, data_files=glob.escape(str(path)), split="train", streaming=True, **options
-    )
-    batches = list(data.with_format("arrow").iter(batch_size=1 << 20))
+    with tempfile.TemporaryDirectory() as cache:
+        data = datasets.load_dataset(
+            kind,
+            data_files=glob.escape(str(path)),
+            split="train",
+            streaming=True,
+            cache_dir=cache,
+            **options,
+        )
+        batches = list(data.with_format("arrow").iter(batch_size=1 << 20))
     if not batches:
         raise SeqcliError(f"{path.name} has no rows")
     return pyarrow.concat_tables(batches), data.features
@@ -155,8 +155,8 @@ def _check_records(path: Path, delimiter: str) -> None:
             width = width or len(record)
             if len(record) != width:
                 raise SeqcliError(
-                    f"{path.name} line {number} has {len(record)} columns where the first line has "
-                    f"{width}; quote values that hold a {delimiter!r}"
+                    f"{path.name} line {number} has {len(record)} instead of {width} columns; "
+                    f"put values that hold a {delimiter!r} in quotation marks"
                 )
     except csv.Error:
         raise SeqcliError(

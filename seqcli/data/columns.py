@@ -6,6 +6,7 @@ or because of what it holds, in this order; the notes of the rows say what was t
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +114,8 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     text = text or _find_named(rest, TEXT)
     rest = [name for name in rest if name != text]
     if label is None:
-        counts = {name: _count_labels(table.columns[name]) for name in rest}
+        few = 0 if table.header else 10
+        counts = {name: _count_labels(table.columns[name], few=few) for name in rest}
         rest = [name for name in counts if counts[name]]
         label = min(
             rest, key=lambda name: (counts[name], _measure(table.columns[name])), default=None
@@ -131,10 +133,11 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     return {"text": text, "label": label}, ""
 
 
-def _count_labels(values: Sequence[Any]) -> int:
-    """How many distinct values a column has, or 0 where there are too many for a label."""
+def _count_labels(values: Sequence[Any], *, few: int) -> int:
+    """How many distinct values a column has, or 0 where there are too many for a label: more than
+    half the rows, unless they are few anyway."""
     distinct = len({str(value) for value in values})
-    return distinct if distinct <= MOST_LABELS and distinct <= max(10, len(values) / 2) else 0
+    return distinct if distinct <= MOST_LABELS and distinct <= max(few, len(values) / 2) else 0
 
 
 def _measure(values: Sequence[Any]) -> float:
@@ -189,6 +192,9 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
         pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
         pair = names
+    elif not table.header:  # the first two columns of words: numbers and a licence may stand beside
+        words = [name for name in names if not str(table.columns[name][0]).isdecimal()]
+        pair = words[:2] if len(words) > 1 else []
     else:
         pair = []
     if given and set(given.values()) < set(pair):
@@ -251,7 +257,14 @@ Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by
 
 def _make_classify(table: Table, choice: Choice) -> Made:
     texts = [_write(value) for value in table.columns[choice["text"]]]
-    labels = [_write(value).strip() for value in table.columns[choice["label"]]]
+    values = table.columns[choice["label"]]
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, list) and len(value) > 1:
+            raise SeqcliError(
+                f"{table.origin} row {number} has several labels ({_write(value)}); classify needs "
+                "one in each row"
+            )
+    labels = [_write(value).strip() for value in values]
     return _keep(
         {"text": texts, "label": labels},
         {"without text": [not text.strip() for text in texts], "without a label": _empty(labels)},
@@ -326,7 +339,13 @@ def _write(value: Any) -> str:
 
 
 def _split(value: Any) -> list[Any]:
-    """A row's tokens or tags: a list as it is, a string cut at its spaces (not non-breaking)."""
+    """A row's tokens or tags: a list, a list written out (['a', 'b'], as pandas does in csv), or a
+    string cut at its spaces (not at non-breaking ones)."""
+    if isinstance(value, str) and re.fullmatch(r"\[\s*['\"].*['\"]\s*\]", value, re.DOTALL):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            pass
     if isinstance(value, str):
         return [word for word in re.split(r"[ \t\r\n]+", value) if word]
     if isinstance(value, list):

@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -78,31 +78,42 @@ def read_parallel(files: Sequence[Path], names: Sequence[str], *, origin: str) -
     return Table(origin, columns)
 
 
-def read_tsv(path: Path, *, wanted: Sequence[str] = ()) -> Table:
+def read_tsv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     """Tab-separated values without quoting; blank lines are skipped."""
-    records, numbers = [], []
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.strip(" \t\r"):
-            records.append(line.removesuffix("\r").split("\t"))
-            numbers.append(number)
-    width = len(records[0])
-    for number, record in zip(numbers, records, strict=True):
-        if len(record) != width:
+    numbered = [
+        (number, line.removesuffix("\r").split("\t"))
+        for number, line in enumerate(read_lines(path), start=1)
+        if _is_full(line)
+    ]
+    records = [record for _, record in numbered]
+    names, header = name_columns(path, records[:500], wanted=wanted, assume=False)
+    for number, record in numbered:
+        if len(record) != len(names):
             raise SeqcliError(
-                f"{path.name} line {number} has {len(record)} columns where line {numbers[0]} has "
-                f"{width}"
+                f"{path.name} line {number} has {len(record)} instead of {len(names)} columns"
             )
-    header = has_header(records[:500], wanted=wanted, assume=False)
-    names = [cell.strip() for cell in records[0]] if header else number_columns(width)
-    if header and len(records) == 1:
-        raise SeqcliError(f"{path.name} has a header and no rows")
     values = zip(*records[header:], strict=True)
     return Table(path.name, dict(zip(names, map(list, values), strict=True)), header)
 
 
-def number_columns(width: int) -> list[str]:
-    """The names of columns that have none: '1', '2', …"""
-    return [str(i + 1) for i in range(width)]
+def name_columns(
+    path: Path, records: Sequence[Sequence[str]], *, wanted: Collection[str], assume: bool
+) -> tuple[list[str], bool]:
+    """The names of a file's columns, and whether its first record gives them; else '1', '2', ….
+
+    assume: what to think of a first record that speaks neither way.
+    """
+    if not records:
+        raise SeqcliError(f"{path.name} has no rows")
+    numbers = [str(i + 1) for i in range(len(records[0]))]
+    if not has_header(records, wanted=wanted, assume=assume):
+        return numbers, False
+    if len(records) == 1:
+        raise SeqcliError(f"{path.name} has a header and no rows")
+    names = [cell.strip() or number for cell, number in zip(records[0], numbers, strict=True)]
+    if len(set(names)) < len(names):
+        raise SeqcliError(f"{path.name} has two columns of one name: {', '.join(names)}")
+    return names, True
 
 
 def read_json(path: Path) -> Table:
@@ -112,32 +123,33 @@ def read_json(path: Path) -> Table:
     mixed types into JSON text.
     """
     text = read_text(path)
-    rows: list[Any] = []
     if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except ValueError as error:
-            raise SeqcliError(f"{path.name} is not valid JSON: {error}") from None
-        numbers = list(range(1, len(rows) + 1))
+        unit, parsed = "row", dict(enumerate(_parse(text, path.name), start=1))
     else:
-        numbers = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                reason = str(error).split(": line ")[0]
-                raise SeqcliError(f"{path.name} line {number} is not JSON: {reason}") from None
-            numbers.append(number)
+        lines = enumerate(text.split("\n"), start=1)
+        unit = "line"
+        parsed = {n: _parse(line, f"{path.name} line {n}") for n, line in lines if line.strip()}
     names: dict[str, None] = {}
-    for number, row in zip(numbers, rows, strict=True):
+    for number, row in parsed.items():
         if not isinstance(row, dict):
-            raise SeqcliError(f"{path.name}: row {number} is not an object with named fields")
+            raise SeqcliError(f"{path.name} {unit} {number} is not an object with named fields")
         names.update(dict.fromkeys(row))
     if not names:
         raise SeqcliError(f"{path.name} has no rows")
+    rows = list(parsed.values())
     return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # an escaped half of a character that lacks the other half
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SeqcliError(f"{where} holds half a surrogate pair, which is no character") from None
+    except ValueError as error:
+        raise SeqcliError(f"{where} is not JSON: {error}") from None
+    return value
 
 
 # ------------------------------------------------------------------------- a token a line
@@ -171,7 +183,7 @@ def read_conll(path: Path) -> Table:
             f"{path.name} has no columns of tokens and tags; each line needs a token and its tag"
         )
     header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
-    names = first if header else number_columns(width)
+    names = first if header else [str(i + 1) for i in range(width)]
 
     def read_column(name: str) -> list[list[str]]:
         place = names.index(name)

@@ -111,8 +111,8 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
     if data.data is None:
         if data.train:
             return asked, Found()
-        found = find_local(task, str(sample_folder()), asked) or Found()
-        return asked, Found(found.splits, ("no DATA: the bundled sample of travel requests",))
+        sample = find_local(task, str(sample_folder()), asked) or Found()
+        return asked, Found(sample.splits, ("no DATA: the bundled sample of travel requests",))
     found = find_local(task, data.data, asked)
     if found is None:
         if is_path(data.data):
@@ -173,13 +173,21 @@ def _slice(reader: Reader, start: str, stop: str) -> Table:
 
 def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     """Set rows of train aside for validation if there is none, drawn with a fixed seed."""
-    train = rows["train"]
-    n = len(train)
     if "validation" in rows:
         return rows, []
-    if n == 1:
-        return rows | {"validation": train}, ["one row only: it is validated on too"]
-    aside = set(random.Random(SEED).sample(range(n), min(MOST, max(1, round(n * SHARE)))))
+    train = rows["train"]
+    n = len(train)
+    order = random.Random(SEED).sample(range(n), n)
+    if "label" in train.columns:  # the last row of a label stays in train
+        last = {
+            label: i for i, label in zip(order, (train["label"][i] for i in order), strict=True)
+        }
+        order = [i for i in order if last[train["label"][i]] != i]
+    aside = set(order[: min(MOST, max(1, round(n * SHARE)))]) if n > 1 else set()
+    if not aside:
+        return rows | {"validation": train}, [
+            f"{n} rows are too few to set one aside, so they are validated on too"
+        ]
     cut = {
         "train": train.take([i for i in range(n) if i not in aside]),
         "validation": train.take(sorted(aside)),
@@ -199,6 +207,11 @@ def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     shares = [1 - LM_SHARE * (len(missing) - i) for i in range(len(missing))]
     parts = split_text(train["text"], shares)
     names = ["train", *missing]
+    if not all(parts[:2]):
+        raise SeqcliError(
+            f"{train.origin} is too short to set a part aside for validation; name a longer text, "
+            "or a file with --validation"
+        )
     cut = {
         name: Rows({"text": part}, train.origin)
         for name, part in zip(names, parts, strict=True)

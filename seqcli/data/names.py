@@ -79,7 +79,7 @@ def has_header(
     if len(first) > 1 and all(is_language(cell) for cell in first):
         return True
     if len(set(first)) < len(first) or not all(
-        re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+){0,2}", cell) for cell in first
+        re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first
     ):
         return False
     below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]

@@ -38,8 +38,8 @@ KINDS = {
     ".text": "txt",
 }
 USUAL = {"tag": "conll", "translate": "parallel", "lm": "txt"}  # where a name comes in many formats
-SIDES = {"src": "tgt", "source": "target"}  # file suffixes that say their direction
-DOCUMENTS = {"readme", "license", "licence", "source", "requirements", "changelog", "notice"}
+SIDES = {"src", "tgt", "trg", "source", "target"}  # suffixes of parallel text, beside languages
+DOCUMENTS = {"readme", "license", "licence", "requirements", "changelog", "notice"}  # not data
 
 Asked = Mapping[str, str | None]  # the column that the user named for a role
 Reader = Callable[[], Table]
@@ -96,6 +96,11 @@ def find_file(task: str, place: str, asked: Asked) -> Reader | None:
     """A file, all files of a glob, or for translate 'a.en,a.de' or a prefix, as one split."""
     path = Path(place).expanduser()
     if path.is_file():
+        if task == "translate" and kind_of(path) is None and _side(path):
+            raise UsageError(
+                f"{place} is one side of parallel text; name both in the direction to translate: "
+                f"{place},{path.with_suffix('.…')}"
+            )
         return partial(read, task, Item(_stem(path), "", (path,)), asked)
     if path.exists() and not path.is_dir():
         raise SeqcliError(f"{place} is not a regular file; save it as .csv, .jsonl, .txt, … first")
@@ -175,15 +180,13 @@ def _group(paths: Iterable[Path]) -> list[Item]:
 
 
 def _stem(path: Path) -> str:
-    name = path.name
-    return Path(name.removesuffix(".gz")).stem
+    return Path(path.name.removesuffix(".gz")).stem
 
 
 def _side(path: Path) -> str:
     """The side of parallel text that a file's suffix names (en, src), or ''."""
     suffix = Path(path.name.removesuffix(".gz")).suffix.removeprefix(".")
-    known = is_language(suffix) or suffix in {*SIDES, *SIDES.values(), "trg"}
-    return suffix if known else ""
+    return suffix if is_language(suffix) or suffix in SIDES else ""
 
 
 def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str) -> Found:
@@ -278,7 +281,9 @@ def read(task: str, item: Item, asked: Asked) -> Table:
         list(first.columns),
         lambda name: [value for table in tables for value in table.columns[name]],
     )
-    return dataclasses.replace(first, origin=str(item), columns=columns)
+    together = ", ".join(table.origin for table in tables)
+    notes = (f"{len(tables)} files are read as one, in this order: {together}",)
+    return dataclasses.replace(first, origin=str(item), columns=columns, notes=notes)
 
 
 def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:

@@ -71,6 +71,12 @@ def test_labels_become_strings_and_broken_rows_are_counted() -> None:
     assert "t.csv: 1 row without a label, left out" in rows.notes
 
 
+def test_several_labels_a_row() -> None:
+    assert take("classify", {"text": ["a", "b"], "labels": [["x"], ["y"]]})["label"] == ["x", "y"]
+    with pytest.raises(SeqcliError, match="row 2 has several labels"):
+        take("classify", {"text": ["a", "b"], "labels": [["x"], ["x", "y"]]})
+
+
 def test_no_label() -> None:
     with pytest.raises(UsageError, match="no column that looks like a label"):
         take("classify", {"text": ["a", "b"]})
@@ -125,6 +131,14 @@ def test_strings_are_cut_at_spaces_only() -> None:
     assert take("tag", columns) == {"tokens": [["10\u00a0000", "euros"]], "tags": [["B", "O"]]}
 
 
+def test_lists_written_out_are_lists() -> None:
+    columns = {"text": ["['10 000', \"it's\"]", "[ a ]"], "slots": ["['B', 'O']", "[ O ]"]}
+    assert take("tag", columns) == {
+        "tokens": [["10 000", "it's"], ["[", "a", "]"]],
+        "tags": [["B", "O"], ["[", "O", "]"]],
+    }
+
+
 def test_unequal_lengths_name_the_row() -> None:
     columns = {"tokens": [["a"], ["a", "b"]], "tags": [["O"], ["O"]]}
     with pytest.raises(SeqcliError, match=r"t\.csv row 2 has 2 tokens and 1 tags"):
@@ -163,6 +177,11 @@ def test_pairs_by_name(names: list[str], source: str, target: str) -> None:
     turned = take("translate", columns, source=target, target=source)
     assert turned == {"source": columns[target], "target": columns[source]}
     assert take("translate", columns, source=target) == turned
+
+
+def test_pairs_by_place() -> None:
+    columns = {"1": ["1001"], "2": ["go"], "3": ["va"], "4": ["CC-BY"]}
+    assert take("translate", columns, header="no") == {"source": ["go"], "target": ["va"]}
 
 
 def test_a_translation_dict() -> None:

@@ -104,8 +104,14 @@ def test_tsv_with_header(tmp_path: Path) -> None:
 
 
 def test_ragged_tsv_names_the_line(tmp_path: Path) -> None:
-    with pytest.raises(SeqcliError, match=r"a\.tsv line 4 has 3 columns where line 1 has 2"):
+    with pytest.raises(SeqcliError, match=r"a\.tsv line 4 has 3 instead of 2 columns"):
         files.read_tsv(write(tmp_path / "a.tsv", "a\tb\n\nc\td\ne\tf\tg\n"))
+
+
+def test_tsv_without_rows(tmp_path: Path) -> None:
+    for text, message in (("\t\n \n", "no rows"), ("text\tlabel\n", "a header and no rows")):
+        with pytest.raises(SeqcliError, match=message):
+            files.read_tsv(write(tmp_path / "a.tsv", text))
 
 
 # ----------------------------------------------------------------------------------------- json
@@ -135,9 +141,10 @@ def test_json_values_are_kept_as_they_are(tmp_path: Path, text: str) -> None:
     ("text", "message"),
     [
         ('{"a": 1}\n{"a": \n', "line 2 is not JSON"),
-        ('{"a": 1}\n\n[1]\n', "row 3 is not an object"),
+        ('{"a": 1}\n\n[1]\n', "line 3 is not an object"),
+        ('{"a": "\\ud83d\\ude00"}\n{"a": "\\uD83D"}\n', "line 2 holds half a surrogate pair"),
         ("[1, 2]", "row 1 is not an object"),
-        ('[{"a": 1},', "not valid JSON"),
+        ('[{"a": 1},', "is not JSON"),
         ("[]", "has no rows"),
         ("{}", "has no rows"),
     ],
@@ -223,7 +230,7 @@ def test_conllu(tmp_path: Path) -> None:
 
 def test_broken_conllu_names_the_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conllu", CONLLU.replace("\troot\t_\t_\n3.1", "\n3.1"))
-    with pytest.raises(SeqcliError, match="line 6 has 7 columns"):
+    with pytest.raises(SeqcliError, match="line 6 has 7 columns; CoNLL-U has 10"):
         files.read_conllu(path).columns["form"]
 
 
@@ -273,6 +280,18 @@ def test_csv_notices_a_change_at_once(tmp_path: Path) -> None:
         assert table.columns["text"] == [value]
 
 
+def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    arrow.read_csv(write(tmp_path / "a.csv", "text,label\na,x\n"))
+    assert asked == []
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
+
+
 def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
     table = arrow.read_csv(write(tmp_path / "a.csv", "text,label\n" + "ab " * 400_000 + ",x\n"))
     assert len(table.columns["text"][0]) == 1_200_000
@@ -283,11 +302,11 @@ def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("text,label\n", "has a header and no rows"),
-        ('text,label\na,"b\nc",d\ne,f,g\n', "line 2 has 3 columns"),
-        ('text,label\na,"b\nc"\ne,f,g\n', "line 4 has 3 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 columns"),
-        ("text,label\na,b\nc\nd,e\n", "line 3 has 1 columns"),
+        ('text,label\na,"b\nc",d\ne,f,g\n', "line 2 has 3 instead of 2 columns"),
+        ('text,label\na,"b\nc"\ne,f,g\n', "line 4 has 3 instead of 2 columns"),
+        ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 instead of 2 columns"),
+        ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 instead of 2 columns"),
+        ("text,label\na,b\nc\nd,e\n", "line 3 has 1 instead of 2 columns"),
         ('text,label\na,b\n"c,d\ne,f\n', "quotation mark opened after line 2"),
         ("text,text\na,b\n", "two columns of one name"),
     ],

@@ -82,6 +82,16 @@ def test_split_files_beside_data(folder: Path) -> None:
     assert made.test["text"] == ["row 0", "row 1"]
 
 
+def test_the_last_row_of_a_label_stays_in_train(folder: Path) -> None:
+    fill(folder, a__csv="text,label\n" + "a,x\n" * 19 + "b,y\n", b__csv="text,label\na,x\nb,y\n")
+    made = load("classify", settings("classify", data="a.csv"))
+    assert sizes(made)[:2] == [18, 2]
+    assert set(made.train["label"]) == {"x", "y"}
+    made = load("classify", settings("classify", data="b.csv"))
+    assert sizes(made)[:2] == [2, 2]
+    assert "2 rows are too few to set one aside, so they are validated on too" in made.notes
+
+
 def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
     text = "text,label\n" + "".join(f"a{i},x\n" for i in range(50)) + "b,y\n" * 50
     fill(folder, a__csv=text)
@@ -109,6 +119,8 @@ def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
         ("classify", "t.tsv", "use seqcli tag"),
         ("translate", "t.tsv", "use seqcli tag"),
         ("translate", "t.en,none.de", "no such file or folder"),
+        ("translate", "t.en", "name both in the direction to translate: t.en,t.…"),
+        ("lm", "t.en", "too short to set a part aside"),
         ("tag", "one.csv", "no column that looks like tags"),
         ("lm", "t.tsv", "use seqcli tag"),
     ],
