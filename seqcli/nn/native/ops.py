@@ -82,7 +82,8 @@ def _check(
     state: tuple[Tensor, ...],
 ) -> None:
     """Refuse what would send a kernel outside its memory."""
-    width, batch, hidden = GATES[kind] * state[0].shape[1], len(offsets) - 1, state[0].shape[1]
+    batch, hidden = len(offsets) - 1, weights[-1].shape[0] // GATES[kind]
+    width = GATES[kind] * hidden
     shapes = [(width, x.shape[1]), (width, hidden), (width,), (width,)]
     if kind in SCANS:
         shapes = [shapes[0], shapes[2]]
