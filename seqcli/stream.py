@@ -10,28 +10,48 @@ size of a read.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import gzip
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from seqcli import bundle
+from seqcli.data.places import kind_of
+from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.device import available_cores
 from seqcli.tasks.task import Answer, Request
 
 READ = 1 << 18
 BATCH_LINES = 4_096
+SENTENCE_LINES = 10_000
+"""CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
+CLASSIFY_ONLY = ("probabilities",)
+COLUMNS = ("conll", "conllu")
+
+Read = Callable[[], bytes]
+"""What has arrived, at least one byte; nothing at the end."""
 
 
 class Line(NamedTuple):
     """A line of input: its number from 1, its text or what is wrong with it."""
 
     number: int
+    text: str
+    problem: str | None = None
+
+
+class Reply(NamedTuple):
+    """One piece of output, line ends included, and what was wrong with its input."""
+
     text: str
     problem: str | None = None
 
@@ -49,87 +69,172 @@ def answer_lines(
     """Answer every line of a file ("-": standard input) on standard output; how many were bad.
 
     A bad line is reported with its number and answered with an empty line. Raises SeqcliError for
-    a missing model or file.
+    a missing model or file, UsageError for what the model's task cannot do.
     """
     torch.set_num_threads(threads or available_cores())
     task, model, _ = bundle.load(folder)
-    if "conll" in (format, reading) and task.name != "tag":
+    _check(request, task.name)
+    if task.name != "tag" and (format == "conll" or reading in COLUMNS):
         raise UsageError(f"CoNLL columns are for tag; {folder} holds a model of {task.name}")
+    answers = Answers(task, model, request, reading=reading, format=format, file=file)
     out, bad = sys.stdout.buffer, 0
-    with _open(file) as descriptor:
-        for lines in read_lines(descriptor):
-            if reading == "auto":
-                reading = _guess(file, lines)
-            answers = Answers(task, model, request, reading, format or _like(reading))
-            for text, problem in answers.of(lines):
-                if problem:
-                    report(problem)
-                    bad += 1
-                out.write(text.encode() + b"\n")
-            out.flush()
+
+    def write(replies: Iterator[Reply]) -> int:
+        problems = 0
+        for reply in replies:
+            if reply.problem:
+                report(reply.problem)
+                problems += 1
+            out.write(reply.text.encode())
+        out.flush()
+        return problems
+
+    with _open(file) as read:
+        for lines in read_lines(read):
+            bad += write(answers.to(lines))
+        bad += write(answers.rest())
     return bad
 
 
+def _check(request: Request, task: str) -> None:
+    """Raise UsageError for an option that the model's task has no use for."""
+    for item in dataclasses.fields(request):
+        owner = "classify" if item.name in CLASSIFY_ONLY else "translate"
+        if owner != task and getattr(request, item.name) != item.default:
+            option = "--" + item.name.replace("_", "-")
+            raise UsageError(f"{option} is for models of {owner}, and this is one of {task}")
+
+
 class Answers:
-    """Answers to batches of lines, in one reading and one format."""
+    """Answers to lines, batch by batch, in one reading and one format.
+
+    Text and JSON Lines have an answer a line. In CoNLL input a sentence has one, as soon as its
+    blank line is there; `rest` answers the last sentence, which may lack it.
+    """
 
     def __init__(
-        self, task: Any, model: torch.nn.Module, request: Request, reading: str, format: str
+        self,
+        task: Any,
+        model: torch.nn.Module,
+        request: Request,
+        *,
+        reading: str,
+        format: str | None,
+        file: str = "-",
     ) -> None:
         self.task = task
         self.model = model
         self.request = request
         self.reading = reading
         self.format = format
+        self.file = file
+        self.sentence: list[Line] = []
 
-    def of(self, lines: list[Line]) -> Iterator[tuple[str, str | None]]:
-        """For each line its answer, and what was wrong with it."""
+    def to(self, lines: list[Line]) -> Iterator[Reply]:
+        """The replies that these lines complete."""
+        if self.reading == "auto" and (guess := _guess(self.file, lines, self.task.name)):
+            self.reading = guess
+        if self.reading in COLUMNS:
+            return self._to_sentences(self._gather(lines))
+        return self._to_lines(lines)
+
+    def rest(self) -> Iterator[Reply]:
+        """The reply to a sentence that the end of the input ends."""
+        sentence, self.sentence = self.sentence, []
+        return self._to_sentences([sentence] if sentence else [])
+
+    def _to_lines(self, lines: list[Line]) -> Iterator[Reply]:
+        rows: dict[int, Rows] = {}
         fields: dict[int, dict[str, Any]] = {}
-        problems = {at: line.problem for at, line in enumerate(lines) if line.problem}
-        if self.reading == "jsonl":
-            for at, line in enumerate(lines):
-                if at not in problems and line.text.strip():
-                    record = _parse(line.text)
-                    if isinstance(record, str):
-                        problems[at] = record
-                    else:
-                        fields[at] = record
-            for at, record in list(fields.items()):
-                try:
-                    self.task.read_records([record])
-                except SeqcliError as error:
-                    problems[at] = str(error)
-                    del fields[at]
-            good = list(fields)
-            rows = self.task.read_records(list(fields.values()))
-        else:
-            good = [at for at in range(len(lines)) if at not in problems]
-            rows = self.task.read([lines[at].text for at in good])
-        found = dict(zip(good, self._answers(rows), strict=True))
+        problems: dict[int, str] = {}
         for at, line in enumerate(lines):
-            problem = problems.get(at)
+            try:
+                if line.problem:
+                    raise SeqcliError(line.problem)
+                if self.reading != "jsonl":
+                    rows[at] = self.task.read([line.text])
+                elif line.text.strip():
+                    fields[at] = parse_record(line.text)
+                    rows[at] = self.task.read_records([fields[at]])
+            except SeqcliError as error:
+                problems[at] = f"line {line.number}: {error}"
+        found = dict(zip(rows, self._answer(list(rows.values())), strict=True))
+        for at in range(len(lines)):
             if at in found:
-                yield self._show(found[at], fields.get(at)), None
+                inputs = rows[at].columns
+                known = fields.get(at) or {role: values[0] for role, values in inputs.items()}
+                yield Reply(self._show(found[at], known, inputs=inputs))
             else:
-                yield "", f"line {line.number}: {problem}" if problem else None
+                yield Reply("\n", problems.get(at))
 
-    def _answers(self, rows: Any) -> list[Answer]:
-        return self.task.answer(self.model, rows, self.request) if len(rows) else []
+    def _gather(self, lines: list[Line]) -> list[list[Line]]:
+        """The sentences that are complete with these lines; the rest waits."""
+        whole: list[list[Line]] = []
+        for line in lines:
+            self.sentence.append(line)
+            ended = not line.problem and not line.text.strip()
+            if ended or len(self.sentence) >= SENTENCE_LINES:
+                whole.append(self.sentence)
+                self.sentence = []
+        return whole
 
-    def _show(self, answer: Answer, fields: dict[str, Any] | None) -> str:
-        if self.format == "jsonl":
-            return json.dumps({**(fields or {}), **answer.record}, ensure_ascii=False)
-        return answer.plain
+    def _to_sentences(self, sentences: list[list[Line]]) -> Iterator[Reply]:
+        tokens = [_find_tokens(lines, self.reading) for lines in sentences]
+        filled = [[token for token in row if token is not None] for row in tokens]
+        asked = [at for at, row in enumerate(filled) if row]
+        rows = [Rows({"tokens": [filled[at]]}, "input") for at in asked]
+        found = dict(zip(asked, self._answer(rows), strict=True))
+        for at, lines in enumerate(sentences):
+            for line in lines:
+                if line.problem:
+                    yield Reply("", f"line {line.number}: {line.problem}")
+            if self.format in (None, "conll"):
+                tags = iter(found[at].record["tags"] if at in found else [])
+                shown = (
+                    line.text if token is None else f"{token}\t{next(tags)}"
+                    for line, token in zip(lines, tokens[at], strict=True)
+                )
+                yield Reply("".join(f"{text}\n" for text in shown))
+            elif at in found:
+                yield Reply(self._show(found[at], {}, inputs=()))
+
+    def _answer(self, rows: Sequence[Rows]) -> list[Answer]:
+        if not rows:
+            return []
+        roles = list(rows[0].columns)
+        columns = {role: [value for row in rows for value in row[role]] for role in roles}
+        return self.task.answer(self.model, Rows(columns, "input"), self.request)
+
+    def _show(
+        self, answer: Answer, fields: Mapping[str, Any], *, inputs: Mapping[str, Any] | tuple[()]
+    ) -> str:
+        """An answer in the format asked for. A newline within it becomes a space, so that an
+        answer stays a line (of columns: so that a token does)."""
+        if self.format == "conll":
+            pairs = zip(answer.record["tokens"], answer.record["tags"], strict=True)
+            return "".join(f"{' '.join(token.split())}\t{tag}\n" for token, tag in pairs) + "\n"
+        if self.format == "jsonl" or (self.format is None and self.reading == "jsonl"):
+            own = {
+                (f"predicted_{name}" if name in fields else name): value
+                for name, value in answer.record.items()
+                if not (name in fields and name in inputs)
+            }
+            return json.dumps({**fields, **own}, ensure_ascii=False) + "\n"
+        return answer.plain.replace("\n", " ").replace("\r", " ") + "\n"
 
 
-def read_lines(descriptor: int) -> Iterator[list[Line]]:
-    """The lines of a file descriptor in the batches in which they arrive.
+# --------------------------------------------------------------------------------------- reading
 
-    Only a newline ends a line (a carriage return before it is dropped); a last line without one
-    counts. A line that is not UTF-8 comes with its problem.
+
+def read_lines(read: Read) -> Iterator[list[Line]]:
+    """Lines in the batches in which they arrive.
+
+    Only a newline ends a line (a carriage return before it is dropped, and a byte order mark
+    before the first); a last line without one counts. A line that is not UTF-8 comes with its
+    problem.
     """
     number, rest = 0, bytearray()
-    while chunk := os.read(descriptor, READ):
+    while chunk := read():
         if b"\n" not in chunk:
             rest += chunk
             continue
@@ -146,42 +251,91 @@ def read_lines(descriptor: int) -> Iterator[list[Line]]:
 
 def _decode(number: int, raw: bytes) -> Line:
     try:
-        return Line(number, raw.removesuffix(b"\r").decode("utf-8"))
+        text = raw.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         return Line(number, "", f"not UTF-8 (byte {error.start + 1}); convert it with iconv")
+    return Line(number, text.removeprefix("\ufeff") if number == 1 else text)
 
 
 @contextlib.contextmanager
-def _open(file: str) -> Iterator[int]:
-    if file == "-":
-        yield sys.stdin.fileno()
-        return
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except OSError as error:
-        raise SeqcliError(f"cannot read {file}: {error.strerror}") from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _open(file: str) -> Iterator[Read]:
+    name = "standard input" if file == "-" else file
+    with contextlib.ExitStack() as stack:
+        take: Callable[[int], bytes]
+        if file == "-":
+            if sys.stdin is None:
+                raise SeqcliError("standard input is closed; name a file")
+            take = partial(os.read, sys.stdin.fileno())
+        else:
+            with _reading(name):
+                if file.endswith(".gz"):
+                    take = stack.enter_context(gzip.open(file)).read1  # type: ignore[union-attr]
+                else:
+                    take = stack.enter_context(open(file, "rb", buffering=0)).read
+
+        def read() -> bytes:
+            with _reading(name):
+                return take(READ)
+
+        yield read
 
 
-def _guess(file: str, lines: list[Line]) -> str:
-    """How to read lines, from the file's name or else the first line."""
-    if file.endswith((".jsonl", ".ndjson")):
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SeqcliError(f"cannot read {name}: {reason}") from None
+
+
+def _guess(file: str, lines: list[Line], task: str) -> str | None:
+    """How to read lines, from the file's name or else the first line that is not blank; None
+    where all are."""
+    kind = kind_of(Path(file))
+    if kind == "json":
         return "jsonl"
-    first = next((line.text for line in lines if line.text.strip()), "")
-    return "jsonl" if first.lstrip().startswith("{") and isinstance(_parse(first), dict) else "text"
+    if task == "tag" and kind in ("conll", "conllu", "tsv"):
+        return "conllu" if kind == "conllu" else "conll"
+    first = next((line.text for line in lines if line.text.strip()), None)
+    if first is None:
+        return None
+    if first.lstrip().startswith("{"):
+        with contextlib.suppress(SeqcliError):
+            parse_record(first)
+            return "jsonl"
+    return "text"
 
 
-def _like(reading: str) -> str:
-    return "jsonl" if reading == "jsonl" else "plain"
-
-
-def _parse(text: str) -> dict[str, Any] | str:
-    """A JSON object, or what is wrong."""
+def parse_record(text: str) -> dict[str, Any]:
+    """A JSON object. Raises SeqcliError that says what is wrong."""
     try:
         record = json.loads(text)
+        if "\\u" in text:  # half of a surrogate pair is legal JSON, and no text
+            json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SeqcliError("holds half of a surrogate pair, which is no character") from None
     except ValueError as error:
-        return f"not JSON: {error}"
-    return record if isinstance(record, dict) else "not a JSON object"
+        raise SeqcliError(f"not JSON: {str(error).split(': line ')[0]}") from None
+    except RecursionError:
+        raise SeqcliError("JSON nested too deeply") from None
+    if not isinstance(record, dict):
+        raise SeqcliError("not a JSON object")
+    return record
+
+
+def _find_tokens(lines: list[Line], reading: str) -> list[str | None]:
+    """The token of each line of a sentence; None where a line holds none: a blank line, a comment,
+    -DOCSTART-, a multiword range or an empty node of CoNLL-U, a line that cannot be read.
+
+    "# …" is a comment where its columns are not as many as those of the other lines.
+    """
+    cells = [line.text.split("\t" if "\t" in line.text else None) for line in lines]
+    if reading == "conllu":
+        return [row[1] if len(row) > 1 and row[0].isdecimal() else None for row in cells]
+    noted = [line.text.startswith(("# ", "-DOCSTART-")) for line in lines]
+    width = next((len(row) for row, note in zip(cells, noted, strict=True) if row and not note), 0)
+    return [
+        row[0] if row and row[0] and not (note and (len(row) != width or row[0] != "#")) else None
+        for row, note in zip(cells, noted, strict=True)
+    ]

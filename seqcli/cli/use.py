@@ -35,7 +35,7 @@ def predict(
         ),
     ] = None,
     input: Annotated[
-        Literal["auto", "text", "jsonl", "conll"],
+        Literal["auto", "text", "jsonl", "conll", "conllu"],
         typer.Option(help="How to read lines; auto looks at the name and the first line."),
     ] = "auto",
     probabilities: Annotated[

@@ -157,12 +157,11 @@ class Tag:
     @torch.inference_mode()
     def predict(self, model: nn.Module, rows: Rows) -> list[list[str]]:
         """The tags of each row."""
-        encoded = self.encode(rows)
         found: list[list[str]] = [[] for _ in range(len(rows))]
         filled = np.flatnonzero([len(row) for row in rows["tokens"]])
-        lengths = encoded.tokens.lengths[filled]
-        for part in bucket(lengths, budget=PREDICTION_TOKENS):
-            batch = _take(encoded, filled[part])
+        encoded = self.encode(rows.take(filled.tolist()))
+        for part in bucket(encoded.tokens.lengths, budget=PREDICTION_TOKENS):
+            batch = _take(encoded, part)
             best_N = self.scores(model, batch).argmax(dim=1).tolist()
             bounds = batch.tokens.offsets.tolist()
             for row, begin, end in zip(filled[part], bounds, bounds[1:], strict=False):
@@ -202,11 +201,7 @@ class Tag:
                     {"type": kind, "start": start, "end": end, "text": " ".join(tokens[start:end])}
                     for kind, start, end in metrics.spans(tags)
                 ]
-            pairs = zip(tokens, tags, strict=True)
-            if request.columns:
-                plain = "".join(f"{token}\t{tag}\n" for token, tag in pairs)
-            else:
-                plain = " ".join(f"{token}/{tag}" for token, tag in pairs)
+            plain = " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
             answers.append(Answer(plain, record))
         return answers
 

@@ -39,7 +39,6 @@ class Request:
     """What `predict` was asked for; each task reads what concerns it."""
 
     probabilities: bool = False
-    columns: bool = False
     beam: int = 1
     n_best: int = 1
     scores: bool = False
