@@ -13,6 +13,7 @@ from torch import nn
 from seqcli import baselines, metrics
 from seqcli.config import ClassifyConfig
 from seqcli.data.batches import bucket
+from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.errors import SeqcliError
@@ -142,8 +143,8 @@ class Classify:
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        column = self.config.data.text_column or "text"
-        return Rows({"text": [read_field(record, column) for record in records]}, "input")
+        asked = self.config.data.text_column
+        return Rows({"text": [read_field(record, asked, TEXT) for record in records]}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         found_RL = self.probabilities(model, rows["text"])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from seqcli import baselines, metrics
 from seqcli.config import LanguageConfig
 from seqcli.data.batches import blocks, bucket, count_blocks, stream
+from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import (
     BOS,
@@ -178,8 +179,8 @@ class LanguageModeling:
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        column = self.config.data.text_column or "text"
-        return Rows({"text": [read_field(record, column) for record in records]}, "input")
+        asked = self.config.data.text_column
+        return Rows({"text": [read_field(record, asked, TEXT) for record in records]}, "input")
 
     @torch.inference_mode()
     def log_probabilities(self, model: nn.Module, texts: Sequence[str]) -> list[Tensor]:

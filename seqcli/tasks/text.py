@@ -29,8 +29,10 @@ def truncate(sequences: Sequences, limit: int | None) -> Sequences:
     return Sequences(sequences.values[places], offsets)
 
 
-def read_field(record: Mapping[str, Any], column: str) -> str:
-    """A record's text. Raises SeqcliError where it is missing or not text."""
+def read_field(record: Mapping[str, Any], asked: str | None, known: Sequence[str]) -> str:
+    """A record's text: the column the model was trained to read if that was named, else the first
+    of the well-known names. Raises SeqcliError where it is missing or not text."""
+    column = asked or next((name for name in known if name in record), known[0])
     if column not in record:
         raise SeqcliError(f"no field {column!r}; it has: {', '.join(record) or 'nothing'}")
     value = record[column]

@@ -13,6 +13,7 @@ from torch import nn
 from seqcli import baselines, metrics
 from seqcli.config import TranslateConfig
 from seqcli.data.batches import bucket
+from seqcli.data.names import PAIRS, TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import (
     BOS,
@@ -188,8 +189,9 @@ class Translate:
         return Rows({"source": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        column = self.config.data.source or "source"
-        return Rows({"source": [read_field(record, column) for record in records]}, "input")
+        asked = self.config.data.source
+        known = [source for source, _ in PAIRS] + [*TEXT]
+        return Rows({"source": [read_field(record, asked, known) for record in records]}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         answers = []
