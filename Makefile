@@ -25,7 +25,7 @@ demo: $(VENV)/installed
 	| $(BIN)/seqcli predict $(DEMO)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow

@@ -11,7 +11,7 @@ Each is fitted on training rows only, and scored by the same functions of `metri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -23,6 +23,7 @@ from seqcli.data.tokens import Tokenizer, choose_kind, train_tokenizer
 
 Scores = dict[str, Any]
 
+MOST_ROWS = 50_000  # the line is a yardstick: seconds, whatever the corpus
 MOST_NGRAMS = 1 << 19  # features of the linear model; the rarest of a large corpus are left out
 
 
@@ -32,16 +33,20 @@ MOST_NGRAMS = 1 << 19  # features of the linear model; the rarest of a large cor
 def classify(
     train_texts: Sequence[str],
     train_labels: Sequence[str],
-    texts: Sequence[str],
-    gold: Sequence[str],
+    splits: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     labels: Sequence[str],
-) -> dict[str, Scores]:
-    """Scores of "majority" and "bag of words" on `texts`; `labels` gives the order of classes."""
-    majority = [_most_frequent(Counter(train_labels))] * len(gold)
-    words = fit_bag_of_words(train_texts, train_labels).predict(texts)
+) -> dict[str, dict[str, Scores]]:
+    """Scores of "majority" and "bag of words" on (texts, gold labels) by split; `labels` gives the
+    order of classes. The bag of words is fitted to at most MOST_ROWS rows, evenly spaced."""
+    step = -(-len(train_texts) // MOST_ROWS)
+    words = fit_bag_of_words(train_texts[::step], train_labels[::step])
+    commonest = _most_frequent(Counter(train_labels))
     return {
-        "majority": metrics.classification(gold, majority, labels),
-        "bag of words": metrics.classification(gold, words, labels),
+        split: {
+            "majority": metrics.classification(gold, [commonest] * len(gold), labels),
+            "bag of words": metrics.classification(gold, words.predict(texts), labels),
+        }
+        for split, (texts, gold) in splits.items()
     }
 
 

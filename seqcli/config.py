@@ -99,7 +99,9 @@ class Tokens:
         "auto", "Unit of text; auto chooses by task and script."
     )
     vocabulary_size: int | None = setting(
-        None, "Keep at most this many tokens (bpe: default 8,000).", minimum=2
+        None,
+        "Keep at most this many tokens; default: all (bpe: a 64th of the words, at most 8,000).",
+        minimum=2,
     )
     min_count: int = setting(1, "Tokens seen less often in train are unknown.", minimum=1)
     lowercase: bool = setting(False, "Fold case before looking a token up.")

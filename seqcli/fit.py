@@ -159,8 +159,7 @@ class Fit:
     def _evaluate(self) -> Evaluation:
         at, training = self.at, self.training
         self.model.eval()
-        with autocast(self.device, self.precision):
-            scores = self.judge()
+        scores = self.judge()
         value = float(scores[self.task.watched])
         sign = 1 if self.task.higher_is_better else -1
         best = at.best is None or sign * value > sign * at.best

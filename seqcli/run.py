@@ -21,7 +21,7 @@ from seqcli.data.rows import Splits
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.decode import Sampling
-from seqcli.nn.device import autocast, available_cores, choose_device, choose_precision, describe
+from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
 from seqcli.tasks import TASKS
 from seqcli.tasks.task import Request, Scores
 
@@ -145,11 +145,10 @@ def _train(
     _follow(fit, folder, observer, stop, rows=len(splits.train or ()))
     bundle.load_weights(folder, model)
     model.eval()
-    with autocast(device, precision):
-        scores = {
-            name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
-        }
-    baselines = {name: task.baselines(splits.train, rows[name]) for name in scores}
+    scores = {
+        name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
+    }
+    baselines = task.baselines(splits.train, {name: rows[name] for name in scores})
     report = Report(task.name, folder, fit.at.best_epoch, scores, baselines)
     bundle.write_json(folder / "metrics.json", {"scores": scores, "baselines": baselines})
     bundle.write_text(folder / "README.md", model_card(task, report, parameters))

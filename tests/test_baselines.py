@@ -23,7 +23,7 @@ def make_reviews(rows: int, seed: int) -> tuple[list[str], list[str]]:
 
 def test_majority_and_bag_of_words() -> None:
     train, test = make_reviews(300, 1), make_reviews(100, 2)
-    found = baselines.classify(*train, *test, ["neg", "pos"])
+    found = baselines.classify(*train, {"test": test}, ["neg", "pos"])["test"]
     most = max(set(train[1]), key=train[1].count)
     assert found["majority"]["accuracy"] == test[1].count(most) / 100
     assert found["bag of words"]["accuracy"] == 1.0

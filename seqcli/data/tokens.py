@@ -22,7 +22,8 @@ from seqcli.errors import SeqcliError, UsageError
 
 UNK, BOS, EOS = 0, 1, 2
 SPECIALS = ("<unk>", "<bos>", "<eos>")
-BPE_SIZE = 8_000
+LEAST_BPE, MOST_BPE = 500, 8_000
+WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
 
 CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
 CACHED_LENGTH = 48
@@ -283,7 +284,7 @@ def train_tokenizer(
     """A tokenizer of `kind` ("word", "character" or "bpe") from texts, or from rows of tokens.
 
     Tokens seen fewer than `min_count` times, and those after the `vocabulary_size` most frequent
-    (None: no limit; bpe: 8,000), are unknown; the special tokens come on top. Equal counts are
+    (None: no limit; bpe: `choose_bpe_size`), are unknown; the special tokens come on top. Equal counts are
     ordered by string. Raises UsageError for a kind that does not fit.
     """
     if any(not isinstance(row, str) for row in rows):
@@ -300,8 +301,14 @@ def train_tokenizer(
         counts = Counter(dict(zip(map(chr, points.tolist()), times.tolist(), strict=True)))
         return CharacterTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
     if kind == "bpe":
-        return _train_bpe(texts, vocabulary_size or BPE_SIZE, min_count, lowercase)
+        return _train_bpe(texts, vocabulary_size or choose_bpe_size(texts), min_count, lowercase)
     raise UsageError(f"no tokenizer is called {kind!r}; use word, character or bpe")
+
+
+def choose_bpe_size(texts: Sequence[str]) -> int:
+    """How many byte-pair tokens a text can teach: a 64th of its running words, within bounds."""
+    words = sum(text.count(" ") + 1 for text in texts)
+    return min(max(words // WORDS_A_TOKEN, LEAST_BPE), MOST_BPE)
 
 
 def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:

@@ -37,7 +37,7 @@ def choose_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "fp32"
+    return "bf16" if device.type == "cpu" and native.status().bf16 else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

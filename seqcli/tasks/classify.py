@@ -134,10 +134,9 @@ class Classify:
         predicted = [self.labels[number] for number in chosen]
         return metrics.classification(rows["label"], predicted, self.labels)
 
-    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
-        return baselines.classify(
-            train["text"], train["label"], rows["text"], rows["label"], self.labels
-        )
+    def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
+        judged = {split: (rows["text"], rows["label"]) for split, rows in splits.items()}
+        return baselines.classify(train["text"], train["label"], judged, self.labels)
 
     def read(self, lines: Sequence[str]) -> Rows:
         return Rows({"text": list(lines)}, "input")

@@ -158,10 +158,16 @@ class LanguageModeling:
         tokens_N = self.encode(rows).tokens
         return self._scores(self.nats(model, tokens_N), tokens_N[1:], rows)
 
-    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
-        known, tokens_N = self.encode(train).tokens, self.encode(rows).tokens
-        found = baselines.lm(known, tokens_N, len(self.tokenizer.vocabulary))
-        return {name: self._scores(nats, tokens_N[1:], rows) for name, nats in found.items()}
+    def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
+        known, size = self.encode(train).tokens, len(self.tokenizer.vocabulary)
+        judged = {}
+        for split, rows in splits.items():
+            tokens_N = self.encode(rows).tokens
+            found = baselines.lm(known, tokens_N, size)
+            judged[split] = {
+                name: self._scores(nats, tokens_N[1:], rows) for name, nats in found.items()
+            }
+        return judged
 
     def _scores(self, nats: float, tokens_N: np.ndarray, rows: Rows) -> Scores:
         characters = sum(map(len, rows["text"])) + len(rows)

@@ -173,9 +173,14 @@ class Tag:
             metrics.tagging(rows["tags"], self.predict(model, rows), scheme=self.scheme)
         )
 
-    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
-        found = baselines.tag(train["tokens"], train["tags"], rows["tokens"], rows["tags"])
-        return {name: _with_score(scores) for name, scores in found.items()}
+    def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
+        judged = {}
+        for split, rows in splits.items():
+            found = baselines.tag(
+                train["tokens"], train["tags"], rows["tokens"], rows["tags"], scheme=self.scheme
+            )
+            judged[split] = {name: _with_score(scores) for name, scores in found.items()}
+        return judged
 
     def read(self, lines: Sequence[str]) -> Rows:
         return Rows({"tokens": [line.split() for line in lines]}, "input")

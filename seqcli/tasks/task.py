@@ -87,8 +87,8 @@ class Task(Protocol):
         """The task's metrics on rows with their answers."""
         ...
 
-    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
-        """The metrics of predictors that need no network, by name."""
+    def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
+        """The metrics of predictors that need no network, by split and name."""
         ...
 
     def read(self, lines: Sequence[str]) -> Rows:

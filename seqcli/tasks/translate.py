@@ -182,8 +182,11 @@ class Translate:
         scores = metrics.translation(hypotheses, rows["target"])
         return {**scores, "cross_entropy": self.cross_entropy(model, rows)}
 
-    def baselines(self, train: Rows, rows: Rows) -> dict[str, Scores]:
-        return baselines.translate(rows["source"], rows["target"])
+    def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
+        return {
+            split: baselines.translate(rows["source"], rows["target"])
+            for split, rows in splits.items()
+        }
 
     def read(self, lines: Sequence[str]) -> Rows:
         return Rows({"source": list(lines)}, "input")

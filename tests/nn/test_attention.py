@@ -1,0 +1,91 @@
+"""Attention, pooling and ragged batches against short numpy readings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from seqcli.nn.attention import Attention
+from seqcli.nn.pooling import Pool
+from seqcli.nn.ragged import Ragged, pad_index, ragged
+
+LENGTHS = [3, 1, 5]
+
+
+def random_batch(lengths: list[int], size: int, seed: int = 0) -> Ragged:
+    generator = torch.Generator().manual_seed(seed)
+    return ragged([torch.randn(length, size, generator=generator) for length in lengths])
+
+
+def softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+@pytest.mark.parametrize("kind", ["dot", "general", "additive"])
+def test_attention_agrees_with_numpy(kind):
+    torch.manual_seed(0)
+    attention = Attention(kind, 4).double()
+    queries, memory = random_batch([2, 4, 1], 4, 1), random_batch(LENGTHS, 4, 2)
+    queries = queries.with_values(queries.values.double())
+    memory = memory.with_values(memory.values.double())
+    context_MH, weight_BTS = attention(queries, attention.keys(memory), memory)
+    p = {name: value.detach().numpy() for name, value in attention.named_parameters()}
+    expected = []
+    for b, (qs, ms) in enumerate(zip(queries.split(), memory.split(), strict=True)):
+        for t, q in enumerate(qs.numpy()):
+            keys = ms.numpy()
+            if kind == "dot":
+                scores = keys @ q
+            elif kind == "general":
+                scores = keys @ p["key.weight"].T @ q
+            else:
+                sums = keys @ p["key.weight"].T + p["query.weight"] @ q + p["query.bias"]
+                scores = np.tanh(sums) @ p["energy.weight"][0]
+            weights = softmax(scores)
+            np.testing.assert_allclose(weight_BTS[b, t, : len(keys)].detach(), weights, atol=1e-6)
+            assert not weight_BTS[b, t, len(keys) :].any()
+            expected.append(weights @ keys)
+    np.testing.assert_allclose(context_MH.detach(), np.stack(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention"])
+def test_pooling_agrees_with_numpy(kind, bidirectional):
+    torch.manual_seed(0)
+    pool = Pool(kind, 6, bidirectional=bidirectional)
+    h = random_batch(LENGTHS, 6)
+    found_BH = pool(h).detach().numpy()
+    p = {name: value.detach().numpy() for name, value in pool.named_parameters()}
+    for found, one in zip(found_BH, h.split(), strict=True):
+        states = one.numpy()
+        if kind == "mean":
+            expected = states.mean(axis=0)
+        elif kind == "max":
+            expected = states.max(axis=0)
+        elif kind == "attention":
+            hidden = np.tanh(states @ p["project.weight"].T + p["project.bias"])
+            expected = softmax(hidden @ p["query.weight"][0]) @ states
+        elif bidirectional:
+            expected = np.concatenate([states[-1, :3], states[0, 3:]])
+        else:
+            expected = states[-1]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_pad_index_by_hand():
+    index, mask = pad_index(torch.tensor([0, 3, 5]))
+    assert index.tolist() == [[0, 1, 2], [3, 4, 3]]
+    assert mask.tolist() == [[True, True, True], [True, True, False]]
+    index, mask = pad_index(torch.tensor([0, 3, 5]), reverse=True)
+    assert index.tolist() == [[2, 1, 0], [4, 3, 3]]
+    assert mask.tolist() == [[True, True, True], [True, True, False]]
+
+
+def test_select_takes_sequences_in_any_order():
+    x = random_batch(LENGTHS, 2)
+    chosen = x.select(torch.tensor([2, 0]))
+    assert chosen.lengths.tolist() == [5, 3]
+    parts = x.split()
+    torch.testing.assert_close(chosen.values, torch.cat([parts[2], parts[0]]))
