@@ -25,9 +25,10 @@ def bucket(
 ) -> list[np.ndarray]:
     """Split rows into batches of about `budget` tokens, rows of like length together.
 
-    lengths: (R,) tokens of each row. budget None: a 200th of all tokens, within bounds. With a seed the rows are shuffled, sorted by length within
-    pools of many batches, and the batches shuffled; the result depends on seed and epoch alone.
-    Without one they are sorted by length throughout, for prediction. Returns row indices.
+    lengths: (R,) tokens of each row. budget None: a 200th of all tokens, within bounds. With a
+    seed the rows are shuffled, sorted by length within pools of many batches, and the batches
+    shuffled; the result depends on seed and epoch alone. Without one they are sorted by length
+    throughout, for prediction. Returns row indices.
     """
     rows = len(lengths)
     if budget is None:

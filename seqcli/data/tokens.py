@@ -284,8 +284,8 @@ def train_tokenizer(
     """A tokenizer of `kind` ("word", "character" or "bpe") from texts, or from rows of tokens.
 
     Tokens seen fewer than `min_count` times, and those after the `vocabulary_size` most frequent
-    (None: no limit; bpe: `choose_bpe_size`), are unknown; the special tokens come on top. Equal counts are
-    ordered by string. Raises UsageError for a kind that does not fit.
+    (None: no limit; bpe: `choose_bpe_size`), are unknown; the special tokens come on top. Equal
+    counts are ordered by string. Raises UsageError for a kind that does not fit.
     """
     if any(not isinstance(row, str) for row in rows):
         if kind != "word":
