@@ -199,17 +199,22 @@ class LanguageModeling:
             gold_N = torch.from_numpy(part.values.astype(np.int64)).to(device)
             read_N = torch.roll(gold_N, 1)
             read_N[torch.from_numpy(part.offsets[:-1]).to(device)] = EOS
-            batch = Ragged(read_N, torch.from_numpy(part.offsets))
-            scores_NV, _ = model(batch, None)
-            logs_N = -F.cross_entropy(scores_NV.float(), gold_N, reduction="none").cpu()
-            for row, one in zip(rows, logs_N.split(part.lengths.tolist()), strict=True):
+            bounds, states, logs = torch.from_numpy(part.offsets), None, []
+            # A batch above the budget is one long text: it is read block by block.
+            for begin in range(0, len(gold_N), EVALUATION_TOKENS):
+                end = begin + EVALUATION_TOKENS
+                block = Ragged(read_N[begin:end], bounds.clamp(begin, end) - begin)
+                scores_NV, states = model(block, states)
+                gold = gold_N[begin:end]
+                logs.append(-F.cross_entropy(scores_NV.float(), gold, reduction="none").cpu())
+            for row, one in zip(rows, torch.cat(logs).split(part.lengths.tolist()), strict=True):
                 found[row] = one
         return found
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         answers = []
         for logs_T in self.log_probabilities(model, rows["text"]):
-            total, count = float(logs_T.sum()), len(logs_T)
+            total, count = float(logs_T.double().sum()), len(logs_T)
             perplexity = math.exp(min(-total / count, 700.0))
             record = {"log_probability": total, "perplexity": perplexity, "tokens": count}
             answers.append(Answer(f"{total:.6f}\t{perplexity:.6f}\t{count}", record))

@@ -18,8 +18,11 @@ from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_
 from seqcli.errors import SeqcliError
 from seqcli.nn.models import Tagger
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.text import truncate
 
 PREDICTION_TOKENS = 8_192
+LONGEST_WORD = 100
+"""Characters of a word that are read: enough for all words, and no line exhausts the memory."""
 
 
 class Encoded(NamedTuple):
@@ -125,7 +128,7 @@ class Tag:
         tags = rows.columns.get("tags") or []
         return Encoded(
             self.tokenizer.encode_tokens(rows["tokens"]),
-            self.characters.encode(list(forms)),
+            truncate(self.characters.encode(list(forms)), LONGEST_WORD),
             np.array(word_of, dtype=np.int64),
             np.array([numbers.get(tag, -1) for row in tags for tag in row], dtype=np.int64),
         )

@@ -23,6 +23,7 @@ from seqcli.data.tokens import (
     tokenizer_from_json,
     train_tokenizer,
 )
+from seqcli.errors import SeqcliError
 from seqcli.nn.decode import Hypothesis, beam_search
 from seqcli.nn.translator import Translator
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
@@ -30,6 +31,10 @@ from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncat
 
 DECODING_TOKENS = 1_024
 SCORING_TOKENS = 4_096
+LONGEST = 1_000
+"""Tokens of a translation, at most, where no limit is named."""
+LONGEST_LINE = 20_000
+"""Characters that are translated at once, at most: ten pages."""
 
 
 class Pairs(NamedTuple):
@@ -161,7 +166,10 @@ class Translate:
         found: list[list[Hypothesis]] = [[] for _ in texts]
         for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // request.beam)):
             part = source.take(rows)
-            limits = [request.max_length or 3 * length + 20 for length in part.lengths.tolist()]
+            limits = [
+                request.max_length or min(3 * length + 20, LONGEST)
+                for length in part.lengths.tolist()
+            ]
             encoded = model.encode(to_ragged(part, device_of(model)))
             results = beam_search(
                 model,
@@ -189,12 +197,18 @@ class Translate:
         }
 
     def read(self, lines: Sequence[str]) -> Rows:
+        for line in lines:
+            if len(line) > LONGEST_LINE:
+                raise SeqcliError(
+                    f"{len(line):,} characters are too many to translate at once; "
+                    f"split the line into pieces of at most {LONGEST_LINE:,}"
+                )
         return Rows({"source": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         asked = self.config.data.source
         known = [source for source, _ in PAIRS] + [*TEXT]
-        return Rows({"source": [read_field(record, asked, known) for record in records]}, "input")
+        return self.read([read_field(record, asked, known) for record in records])
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         answers = []
