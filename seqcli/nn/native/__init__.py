@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqcli.nn.native import library, ops
+from seqcli.nn.native import attention, library, ops
 
-__all__ = ["KINDS", "Status", "ops", "status"]
+__all__ = ["KINDS", "Status", "attention", "ops", "status"]
 
 KINDS = frozenset(library.KIND_NUMBERS)
 

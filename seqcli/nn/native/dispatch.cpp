@@ -72,12 +72,32 @@ int64_t run(const Recurrent& call, bool backward) {
     return 0;
 }
 
+bool valid(const Attention& call) {
+    if (call.batch < 1 || call.depth < 1 || call.width < 1) return false;
+    for (const int64_t* offsets : {call.queries, call.keys})
+        if (offsets[0] != 0 || !std::is_sorted(offsets, offsets + call.batch + 1)) return false;
+    return true;
+}
+
+int64_t run(const Attention& call, bool backward) {
+    if (!valid(call)) return 1;
+    std::vector<int64_t> work(call.batch);
+    for (int64_t b = 0; b < call.batch; ++b) work[b] = call.pairs[b + 1] - call.pairs[b];
+    const bool small = call.pairs[call.batch] * (call.depth + call.width) < SMALL;
+    const auto kernel = backward ? chosen->attend_backward : chosen->attend_forward;
+    const Shares shares = divide(work, small ? 1 : call.threads);
+    parallel(shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
+    });
+    return 0;
+}
+
 }  // namespace
 
 extern "C" {
 
-// Size of the structure below, by which Python knows a library of its own version.
-int seqcli_interface_bytes() { return sizeof(Recurrent); }
+// Size of the structures, by which Python knows a library of its own version.
+int seqcli_interface_bytes() { return sizeof(Recurrent) + sizeof(Attention); }
 
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.
@@ -113,6 +133,10 @@ void seqcli_pack(int64_t kind, int64_t hidden, int64_t bf16, int64_t backward, c
 // Both return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
 int64_t seqcli_forward(const Recurrent* call) { return run(*call, false); }
 int64_t seqcli_backward(const Recurrent* call) { return run(*call, true); }
+
+// The same for attention.
+int64_t seqcli_attend_forward(const Attention* call) { return run(*call, false); }
+int64_t seqcli_attend_backward(const Attention* call) { return run(*call, true); }
 
 }  // extern "C"
 

@@ -53,6 +53,21 @@ struct Recurrent {
     float* dc;        // (B, H) in: gradient of c_last; out: of c_first
 };
 
+// Dot-product attention: M queries over N keys, D features each, with N values of E features.
+struct Attention {
+    int64_t batch, depth, width, threads;  // depth D, width E
+    const int64_t* queries;  // (B + 1) offsets of the queries
+    const int64_t* keys;     // (B + 1) offsets of the keys and values
+    const int64_t* pairs;    // (B + 1) offsets of the weights: running sums of M_b · N_b
+    const float *q, *k, *v;  // (M, D), (N, D), (N, E)
+    float* weights;          // (pairs) (M_b, N_b) of each sequence
+    float* context;          // (M, E)
+    // Backward:
+    const float* dcontext;   // (M, E)
+    float* dscores;          // (pairs) working memory
+    float *dq, *dk, *dv;
+};
+
 // The kernels of one instruction set; each entry does one thread's share of the work.
 struct Kernels {
     const char* name;
@@ -67,6 +82,8 @@ struct Kernels {
     // `share` lists (sequence, block of SCAN_UNITS units) pairs as sequence · blocks + block.
     void (*scan_forward)(const Recurrent& call, const int32_t* share, int64_t count);
     void (*scan_backward)(const Recurrent& call, const int32_t* share, int64_t count);
+    void (*attend_forward)(const Attention& call, const int32_t* share, int64_t count);
+    void (*attend_backward)(const Attention& call, const int32_t* share, int64_t count);
 };
 
 constexpr int64_t SCAN_UNITS = 64;

@@ -3,6 +3,7 @@
 //
 // Nothing here may use the C++ library: its inline functions would be compiled with this file's
 // instructions, and the linker might pick that copy for processors that lack them.
+#include "attend.h"
 #include "scan.h"
 
 namespace seqcli {
@@ -92,11 +93,20 @@ static void scan_backward(const Recurrent& call, const int32_t* share, int64_t c
     });
 }
 
+static void attend_forward(const Attention& call, const int32_t* share, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) Attend(call, share[i]).forward();
+}
+
+static void attend_backward(const Attention& call, const int32_t* share, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) Attend(call, share[i]).backward(share[i]);
+}
+
 #define NAME_(isa) #isa
 #define NAME(isa) NAME_(isa)
 extern const Kernels KERNELS;
-const Kernels KERNELS = {NAME(SEQCLI_ISA), HAS_BF16, panel_blocks, block_elements, pack,
-                         forward,          backward, scan_forward, scan_backward};
+const Kernels KERNELS = {
+    NAME(SEQCLI_ISA), HAS_BF16, panel_blocks, block_elements, pack,           forward,
+    backward,         scan_forward, scan_backward, attend_forward, attend_backward};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli

@@ -6,29 +6,37 @@ import ctypes
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
 PATH = Path(__file__).with_name("_kernels.so")
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
 
-_INTEGERS = (
-    *("kind", "batch", "tokens", "hidden", "reverse", "bf16", "keep", "threads"),
-    *("y_stride", "dy_stride"),
-)
-_POINTERS = (
-    *("offsets", "inputs", "b_ih", "b_hh", "panels", "h_first", "c_first"),
-    *("y", "before", "gates", "other", "h_last", "c_last"),
-    *("dy", "dgates", "dh", "dc"),
-)
+
+def _fields(integers: str, pointers: str) -> list[tuple[str, Any]]:
+    return [
+        *((name, ctypes.c_int64) for name in integers.split()),
+        *((name, ctypes.c_void_p) for name in pointers.split()),
+    ]
 
 
 class Recurrent(ctypes.Structure):
     """`struct Recurrent` of interface.h."""
 
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in _INTEGERS),
-        *((name, ctypes.c_void_p) for name in _POINTERS),
+    _fields_ = _fields(
+        "kind batch tokens hidden reverse bf16 keep threads y_stride dy_stride",
+        "offsets inputs b_ih b_hh panels h_first c_first y before gates other h_last c_last "
+        "dy dgates dh dc",
+    )
+
+
+class Attention(ctypes.Structure):
+    """`struct Attention` of interface.h."""
+
+    _fields_ = _fields(
+        "batch depth width threads",
+        "queries keys pairs q k v weights context dcontext dscores dq dk dv",
     )
 
 
@@ -44,14 +52,18 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
-        if handle.seqcli_interface_bytes() != ctypes.sizeof(Recurrent):
+        size = ctypes.sizeof(Recurrent) + ctypes.sizeof(Attention)
+        if handle.seqcli_interface_bytes() != size:
             raise Unavailable("the compiled kernels are of another version; install seqcli again")
         handle.seqcli_choose.restype = ctypes.c_char_p
         handle.seqcli_choose.argtypes = [ctypes.c_char_p]
-        for name in ("has_bf16", "panel_elements", "forward", "backward"):
-            getattr(handle, f"seqcli_{name}").restype = ctypes.c_int64
-        for name in ("forward", "backward"):
-            getattr(handle, f"seqcli_{name}").argtypes = [ctypes.POINTER(Recurrent)]
+        handle.seqcli_has_bf16.restype = ctypes.c_int64
+        for structure, prefix in ((Recurrent, ""), (Attention, "attend_")):
+            for name in ("forward", "backward"):
+                function = getattr(handle, f"seqcli_{prefix}{name}")
+                function.argtypes = [ctypes.POINTER(structure)]
+                function.restype = ctypes.c_int64
+        handle.seqcli_panel_elements.restype = ctypes.c_int64
         handle.seqcli_panel_elements.argtypes = [ctypes.c_int64] * 3
         numbers = [ctypes.c_int64] * 4
         pointers = [ctypes.c_void_p] * 2
@@ -70,6 +82,8 @@ class Library:
         self.pack = handle.seqcli_pack
         self.forward = handle.seqcli_forward
         self.backward = handle.seqcli_backward
+        self.attend_forward = handle.seqcli_attend_forward
+        self.attend_backward = handle.seqcli_attend_backward
 
 
 def _torch_team() -> ctypes.c_void_p | None:

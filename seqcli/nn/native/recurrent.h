@@ -16,10 +16,6 @@
 namespace seqcli {
 namespace SEQCLI_ISA {
 
-INLINE int lanes_from(int64_t unit, int64_t hidden) {
-    return hidden - unit < LANES ? static_cast<int>(hidden - unit) : LANES;
-}
-
 template <class Cell, class T>
 struct Walk {
     static constexpr bool BF16 = sizeof(T) == 2;

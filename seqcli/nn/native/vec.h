@@ -100,6 +100,20 @@ INLINE Vec exp(Vec x) {
 INLINE Vec sigmoid(Vec x) { return 1.f / (1.f + exp(-x)); }
 INLINE Vec tanh(Vec x) { return fma(broadcast(2.f), sigmoid(x + x), broadcast(-1.f)); }
 
+// The sum of all lanes, pairwise.
+INLINE float total(Vec x) {
+    float part[LANES];
+    store(part, x);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) part[i] += part[i + half];
+    return part[0];
+}
+
+// How many of the LANES numbers from `at` on exist, of `size`.
+INLINE int lanes_from(int64_t at, int64_t size) {
+    return size - at < LANES ? static_cast<int>(size - at) : LANES;
+}
+
 // Turn rows into columns: LANES vectors, in place.
 INLINE void transpose(Vec* rows) {
     float square[LANES][LANES];
