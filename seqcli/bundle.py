@@ -32,6 +32,7 @@ from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
+HISTORY = "history.jsonl"
 LARGEST_JSON = 512 * 2**20
 CODEC_FILES = (
     "tokenizer.json",
@@ -80,6 +81,8 @@ def load(folder: Path, *, task_name: str | None = None) -> Bundle:
 
 def load_task(folder: Path, *, task_name: str | None = None) -> Any:
     """The task of a model folder with its configuration and codec, without weights."""
+    if folder.is_file():
+        raise SeqcliError(f"{folder} is a file; name the model folder it lies in")
     if not folder.is_dir():
         raise SeqcliError(f"no model folder at {folder}; train one first, or check the path")
     config = read_json(folder / "config.json")
@@ -109,7 +112,9 @@ def load_task(folder: Path, *, task_name: str | None = None) -> Any:
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Read the weights into a network of the right shape. Raises SeqcliError where they differ."""
     path = folder / WEIGHTS
-    if not path.is_file() or path.is_symlink():
+    if path.is_symlink():
+        raise SeqcliError(f"{path} is a link; a model folder holds plain files only, copy it there")
+    if not path.is_file():
         raise SeqcliError(f"{folder} has no weights yet ({WEIGHTS}); let its training finish")
     try:
         model.load_state_dict(load_file(path))
@@ -136,7 +141,11 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_checkpoint` wrote. Raises SeqcliError where there is none, or a corrupt one."""
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise SeqcliError(f"nothing to resume in {folder}: it has no checkpoint")
+        if (folder / "metrics.json").is_file():
+            raise SeqcliError(f"nothing to resume in {folder}: its training is finished")
+        raise SeqcliError(
+            f"nothing to resume in {folder}: it stopped before its first checkpoint; start it anew"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])
@@ -166,10 +175,23 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def append_json(path: Path, content: Any) -> None:
-    """Add one line of JSON to a file."""
+def append_history(folder: Path, line: dict[str, Any]) -> None:
+    """Add one epoch to history.jsonl."""
+    path = folder / HISTORY
     with _writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(content, ensure_ascii=False) + "\n")
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def cut_history(folder: Path, epoch: int) -> None:
+    """Drop `epoch` and later ones from history.jsonl: a resumed training writes them again. So
+    goes a last line that a crash left unfinished."""
+    path = folder / HISTORY
+    kept = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if json.loads(line)["epoch"] < epoch:
+                kept.append(f"{line}\n")
+    write_text(path, "".join(kept))
 
 
 def read_json(path: Path) -> Any:

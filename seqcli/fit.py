@@ -53,6 +53,10 @@ class Evaluation(NamedTuple):
 
 
 Event = Step | Evaluation
+REMEDY = (
+    "start again with a smaller --learning-rate, or a --clip of 1 or less. The best epoch and the "
+    "last checkpoint before stay as they are"
+)
 
 
 @dataclass
@@ -84,7 +88,8 @@ class Fit:
     """One training, from its first update or from a snapshot.
 
     judge: gives the validation scores of the model as it is. Raises SeqcliError from `events` when
-    a loss or gradient is not finite; the weights are then those before the bad update.
+    a loss, gradient or validation score is not finite, before any update with it, and at once when
+    the snapshot is not one of this training.
     """
 
     def __init__(
@@ -109,7 +114,13 @@ class Fit:
         self.state: Any = None
         torch.manual_seed(self.training.seed)
         if snapshot is not None:
-            self._restore(snapshot)
+            try:
+                self._restore(snapshot)
+            except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                reason = str(error).partition("\n")[0]
+                raise SeqcliError(
+                    f"the checkpoint does not fit this training ({reason}); start it anew"
+                ) from None
 
     def events(self) -> Iterator[Event]:
         """Train to the end, or until a consumer stops asking."""
@@ -135,9 +146,8 @@ class Fit:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise SeqcliError(
-                f"the loss is {value} with gradient norm {norm} at step {at.step + 1} (epoch "
-                f"{at.epoch}): training diverged; use a smaller --learning-rate or --clip. The "
-                f"weights before this step are kept"
+                f"the loss is {value} and the gradient norm {norm} at step {at.step + 1} (epoch "
+                f"{at.epoch}): training diverged; {REMEDY}"
             )
         progress = (at.epoch - 1 + at.position / batches) / self.training.epochs
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
@@ -161,6 +171,11 @@ class Fit:
         self.model.eval()
         scores = self.judge()
         value = float(scores[self.task.watched])
+        if not math.isfinite(value):
+            raise SeqcliError(
+                f"{self.task.watched} on validation is {value} after step {at.step} (epoch "
+                f"{at.epoch}): training diverged; {REMEDY}"
+            )
         sign = 1 if self.task.higher_is_better else -1
         best = at.best is None or sign * value > sign * at.best
         if best:

@@ -5,6 +5,7 @@ They return values and report through an `Observer`; nothing here prints, parses
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -17,7 +18,8 @@ from seqcli import bundle
 from seqcli.card import model_card
 from seqcli.config import Config, Data
 from seqcli.data.load import load, load_split
-from seqcli.data.rows import Splits
+from seqcli.data.names import SPLITS
+from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.decode import Sampling
@@ -72,6 +74,7 @@ def train(
     stop: asked after each step; the number of a signal ends the training with `Interrupted` once
     its state is saved. Raises SeqcliError for data or settings that cannot work.
     """
+    choose_device(config.training.device)  # a wrong one is told before anything is written
     splits = _load(config, observer)
     assert splits.train is not None
     task = TASKS[config.task].learn(config, splits.train)
@@ -84,16 +87,15 @@ def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda
     task = bundle.load_task(folder)
     tensors, facts = bundle.load_checkpoint(folder)
     splits = _load(task.config, observer)
-    if facts["rows"] != (len(splits.train) if splits.train else 0):
+    if facts.get("data") != fingerprint(splits):
         raise SeqcliError(
-            f"the training data changed: {facts['rows']:,} rows at the interruption, "
-            f"{len(splits.train or ()):,} now; restore the data or start anew"
+            "the training data changed since the interruption; restore it, or start anew"
         )
-    threads = task.config.training.threads or available_cores()
-    if threads != facts["threads"]:
+    threads, before = task.config.training.threads or available_cores(), facts.get("threads")
+    if threads != before:
         observer.note(
-            f"resuming with {threads} threads, begun with {facts['threads']}: weights will differ "
-            f"in the last digits"
+            f"resuming with {threads} threads, begun with {before}: weights will differ in the "
+            f"last digits"
         )
     return _train(task, splits, folder, observer, stop, snapshot=Snapshot(tensors, facts))
 
@@ -142,7 +144,9 @@ def _train(
         precision=precision,
         snapshot=snapshot,
     )
-    _follow(fit, folder, observer, stop, rows=len(splits.train or ()))
+    if snapshot is not None:
+        bundle.cut_history(folder, fit.at.epoch)
+    _follow(fit, folder, observer, stop, data=fingerprint(splits))
     bundle.load_weights(folder, model)
     model.eval()
     scores = {
@@ -157,20 +161,20 @@ def _train(
 
 
 def _follow(
-    fit: Fit, folder: Path, observer: Observer, stop: Callable[[], int], *, rows: int
+    fit: Fit, folder: Path, observer: Observer, stop: Callable[[], int], *, data: str
 ) -> None:
     """Run a training to its end: report, keep the best weights, save its state now and then."""
 
     def save() -> None:
         snapshot = fit.snapshot()
-        bundle.save_checkpoint(folder, snapshot.tensors, {**snapshot.facts, "rows": rows})
+        bundle.save_checkpoint(folder, snapshot.tensors, {**snapshot.facts, "data": data})
 
     every, saved = fit.training.checkpoint_every, time.monotonic()
     for event in fit.events():
         if isinstance(event, Evaluation):
             if event.best:
                 bundle.save_weights(folder, fit.model)
-            bundle.append_json(folder / "history.jsonl", history_line(event))
+            bundle.append_history(folder, history_line(event))
             save()
             saved = time.monotonic()
         elif every and time.monotonic() - saved > every:
@@ -181,6 +185,17 @@ def _follow(
             if isinstance(event, Step):
                 save()
             raise Interrupted(folder, signal)
+
+
+def fingerprint(splits: Splits) -> str:
+    """A digest of the rows trained and judged on: a resumed training must see the same."""
+    digest = hashlib.blake2b(digest_size=16)
+    for rows in (splits.train, splits.validation):
+        for role, values in (rows.columns if rows else {}).items():
+            digest.update(f"{role} {len(values)}".encode())
+            for value in values:
+                digest.update(repr(value).encode())
+    return digest.hexdigest()
 
 
 def history_line(event: Evaluation) -> dict[str, Any]:
@@ -199,8 +214,7 @@ def history_line(event: Evaluation) -> dict[str, Any]:
 
 class Evaluated(NamedTuple):
     task: str
-    origin: str
-    rows: int
+    rows: Rows
     scores: Scores
 
 
@@ -213,18 +227,27 @@ def evaluate(
     limit: int | None = None,
     beam: int = 1,
 ) -> Evaluated:
-    """The metrics of a model on a split of DATA, by default of the data it was trained with.
+    """The metrics of a model on a split of DATA, by default of the data it was trained with, cut
+    and limited as it was in training.
 
     columns: settings of the data section that were named; others are as in training.
     """
     torch.set_num_threads(available_cores())
     task, model, _ = bundle.load(folder)
-    rows = load_split(task.name, choose_data(task, data, columns, limit=limit), split)
-    if task.name == "translate":
-        scores = task.evaluate(model, rows, Request(beam=beam))
+    if beam > 1 and task.name != "translate":
+        raise UsageError(f"--beam is for models of translate, and this is one of {task.name}")
+    chosen = choose_data(task, data, columns, limit=limit)
+    if data is None and split in SPLITS:
+        rows = getattr(load(task.name, chosen), split)
+        if rows is None:
+            raise UsageError(
+                f"the data that {folder} was trained with has no {split} split; name DATA, or "
+                f"--split validation"
+            )
     else:
-        scores = task.evaluate(model, rows)
-    return Evaluated(task.name, rows.origin, len(rows), scores)
+        rows = load_split(task.name, chosen, split)
+    scores = task.evaluate(model, rows, *([Request(beam=beam)] if beam > 1 else []))
+    return Evaluated(task.name, rows, scores)
 
 
 def choose_data(
@@ -240,8 +263,10 @@ def choose_data(
         raise UsageError(f"{option} has no meaning for a model of {task.name}")
     if data is not None:
         empty = {"train": None, "validation": None, "test": None, "subset": None, "revision": None}
-        own = replace(own, data=data, **empty)  # type: ignore[arg-type]
-    return replace(own, limit=limit, **named)  # type: ignore[arg-type]
+        own = replace(own, data=data, limit=None, **empty)  # type: ignore[arg-type]
+    if limit is not None:
+        own = replace(own, limit=limit)
+    return replace(own, **named)  # type: ignore[arg-type]
 
 
 def generate(

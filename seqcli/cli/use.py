@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -89,15 +90,19 @@ def generate(
         int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
     ] = 0,
     top_p: Annotated[
-        float, typer.Option(help="Draw from the likeliest tokens that together reach p.", max=1)
+        float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
     ] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", min=0)] = None,
     line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
 ) -> None:
     """Write text with a language model."""
-    if top_p <= 0:
-        raise UsageError(f"--top-p is {top_p}; it must be above 0")
+    if not 0 < top_p <= 1:
+        raise UsageError(f"--top-p is {top_p}; it must be above 0 and at most 1")
+    if not math.isfinite(temperature):
+        raise UsageError(f"--temperature is {temperature}; it must be finite")
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise UsageError("--prompt is not UTF-8")
     from seqcli.nn.decode import Sampling
     from seqcli.run import generate as write
 
@@ -156,7 +161,9 @@ def evaluate(
         "subset": subset,
     }
     found = run.evaluate(model, data, given, split=split, limit=limit, beam=beam)
-    say(f"{found.rows:,} rows of {found.origin}")
+    for note in found.rows.notes:
+        say(note)
+    say(f"{len(found.rows):,} rows of {found.rows.origin}")
     if json_output:
         print(json.dumps({"task": found.task, "scores": found.scores}, ensure_ascii=False))
     else:
