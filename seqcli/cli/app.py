@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seqcli import __version__
-from seqcli.cli import look, train, use
+from seqcli.cli import inspect, look, train, use
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
 
@@ -38,10 +37,13 @@ def _root(
 train.register(app)
 use.register(app)
 look.register(app)
+inspect.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 fine, 1 failed, 2 wrong usage, 130 or 143 interrupted."""
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     sys.exit(run(arguments))
 
 
@@ -50,6 +52,8 @@ def run(arguments: list[str] | None = None) -> int:
     prepare()
     command = typer.main.get_command(app)
     try:
+        if _show_help(command, sys.argv[1:] if arguments is None else arguments):
+            return 0
         status = command.main(arguments, prog_name="seqcli", standalone_mode=False)
         sys.stdout.flush()
     except SeqcliError as error:
@@ -59,18 +63,20 @@ def run(arguments: list[str] | None = None) -> int:
         _fail("interrupted")
         return 130
     except BrokenPipeError:
-        return _close_stdout()
+        return _drop_stdout(0)
     except OSError as error:
-        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
-        return 1
-    except MemoryError:
-        _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
-        return 1
+        _fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
+        return _drop_stdout(1)
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
             _fail(_usage(error))
             return int(getattr(error, "exit_code", 2))
+        if _is_memory(error):
+            _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
+            return 1
         if os.environ.get("SEQCLI_DEBUG"):
+            import traceback
+
             traceback.print_exc()
         _fail(
             f"a fault of seqcli ({type(error).__name__}: {error}); "
@@ -93,8 +99,36 @@ def _fail(message: str) -> None:
     fail(message)
 
 
-def _close_stdout() -> int:
-    """Whoever read our output has closed it: that is no failure of ours. Leave without the noise
-    that flushing at exit would make."""
+def _is_memory(error: Exception) -> bool:
+    """Whether memory ran out, which Python and torch say in different ways."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
+def _show_help(command: Any, arguments: list[str]) -> bool:
+    """Print the help of `COMMAND … --help`, and say whether that was asked for.
+
+    Help by way of parsing the command line costs as much time again.
+    """
+    context = typer.Context(command, info_name="seqcli")
+    *names, last = arguments or [""]
+    if last not in ("-h", "--help"):
+        return False
+    for name in names:
+        found = getattr(command, "commands", {}).get(name)
+        if found is None:
+            return False
+        command, context = found, typer.Context(found, info_name=name, parent=context)
+    if text := command.get_help(context):
+        print(text)
+    return True
+
+
+def _drop_stdout(status: int) -> int:
+    """Nobody reads our output any more, or there is no room for it. Leave without the noise that
+    flushing at exit would make."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return status

@@ -1,0 +1,138 @@
+"""Proof by removal: silence units and see what the task loses, beside random units.
+
+A silenced unit has a constant value (zero or its mean) wherever anything reads it: in the layer's
+output, and in its own recurrence through the recurrent weights and bias. The fast path still runs:
+
+    W h + b   with h_u = m   is   W' h + (b + W_u m),   W' = W with column u zero
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqcli.inspect.corpus import Corpus, Outcome, measure, metric_name
+from seqcli.inspect.trace import Layer, replaced
+from seqcli.nn.cells import MinGRU, MinLSTM
+from seqcli.nn.cells.cell import State
+from seqcli.nn.ragged import Ragged
+
+LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
+"""Names of the recurrent weight and the bias beside it, of the cells that have them."""
+
+
+class Ablation(NamedTuple):
+    """What silencing some units of a layer does to the task.
+
+    metric and loss: before and after; random: the metrics after silencing random sets of the same
+    size; worse: share of the sets, this one counted, that hurt the metric at least as much (a
+    one-sided p-value); loss_worse: the same for the loss.
+    """
+
+    name: str
+    layer: str
+    units: list[int]
+    how: str
+    metric_name: str
+    metric: tuple[float, float]
+    loss: tuple[float, float]
+    random: list[float]
+    random_loss: list[float]
+    worse: float
+    loss_worse: float
+    whole_loop: bool
+    """Whether the unit is silent in its own recurrence too."""
+
+
+@contextmanager
+def silenced(layer: Layer, units: Sequence[int], value_U: Tensor) -> Iterator[None]:
+    """The model with units of a layer held at constant values."""
+    cell, at = layer.cell, torch.as_tensor(list(units))
+    run = cell.sequence
+
+    def sequence(x: Ragged, state: State, **options: Any) -> tuple[Ragged, State]:
+        y, after = run(x, state, **options)
+        held_NH = y.values.clone()
+        held_NH[:, at] = value_U.to(held_NH.dtype)
+        return y.with_values(held_NH), after
+
+    with ExitStack() as stack:
+        names = loop_of(cell)
+        if names is not None:
+            stack.enter_context(_cut(*(getattr(cell, name) for name in names), at, value_U))
+        stack.enter_context(replaced(cell, sequence))
+        yield
+
+
+def loop_of(cell: Any) -> tuple[str, str] | None:
+    """The names of a cell's recurrent weight and bias; None where it has none, or others."""
+    return next((pair for pair in LOOPS if all(hasattr(cell, name) for name in pair)), None)
+
+
+@contextmanager
+def _cut(weight: Tensor, bias: Tensor, at: Tensor, value_U: Tensor) -> Iterator[None]:
+    with torch.no_grad():
+        kept_weight, kept_bias = weight.clone(), bias.clone()
+        bias += weight[:, at] @ value_U.to(weight.dtype)
+        weight[:, at] = 0.0
+        try:
+            yield
+        finally:
+            weight.copy_(kept_weight)
+            bias.copy_(kept_bias)
+
+
+def ablate(
+    corpus: Corpus,
+    model: nn.Module,
+    layer: Layer,
+    units: Sequence[int],
+    *,
+    name: str,
+    mean_H: Tensor | None,
+    whole: Outcome,
+    sets: int,
+    seed: int,
+) -> Ablation:
+    """Silence units (at zero, or at their means) and random sets of as many units of the layer.
+
+    whole: the outcome of the intact model on the same corpus.
+    """
+    task, size = corpus.task, layer.cell.hidden_size
+    values_H = torch.zeros(size) if mean_H is None else mean_H
+
+    def outcome(chosen: Sequence[int]) -> tuple[float, float]:
+        with silenced(layer, chosen, values_H[torch.as_tensor(list(chosen))]):
+            found = measure(corpus, model)
+        return found.metric(task), found.nats()
+
+    after = outcome(units)
+    random = np.random.default_rng(seed)
+    drawn = [
+        outcome(random.choice(size, len(units), replace=False).tolist())
+        for _ in range(sets if len(units) < size else 0)
+    ]
+    metrics, losses = [one[0] for one in drawn], [one[1] for one in drawn]
+    lower_is_worse = metric_name(task) != "cross_entropy"
+    sign = 1 if lower_is_worse else -1
+    worse = (1 + sum(sign * one <= sign * after[0] for one in metrics)) / (1 + len(drawn))
+    loss_worse = (1 + sum(one >= after[1] for one in losses)) / (1 + len(drawn))
+    return Ablation(
+        name,
+        layer.key,
+        [int(unit) for unit in units],
+        "zero" if mean_H is None else "mean",
+        metric_name(task),
+        (whole.metric(task), after[0]),
+        (whole.nats(), after[1]),
+        metrics,
+        losses,
+        worse,
+        loss_worse,
+        loop_of(layer.cell) is not None or isinstance(layer.cell, MinGRU | MinLSTM),
+    )

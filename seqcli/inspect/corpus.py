@@ -1,0 +1,343 @@
+"""What a model reads while it is inspected: tokens of each part of it, batches, and the answers.
+
+A corpus knows how its task's model is run; everything else sees tokens, batches and scores of
+predictions against the truth.
+
+Dimensions: N tokens of a part, P predictions of a batch, L classes of a prediction, E examples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqcli.data.batches import bucket
+from seqcli.data.rows import Rows
+from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer
+from seqcli.errors import SeqcliError
+from seqcli.nn.ragged import Ragged
+from seqcli.tasks import tag as tagging
+from seqcli.tasks.task import device_of, to_ragged
+
+BATCH_TOKENS = 8_192
+STREAMS, STREAM_STEPS = 16, 128
+CHUNK = 64
+"""Tokens of a stream that count as one example where a language model's numbers are resampled."""
+
+
+class Tokens(NamedTuple):
+    """What one part of the network reads: ids (N,), the example of each (N,), and all strings.
+
+    bounds: (B + 1,) where sequences begin; surface: (N,) strings where ids say less, or None.
+    """
+
+    ids: np.ndarray
+    example: np.ndarray
+    bounds: np.ndarray
+    vocabulary: list[str]
+    surface: list[str] | None = None
+
+    def text(self, at: int) -> str:
+        """The token at a position, for reading."""
+        return self.surface[at] if self.surface else self.vocabulary[self.ids[at]]
+
+
+class Pass(NamedTuple):
+    """A batch's result: scores (P, L) of predictions, the truth (P,) (−1: unknown), the example of
+    each prediction (P,), and the state that the next batch begins with."""
+
+    scores: Tensor
+    gold: Tensor
+    example: np.ndarray
+    state: Any = None
+
+
+class Batch(NamedTuple):
+    """places: for each part, the positions (n,) in its tokens, in the order the model reads them;
+    run: the model over this batch, given the state of the batch before."""
+
+    places: dict[str, np.ndarray]
+    run: Callable[[nn.Module, Any], Pass]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Rows of data as a task's model reads them."""
+
+    task: Any
+    parts: dict[str, Tokens]
+    examples: int
+    batches: list[Batch]
+    carried: bool
+    """Whether the state goes from batch to batch (lm)."""
+    rows: Rows
+    notes: list[str]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all parts."""
+        return sum(len(part.ids) for part in self.parts.values())
+
+
+def make_corpus(task: Any, rows: Rows, *, max_tokens: int | None, seed: int = 1) -> Corpus:
+    """Rows as batches. At most about `max_tokens` tokens: of rows drawn with the seed, or (lm) of
+    the text's beginning. Raises SeqcliError where nothing is left to read."""
+    notes: list[str] = []
+    if task.name == "tag":
+        filled = [at for at, row in enumerate(rows["tokens"]) if row]
+        rows = rows if len(filled) == len(rows) else rows.take(filled)
+    if not len(rows):
+        raise SeqcliError(f"{rows.origin} has no rows to look at")
+    make = {"classify": _classify, "tag": _tag, "lm": _lm, "translate": _translate}[task.name]
+    if task.name != "lm":
+        kept = _draw(task, rows, max_tokens, seed)
+        if len(kept) < len(rows):
+            notes.append(f"{len(kept):,} of {len(rows):,} rows are read (--max-tokens)")
+            rows = rows.take(kept)
+        return make(task, rows, notes)
+    return _lm(task, rows, notes, max_tokens=max_tokens)
+
+
+def hash_rows(rows: Rows) -> str:
+    """SHA-256 of the rows' content."""
+    digest = hashlib.sha256()
+    for role in sorted(rows.columns):
+        digest.update(json.dumps([role, rows.columns[role]], ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def show_vocabulary(tokenizer: Tokenizer) -> list[str]:
+    """The vocabulary for reading: spaces and line ends as marks, byte pairs as text."""
+    shown = []
+    for number, token in enumerate(tokenizer.vocabulary):
+        if tokenizer.kind == "bpe" and number > EOS:
+            text = tokenizer.decode([number]) if not token.startswith("Ġ") else ""
+            token = token.replace("Ġ", "␣") if not text or "\ufffd" in text else text
+        shown.append(token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥"))
+    return shown
+
+
+# ------------------------------------------------------------------------------------- by task
+
+
+def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]:
+    """Rows, in order, that hold about `max_tokens` tokens."""
+    if max_tokens is None:
+        return list(range(len(rows)))
+    if task.name == "tag":
+        lengths = [len(row) for row in rows["tokens"]]
+    elif task.name == "classify":
+        lengths = task.encode_text(rows["text"]).lengths.tolist()
+    else:
+        lengths = task.encode_source(rows["source"]).lengths.tolist()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    ends = np.cumsum(np.array(lengths)[order])
+    count = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+    return sorted(order[:count].tolist())
+
+
+def _part(sequences: Sequences, tokenizer: Tokenizer, surface: list[str] | None = None) -> Tokens:
+    example_N = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    vocabulary = show_vocabulary(tokenizer)
+    return Tokens(sequences.values, example_N, sequences.offsets, vocabulary, surface)
+
+
+def _places(sequences: Sequences, rows: np.ndarray) -> np.ndarray:
+    whole = Sequences(np.arange(len(sequences.values)), sequences.offsets)
+    return whole.take(rows).values
+
+
+def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
+    tokens = task.encode_text(rows["text"])
+    numbers = {label: number for number, label in enumerate(task.labels)}
+    gold_E = np.array([numbers.get(label, -1) for label in rows["label"]])
+    if (gold_E < 0).any():
+        notes.append(f"{(gold_E < 0).sum():,} rows have a label that the model does not know")
+
+    def batch(chosen: np.ndarray) -> Batch:
+        def run(model: nn.Module, state: Any) -> Pass:
+            scores_BL = model(to_ragged(tokens.take(chosen), device_of(model))).float()
+            return Pass(scores_BL, torch.from_numpy(gold_E[chosen]), chosen)
+
+        return Batch({"": _places(tokens, chosen)}, run)
+
+    batches = [batch(part) for part in bucket(tokens.lengths, budget=BATCH_TOKENS)]
+    parts = {"": _part(tokens, task.tokenizer)}
+    return Corpus(task, parts, len(rows), batches, False, rows, notes)
+
+
+def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
+    encoded = task.encode(rows)
+    tokens = encoded.tokens
+    if (encoded.tags < 0).any():
+        notes.append(f"{(encoded.tags < 0).sum():,} tokens have a tag that the model does not know")
+
+    def batch(chosen: np.ndarray) -> Batch:
+        def run(model: nn.Module, state: Any) -> Pass:
+            part = tagging._take(encoded, chosen)
+            example_P = np.repeat(chosen, part.tokens.lengths)
+            return Pass(task.scores(model, part), torch.from_numpy(part.tags), example_P)
+
+        return Batch({"": _places(tokens, chosen)}, run)
+
+    batches = [batch(part) for part in bucket(tokens.lengths, budget=BATCH_TOKENS)]
+    surface = [token for row in rows["tokens"] for token in row]
+    parts = {"": _part(tokens, task.tokenizer, surface)}
+    return Corpus(task, parts, len(rows), batches, False, rows, notes)
+
+
+def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = None) -> Corpus:
+    """Contiguous streams, each from a zero state, as the task's own evaluation lays them out."""
+    tokens_N = task.encode(rows).tokens
+    if max_tokens and len(tokens_N) > max_tokens:
+        notes.append(
+            f"the first {max_tokens:,} of {len(tokens_N):,} tokens are read (--max-tokens)"
+        )
+        tokens_N = tokens_N[:max_tokens]
+    read = len(tokens_N) - 1
+    if read < 1:
+        raise SeqcliError(f"{rows.origin} has no text to look at")
+    steps = -(-read // min(STREAMS, read))
+    starts = np.arange(0, read, steps)
+    ends = np.minimum(starts + steps, read)
+    stream_N = np.arange(read) // steps
+    example_N = stream_N * (-(-steps // CHUNK)) + (np.arange(read) % steps) // CHUNK
+    example_N = np.unique(example_N, return_inverse=True)[1]
+
+    def batch(begin: int) -> Batch:
+        last = np.maximum(np.minimum(starts + begin + STREAM_STEPS, ends), starts)
+        first = np.minimum(starts + begin, last)
+        lengths = last - first
+        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(bounds[-1]) + np.repeat(first - bounds[:-1], lengths)
+
+        def run(model: nn.Module, state: Any) -> Pass:
+            values = torch.from_numpy(tokens_N[places]).to(device_of(model))
+            scores_NV, after = model(Ragged(values, torch.from_numpy(bounds)), state)
+            gold = torch.from_numpy(tokens_N[places + 1])
+            return Pass(scores_NV.float(), gold, example_N[places], after)
+
+        return Batch({"": places}, run)
+
+    batches = [batch(begin) for begin in range(0, steps, STREAM_STEPS)]
+    bounds = np.append(starts, read)
+    parts = {"": Tokens(tokens_N[:-1], example_N, bounds, show_vocabulary(task.tokenizer))}
+    return Corpus(task, parts, int(example_N[-1]) + 1, batches, True, rows, notes)
+
+
+def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
+    pairs = task.encode(rows)
+    # BOS a b EOS: the decoder reads BOS a b and predicts a b EOS.
+    lengths = pairs.target.lengths - 1
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(bounds[-1]) + np.repeat(pairs.target.offsets[:-1] - bounds[:-1], lengths)
+    read = Sequences(pairs.target.values[places], bounds)
+    gold = Sequences(pairs.target.values[places + 1], bounds)
+
+    def batch(chosen: np.ndarray) -> Batch:
+        def run(model: nn.Module, state: Any) -> Pass:
+            device = device_of(model)
+            source = to_ragged(pairs.source.take(chosen), device)
+            scores = model(source, to_ragged(read.take(chosen), device)).float()
+            truth = gold.take(chosen)
+            example_P = np.repeat(chosen, truth.lengths)
+            return Pass(scores, torch.from_numpy(truth.values.astype("int64")), example_P)
+
+        sides = {"encoder": _places(pairs.source, chosen), "decoder": _places(read, chosen)}
+        return Batch(sides, run)
+
+    plan = bucket(np.maximum(pairs.source.lengths, lengths), budget=BATCH_TOKENS // 4)
+    parts = {"encoder": _part(pairs.source, task.source), "decoder": _part(read, task.target)}
+    return Corpus(task, parts, len(rows), [batch(part) for part in plan], False, rows, notes)
+
+
+# ------------------------------------------------------------------------------------- outcomes
+
+
+class Outcome(NamedTuple):
+    """How well the model did on each example: sums that any set of examples can be scored from.
+
+    loss: (E,) nats; count: (E,) predictions; right: (E,) correct ones; matched, guessed, true:
+    (E,) spans of tag, else zeros.
+    """
+
+    loss: np.ndarray
+    count: np.ndarray
+    right: np.ndarray
+    matched: np.ndarray
+    guessed: np.ndarray
+    true: np.ndarray
+
+    def nats(self, rows: np.ndarray | slice = slice(None)) -> float:
+        """Mean loss of a prediction."""
+        return float(self.loss[rows].sum() / max(self.count[rows].sum(), 1))
+
+    def metric(self, task: Any, rows: np.ndarray | slice = slice(None)) -> float:
+        """The score that `metric_name` names."""
+        if metric_name(task) == "span_f1":
+            both = self.guessed[rows].sum() + self.true[rows].sum()
+            return float(2 * self.matched[rows].sum() / max(both, 1))
+        if metric_name(task) == "cross_entropy":
+            return self.nats(rows)
+        return float(self.right[rows].sum() / max(self.count[rows].sum(), 1))
+
+
+def metric_name(task: Any) -> str:
+    """The score that tells how well a model does: cross_entropy is better when lower."""
+    if task.name == "tag":
+        return "span_f1" if task.scheme else "token_accuracy"
+    return "accuracy" if task.name == "classify" else "cross_entropy"
+
+
+class Outcomes:
+    """Gathers the outcome of each example from passes."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.sums = np.zeros((6, corpus.examples))
+
+    def add(self, found: Pass) -> None:
+        known = found.gold >= 0
+        gold_P = found.gold.clamp(min=0).to(found.scores.device)
+        loss_P = torch.nn.functional.cross_entropy(found.scores, gold_P, reduction="none").cpu()
+        best_P = found.scores.argmax(dim=1).cpu()
+        for at, values in enumerate((loss_P * known, known, (best_P == found.gold) & known)):
+            np.add.at(self.sums[at], found.example, values.double().numpy())
+        if self.corpus.task.name == "tag" and self.corpus.task.scheme:
+            self._spans(found.example, best_P.numpy())
+
+    def _spans(self, example_P: np.ndarray, best_P: np.ndarray) -> None:
+        from seqcli.metrics import spans
+
+        names = self.corpus.task.tags
+        cuts = np.flatnonzero(np.diff(example_P)) + 1
+        for rows, chosen in zip(np.split(example_P, cuts), np.split(best_P, cuts), strict=True):
+            guessed = set(spans([names[number] for number in chosen]))
+            true = set(spans(self.corpus.rows["tags"][rows[0]]))
+            self.sums[3:, rows[0]] += len(guessed & true), len(guessed), len(true)
+
+    def result(self) -> Outcome:
+        return Outcome(*self.sums)
+
+
+@torch.inference_mode()
+def measure(corpus: Corpus, model: nn.Module) -> Outcome:
+    """The outcome of every example."""
+    outcomes, state = Outcomes(corpus), None
+    for batch in corpus.batches:
+        found = batch.run(model, state)
+        state = found.state
+        outcomes.add(found)
+    return outcomes.result()
+
+
+def special(ids: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Which ids are marks of beginning and end."""
+    return np.isin(ids, (BOS, EOS))

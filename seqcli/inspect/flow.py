@@ -1,0 +1,224 @@
+"""How far gradients reach: through the recurrence, and from a score back to the inputs.
+
+Gradient flow takes the gradient that the task's own loss sends into a layer's last state and
+follows it back through the recurrence alone, step by step with the cell's reference step:
+
+    h_{T−k} ──► … ──► h_{T−1} ──► h_T ◄── ∂L/∂h_T          ‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖ by lag k
+
+so that pooling or attention, which give every step a direct path, do not hide what the recurrence
+can or cannot learn (Bengio et al. 1994; Pascanu et al. 2013).
+
+Dimensions: B sequences, T steps, I inputs, H units, K lags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.inspect.corpus import Corpus
+from seqcli.inspect.trace import Call, Layer, complete, watched
+from seqcli.nn.ragged import Ragged
+
+LAGS = 100
+TEXTS = 32
+LOST = 0.7
+"""A gradient that keeps less than this share a step has lost 99.9 % within 20 steps."""
+GROWN = 1.05
+FAINT = 0.01
+REACH = 10
+"""The gradient must still be felt at a tenth of a text."""
+SMALLEST = 1e-30
+
+
+class Flow(NamedTuple):
+    """One layer: norms by lag, by state letter, as shares of lag 0 (geometric mean over texts);
+    factor: share kept a step, from the log slope; horizon: steps until 1 % is left (None: never
+    within sight); verdict: vanishing, healthy, exploding or unknown."""
+
+    norms: dict[str, list[float]]
+    factor: float
+    slope: float
+    horizon: float | None
+    verdict: str
+    texts: int
+    length: float
+
+
+def gradient_flow(corpus: Corpus, model: nn.Module, layers: Sequence[Layer]) -> dict[str, Flow]:
+    """The flow of each layer, from its longest texts (at most 32 of a batch)."""
+    calls, ends = _calls_with_gradients(corpus, model, layers)
+    found = {}
+    for layer in layers:
+        lengths = corpus.parts[layer.part].bounds
+        typical = float(np.median(np.diff(lengths)))
+        found[layer.key] = _follow(layer.cell, calls[layer.key], ends[layer.key], typical)
+    return found
+
+
+def _calls_with_gradients(
+    corpus: Corpus, model: nn.Module, layers: Sequence[Layer]
+) -> tuple[dict[str, Call], dict[str, Tensor]]:
+    """The calls of a batch of long texts, and the loss's gradient at each sequence's last step.
+
+    The network stays in eval mode: dropout must not run, and cuDNN, which refuses a backward pass
+    there, is left out.
+    """
+    batch = corpus.batches[_longest(corpus)]
+    with (
+        torch.enable_grad(),
+        torch.backends.cudnn.flags(enabled=False),
+        watched(layers) as calls,
+    ):
+        found = batch.run(model, None)
+        for call in calls.values():
+            call.y.values.retain_grad()
+        known = found.gold >= 0
+        gold_P = torch.where(known, found.gold, found.scores.argmax(dim=1).cpu())
+        F.cross_entropy(found.scores, gold_P.to(found.scores.device)).backward()
+    model.zero_grad(set_to_none=True)
+    ends = {}
+    for key, call in calls.items():
+        grad = call.y.values.grad
+        at = call.y.first() if call.reverse else call.y.last()
+        ends[key] = grad[at].detach() if grad is not None else torch.zeros(len(at), 1)
+    plain = {
+        key: Call(
+            Ragged(call.x.values.detach(), call.x.offsets),
+            tuple(part.detach() for part in call.state),
+            Ragged(call.y.values.detach(), call.y.offsets),
+            call.reverse,
+        )
+        for key, call in calls.items()
+    }
+    return plain, ends
+
+
+def _longest(corpus: Corpus) -> int:
+    """The batch with the longest texts that still holds several of them."""
+    if corpus.carried:
+        return 0
+    part = list(corpus.parts.values())[-1]
+    lengths = []
+    for batch in corpus.batches:
+        places = list(batch.places.values())[-1]
+        texts = len(np.unique(part.example[places]))
+        lengths.append(len(places) / texts if texts >= min(8, corpus.examples) else 0)
+    return int(np.argmax(lengths))
+
+
+def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
+    """Run the last K + 1 steps of each sequence with the reference step and go back."""
+    lengths = call.x.lengths.numpy()
+    window = int(min(np.sort(lengths)[-min(len(lengths), TEXTS) // 2], LAGS + 1))
+    rows = np.flatnonzero(lengths >= window)[-TEXTS:]
+    steps = np.arange(window)
+    if call.reverse:
+        place_BT = call.x.offsets.numpy()[rows][:, None] + window - 1 - steps
+    else:
+        place_BT = call.x.offsets.numpy()[rows + 1][:, None] - window + steps
+    place_BT = torch.from_numpy(place_BT)
+    state = _state_before(cell, call, place_BT[:, 0], torch.from_numpy(rows))
+    seed_BH = _directions(ends_BH[torch.from_numpy(rows)], call.y.values.shape[1])
+    with torch.enable_grad():
+        state = tuple(part.detach().requires_grad_() for part in state)
+        history, y = [], None
+        for t in range(window):
+            y, state = cell.step(call.x.values[place_BT[:, t]], state)
+            history.append(state)
+        wanted = [part for parts in history for part in parts[:2]]
+        grads = torch.autograd.grad((seed_BH * y).sum(), wanted, allow_unused=True)
+    width = len(history[0][:2])
+    norms: dict[str, list[float]] = {}
+    for at, letter in enumerate("hc"[:width]):
+        by_lag = []
+        for grad in reversed(grads[at::width]):
+            size_B = torch.zeros(len(rows)) if grad is None else grad.norm(dim=1)
+            by_lag.append(size_B.double().clamp(min=1e-45).log())
+        logs_KB = torch.stack(by_lag)
+        norms[letter] = (logs_KB - logs_KB[0]).mean(1).exp().tolist()
+    factor, slope, horizon, verdict = judge(norms["hc"[width - 1]], typical)
+    return Flow(norms, factor, slope, horizon, verdict, len(rows), typical)
+
+
+def _state_before(cell: Any, call: Call, first_B: Tensor, rows_B: Tensor) -> tuple[Tensor, ...]:
+    """The states before the positions `first_B`, by the reference steps up to there."""
+    with torch.no_grad():
+        steps = complete(cell, call, check=False)
+    return tuple(part[first_B] for part in steps.before.values())
+
+
+def _directions(grad_BH: Tensor, width: int) -> Tensor:
+    """Unit gradients; a fixed random one where the loss sends none (no unit has its maximum in the
+    last step)."""
+    random = torch.randn(len(grad_BH), width, generator=torch.Generator().manual_seed(1))
+    size_B1 = grad_BH.norm(dim=1, keepdim=True)
+    found = torch.where(size_B1 > 0, grad_BH.expand(len(grad_BH), width), random)
+    return found / found.norm(dim=1, keepdim=True)
+
+
+def judge(norms: Sequence[float], typical: float) -> tuple[float, float, float | None, str]:
+    """Factor a step, log slope, horizon and verdict of norms by lag (lag 0 first).
+
+    vanishing: less than 70 % is kept a step, or 1 % is reached within a tenth of a typical text.
+    exploding: it grows by more than 5 % a step.
+    """
+    sizes = np.maximum(np.asarray(norms, dtype=float), 0)
+    lags = np.flatnonzero(sizes > SMALLEST)
+    lags = lags[lags > 0]
+    if len(lags) == 0:
+        return 0.0, -np.inf, 1.0, "vanishing" if len(sizes) > 1 else "unknown"
+    if len(lags) < 3:
+        return float("nan"), float("nan"), None, "unknown"
+    slope = float(np.polyfit(lags, np.log(sizes[lags]), 1)[0])
+    factor = float(np.exp(slope))
+    below = np.flatnonzero(sizes < FAINT)
+    if len(below):
+        horizon: float | None = float(below[0])
+    else:
+        horizon = float(np.log(FAINT) / slope) if slope < -1e-3 else None
+    if factor > GROWN:
+        verdict = "exploding"
+    elif factor < LOST or (horizon is not None and horizon < typical / REACH):
+        verdict = "vanishing"
+    else:
+        verdict = "healthy"
+    return factor, slope, horizon, verdict
+
+
+def connectivity(
+    corpus: Corpus, model: nn.Module, layers: Sequence[Layer]
+) -> dict[str, list[float]]:
+    """Mean ‖∂logit/∂x‖ by distance from the last token read, for each part's first layer: the
+    score is the best one of each text's last prediction."""
+    batch = corpus.batches[_longest(corpus)]
+    first = [layer for layer in layers if layer.number == 1 and not layer.reverse]
+    found: dict[str, list[float]] = {}
+    with (
+        torch.enable_grad(),
+        torch.backends.cudnn.flags(enabled=False),
+        watched(layers) as calls,
+    ):
+        scores = batch.run(model, None).scores
+        top = calls[layers[-1].key].y
+        at = torch.arange(len(scores)) if len(scores) == top.batch else top.last()
+        inputs = [calls[layer.key].x for layer in first]
+        grads = torch.autograd.grad(
+            scores[at].amax(dim=1).sum(), [x.values for x in inputs], allow_unused=True
+        )
+    for layer, x, grad in zip(first, inputs, grads, strict=True):
+        if grad is None:
+            continue
+        size_N = grad.norm(dim=1)
+        ends_N = torch.repeat_interleave(x.offsets[1:] - 1, x.lengths)
+        lag_N = ends_N - torch.arange(len(size_N))
+        near = lag_N < LAGS
+        sums = torch.zeros(LAGS).index_add_(0, lag_N[near], size_N[near])
+        count = torch.bincount(lag_N[near], minlength=LAGS)
+        found[layer.part] = [float(s / c) for s, c in zip(sums, count, strict=True) if c]
+    return found

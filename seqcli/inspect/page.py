@@ -1,0 +1,6 @@
+from pathlib import Path
+from typing import Any
+
+
+def check_writable(path: Path) -> None: ...
+def write(found: Any, path: Path) -> None: ...

@@ -1,0 +1,220 @@
+"""One text through a model: its states, what each step adds, and the glyphs that show them.
+
+Dimensions: T tokens, H units, K unit clusters, L labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqcli.data.tokens import EOS, UNK, Sequences
+from seqcli.errors import UsageError
+from seqcli.inspect import contribution
+from seqcli.inspect.corpus import show_vocabulary
+from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watched
+from seqcli.tasks import tag as tagging
+from seqcli.tasks.task import to_ragged
+
+LONGEST = 120
+LABELS = 6
+
+
+class Sentence(NamedTuple):
+    """A text as the model read it. facts: JSON-able; states and before: by site, (T, H)."""
+
+    facts: dict[str, Any]
+    states: dict[str, np.ndarray]
+    before: dict[str, np.ndarray]
+
+
+@torch.no_grad()
+def read_sentence(
+    task: Any, model: nn.Module, sites: Sequence[Site], text: str, **options: Any
+) -> Sentence:
+    """Read one text from a zero state. Raises UsageError for a text without tokens."""
+    if not text.strip():
+        raise UsageError("--sentence is empty; give it some words")
+    layers = list_layers(model)
+    if task.name == "translate":
+        from seqcli.inspect.translate import read_translation
+
+        facts, calls = read_translation(task, model, layers, text, **options)
+    else:
+        read = {"classify": _read_text, "tag": _read_tags, "lm": _read_next}[task.name]
+        facts, calls = read(task, model, layers, text)
+    states, before = {}, {}
+    for site in sites:
+        cell = next(layer.cell for layer in layers if layer.key == site.layer.key)
+        steps = complete(cell, calls[site.layer.key], check=True)
+        states[site.key] = steps.states[site.state].numpy()
+        before[site.key] = steps.before[site.state].numpy()
+    return Sentence(facts, states, before)
+
+
+def _limit(tokens: Sequences, facts: dict[str, Any]) -> Sequences:
+    if len(tokens.values) <= LONGEST:
+        return tokens
+    facts["note"] = f"the first {LONGEST} of {len(tokens.values)} tokens"
+    return Sequences(tokens.values[:LONGEST], np.array([0, LONGEST]))
+
+
+def _strings(tokenizer: Any, ids: np.ndarray, surface: Sequence[str]) -> list[str]:
+    """Tokens for reading; an unknown one shows what stood there, where that is known."""
+    vocabulary = show_vocabulary(tokenizer)
+    if len(surface) != len(ids):
+        return [vocabulary[number] for number in ids]
+    return [
+        f"{word}?" if number == UNK else vocabulary[number]
+        for number, word in zip(ids, surface, strict=True)
+    ]
+
+
+def _read_text(
+    task: Any, model: Any, layers: Sequence[Layer], text: str
+) -> tuple[dict[str, Any], dict[str, Call]]:
+    facts: dict[str, Any] = {"text": text}
+    tokens = _limit(task.encode_text([text]), facts)
+    batch = to_ragged(tokens, torch.device("cpu"))
+    with watched(layers) as calls:
+        scores_L = model(batch)[0].float()
+    chance_L = torch.softmax(scores_L, dim=0)
+    shown = chance_L.argsort(descending=True, stable=True)[:LABELS]
+    surface = task.tokenizer.split(text)[: len(tokens.values)]
+    steps = len(tokens.values)
+    # Every prefix as a text of its own, so that reading from the end and pooling are right.
+    lengths = np.arange(1, steps + 1)
+    places = np.concatenate([np.arange(length) for length in lengths])
+    prefixes = Sequences(tokens.values[places], np.concatenate([[0], np.cumsum(lengths)]))
+    by_prefix_TL = torch.softmax(model(to_ragged(prefixes, batch.values.device)).float(), dim=1)
+    top_TH = _top(layers, calls)
+    found = contribution.of_text(model, top_TH, scores_L)
+    if found is None:
+        values_TL = contribution.integrated_gradients(model.embedding, batch.values, model)
+        found = contribution.Contribution(
+            values_TL, torch.zeros(len(scores_L)), False, "integrated gradients"
+        )
+    facts |= {
+        "tokens": {"": _strings(task.tokenizer, tokens.values, surface)},
+        "prediction": task.labels[int(shown[0])],
+        "probability": float(chance_L[shown[0]]),
+        "labels": [task.labels[int(at)] for at in shown],
+        "scores": scores_L[shown].tolist(),
+        "prefixes": by_prefix_TL[:, shown].tolist(),
+        "contributions": {
+            "values": found.values[:, shown].tolist(),
+            "bias": found.bias[shown].tolist(),
+            "exact": found.exact,
+            "method": found.method,
+        },
+    }
+    return facts, calls
+
+
+def _read_tags(
+    task: Any, model: Any, layers: Sequence[Layer], text: str
+) -> tuple[dict[str, Any], dict[str, Call]]:
+    facts: dict[str, Any] = {"text": text}
+    rows = task.read([text])
+    if len(rows["tokens"][0]) > LONGEST:
+        facts["note"] = f"the first {LONGEST} of {len(rows['tokens'][0])} tokens"
+        rows["tokens"][0] = rows["tokens"][0][:LONGEST]
+    with watched(layers) as calls:
+        scores_TL = task.scores(model, tagging._take(task.encode(rows), np.array([0])))
+    chance_TL, best_TL = torch.softmax(scores_TL, dim=1).topk(min(3, scores_TL.shape[1]))
+    facts |= {
+        "tokens": {"": rows["tokens"][0]},
+        "best": _best(chance_TL, best_TL, task.tags),
+        **_pairs(model, layers, calls, scores_TL),
+    }
+    return facts, calls
+
+
+def _read_next(
+    task: Any, model: Any, layers: Sequence[Layer], text: str
+) -> tuple[dict[str, Any], dict[str, Call]]:
+    facts: dict[str, Any] = {"text": text}
+    tokens = _limit(task.tokenizer.encode([text]), facts)
+    ids = np.concatenate([[EOS], tokens.values])
+    with watched(layers) as calls:
+        scores_TV, _ = model(to_ragged(Sequences(ids, np.array([0, len(ids)])), _cpu()), None)
+    all_TV = torch.softmax(scores_TV.float(), dim=1)
+    chance_TL, best_TL = all_TV.topk(min(5, all_TV.shape[1]))
+    vocabulary = show_vocabulary(task.tokenizer)
+    following = all_TV[torch.arange(len(ids) - 1), torch.from_numpy(ids[1:].astype("int64"))]
+    facts |= {
+        "tokens": {"": [vocabulary[number] for number in ids]},
+        "best": _best(chance_TL, best_TL, vocabulary),
+        "following": following.tolist(),
+        **_pairs(model, layers, calls, scores_TV.float()),
+    }
+    return facts, calls
+
+
+def _cpu() -> torch.device:
+    return torch.device("cpu")
+
+
+def _best(chance_TL: Tensor, best_TL: Tensor, names: Sequence[str]) -> list[list[list[Any]]]:
+    return [
+        [[names[number], round(value, 5)] for number, value in zip(numbers, values, strict=True)]
+        for numbers, values in zip(best_TL.tolist(), chance_TL.tolist(), strict=True)
+    ]
+
+
+def _pairs(
+    model: Any, layers: Sequence[Layer], calls: dict[str, Call], scores_TL: Tensor
+) -> dict[str, Any]:
+    top_TH = _top(layers, calls)
+    both = any(layer.reverse for layer in layers)
+    found_TT, exact = contribution.of_tokens(model, top_TH, scores_TL, bidirectional=both)
+    if not exact:
+        return {}
+    return {"pairs": [[round(value, 4) for value in row] for row in found_TT.tolist()]}
+
+
+def _top(layers: Sequence[Layer], calls: dict[str, Call]) -> Tensor:
+    """(T, H) outputs of the top layer, both directions side by side."""
+    top = max(layer.number for layer in layers)
+    return torch.cat([calls[layer.key].y.values for layer in layers if layer.number == top], dim=1)
+
+
+# ---------------------------------------------------------------------------------------- glyphs
+
+
+class Glyphs(NamedTuple):
+    """(T, K) sums over the units of each cluster: positive and negative states, how much they rose
+    and fell since the last step, and what was kept: Σ min(|s_t|, |s_{t−1}|) over units that keep
+    their sign, and that as a share of Σ |s_{t−1}|. size: (K,) units."""
+
+    positive: np.ndarray
+    negative: np.ndarray
+    rise: np.ndarray
+    fall: np.ndarray
+    kept: np.ndarray
+    kept_rate: np.ndarray
+    size: np.ndarray
+
+
+def draw_glyphs(
+    state_TH: np.ndarray, before_TH: np.ndarray, units_H: np.ndarray, count: int
+) -> Glyphs:
+    """Sums of one text at one site for the unit clusters `units_H` (−1: none)."""
+    member_HK = (units_H[:, None] == np.arange(count)).astype(float)
+    change = state_TH - before_TH
+    kept = np.minimum(np.abs(state_TH), np.abs(before_TH)) * (state_TH * before_TH > 0)
+    old = np.abs(before_TH) @ member_HK
+    kept_TK = kept @ member_HK
+    return Glyphs(
+        np.maximum(state_TH, 0) @ member_HK,
+        np.minimum(state_TH, 0) @ member_HK,
+        np.maximum(change, 0) @ member_HK,
+        np.minimum(change, 0) @ member_HK,
+        kept_TK,
+        np.divide(kept_TK, old, out=np.zeros_like(kept_TK), where=old > 0),
+        member_HK.sum(axis=0),
+    )

@@ -1,0 +1,224 @@
+"""The findings in a terminal, for people on a remote machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WORDS = 8
+WIDTH = 60
+LOW = 1e-6
+"""The bottom of the gradient curve: a millionth of the gradient at lag 0."""
+
+
+def summarise(content: dict[str, Any]) -> Iterator[str]:
+    """Lines for a person, from an inspection's content."""
+    model, data = content["model"], content["data"]
+    yield (
+        f"{model['name']}: {model['task']}, {describe_network(model)}, "
+        f"{model['parameters']:,} parameters"
+    )
+    tokens = ", ".join(f"{count:,} {name}" for name, count in data["tokens"].items())
+    yield f"{data['origin']}: {data['rows']:,} rows, tokens: {tokens}"
+    metric = content["metric"]
+    yield f"{metric['name']} {metric['value']:.4f}, loss {metric['loss']:.4f} nats"
+    for name, part in content["parts"].items():
+        followed = data["coverage"][name or "text"]
+        yield (
+            f"{name or 'words'}: {len(part['words'])} shown ({part['coverage']:.1%} of all "
+            f"tokens); {followed['left_out']:,} distinct ones are too rare"
+        )
+    yield from content["notes"]
+    yield ""
+    yield from _clusters(content)
+    yield from _numbers(content["sites"])
+    yield from _flow(content)
+    yield from _proofs(content)
+    yield from _search(content)
+    yield from _translations(content)
+
+
+def describe_network(model: dict[str, Any]) -> str:
+    """2 × 256 bidirectional lstm, max pooling"""
+    both = "bidirectional " if model["bidirectional"] else ""
+    pool = f", {model['pool']} pooling" if model["pool"] else ""
+    return f"{model['layers']} × {model['hidden']} {both}{model['cell']}{pool}"
+
+
+def pole_words(
+    content: dict[str, Any], site: dict[str, Any], cluster: int, sign: int, count: int
+) -> list[str]:
+    """The strongest words of one pole of a cluster."""
+    found = site["clusters"]
+    score = np.array(found["score"])
+    inside = np.array(found["words"]) == cluster
+    chosen = np.flatnonzero(inside & ((score >= 0) == (sign > 0)))
+    words = content["parts"][site["part"]]["words"]
+    return [words[at] for at in chosen[np.argsort(-np.abs(score[chosen]), kind="stable")][:count]]
+
+
+def _clusters(content: dict[str, Any]) -> Iterator[str]:
+    site = content["sites"][content["main"]]
+    found = site["clusters"]
+    stability = "" if found["stability"] is None else f", stability {found['stability']:.2f}"
+    yield (
+        f"CLUSTERS of {site['title']}: {found['count']}{stability}, silhouette "
+        f"{found['silhouette']:.2f}, |response| inside / outside {found['contrast']:.1f}"
+    )
+    units, words = np.array(found["units"]), np.array(found["words"])
+    for at in range(found["count"]):
+        size = int((units == at).sum())
+        yield f"  {at + 1:>2}  {size} units, {(words == at).sum()} words"
+        for sign, mark in ((1, "+"), (-1, "−")):
+            listed = pole_words(content, site, at, sign, WORDS)
+            total = int(((words == at) & ((np.array(found["score"]) >= 0) == (sign > 0))).sum())
+            more = f"  and {total - len(listed)} more" if total > len(listed) else ""
+            if listed:
+                yield f"      {mark} {'  '.join(listed)}{more}"
+    yield "  most telling units (strongest words):"
+    mean = np.array(site["response"]["mean"])
+    names = content["parts"][site["part"]]["words"]
+    for unit in site["response"]["telling"][:6]:
+        order = np.argsort(mean[:, unit], kind="stable")
+        low = " ".join(names[at] for at in order[:4])
+        high = " ".join(names[at] for at in order[::-1][:4])
+        yield f"    unit {unit:>3}  + {high}   − {low}"
+    yield ""
+
+
+COLUMNS = {
+    "saturation": "saturated",
+    "update": "mean |Δ|",
+    "update_density": "|Δ| > 0.1",
+    "update_sparsity": "Δ sparsity",
+    "kept_rate": "kept",
+    "response_hoyer": "S Hoyer",
+    "response_gini": "S Gini",
+    "memory_scale": "memory",
+}
+
+
+def _numbers(sites: dict[str, Any]) -> Iterator[str]:
+    yield "NUMBERS" + " " * 21 + "".join(f"{name:>12}" for name in COLUMNS.values())
+    for site in sites.values():
+        numbers = site["numbers"]
+        cells = [f"{numbers[name]:>12.3f}" if name in numbers else f"{'–':>12}" for name in COLUMNS]
+        yield f"  {site['title']:<26}" + "".join(cells)
+    gated = False
+    for site in sites.values():
+        gates = {
+            name[5:-5]: site["numbers"]
+            for name in site["numbers"]
+            if name.startswith("gate_") and name.endswith("_shut")
+        }
+        parts = [
+            f"{letter}: {numbers[f'gate_{letter}']:.2f} mean, "
+            f"{numbers[f'gate_{letter}_shut']:.0%} < 0.1, "
+            f"{numbers[f'gate_{letter}_open']:.0%} > 0.9"
+            for letter, numbers in gates.items()
+        ]
+        if parts:
+            gated = True
+            yield f"  gates, {site['title'].rpartition(',')[0]}: " + "; ".join(parts)
+        scales = site["unit_numbers"].get("memory_scale")
+        if scales:
+            low, middle, high = np.percentile(scales, (10, 50, 90))
+            yield (
+                f"    memory scale of its units in steps: {low:.1f} (10 %), {middle:.1f} (median), "
+                f"{high:.1f} (90 %)"
+            )
+    if not gated:
+        yield "  this cell has no gates: no gate fractions and no memory scale"
+    yield ""
+
+
+def curve(norms: Sequence[float], width: int = WIDTH) -> str:
+    """A falling or rising curve in block characters: a millionth at the bottom, 1 and more at the
+    top."""
+    shown = norms[:: max(1, -(-len(norms) // width))]
+    span = -math.log10(LOW)
+    levels = [
+        max(0.0, min(1.0, 1 + math.log10(max(value, 1e-300)) / span)) if value == value else 0.0
+        for value in shown
+    ]
+    return "".join(BLOCKS[round(level * (len(BLOCKS) - 1))] for level in levels)
+
+
+def _flow(content: dict[str, Any]) -> Iterator[str]:
+    if not content["flow"]:
+        return
+    yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
+    for key, found in content["flow"].items():
+        norms = found["norms"].get("c", found["norms"]["h"])
+        horizon = "beyond sight" if found["horizon"] is None else f"{found['horizon']:.0f} steps"
+        yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
+        yield (
+            f"  {'':<18} lags 0 to {len(norms) - 1}; × {found['factor']:.3f} a step; 1 % is left "
+            f"after {horizon}; texts have {found['length']:.0f} tokens"
+        )
+    yield ""
+
+
+def _proofs(content: dict[str, Any]) -> Iterator[str]:
+    found = content["ablation"]
+    if found:
+        how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
+        yield f"ABLATION in {found[0]['layer']} ({how}; random sets of the same size beside)"
+        for one in found:
+            before, after = one["metric"]
+            change = [value - before for value in one["random"]]
+            random = ""
+            if change:
+                random = f"random {np.mean(change):+.4f} [{min(change):+.4f}, {max(change):+.4f}], "
+            yield (
+                f"  {one['name']:<14} {len(one['units']):>4} units  {one['metric_name']} "
+                f"{after - before:+.4f}  {random}p {one['worse']:.2f}; loss "
+                f"{one['loss'][1] - one['loss'][0]:+.4f}, p {one['loss_worse']:.2f}"
+            )
+        if not all(one["whole_loop"] for one in found):
+            yield "  only the outputs are silenced: this cell's recurrence is not known"
+    for one in content["probes"]:
+        yield (
+            f"PROBE {one['property']} from {one['site']}: accuracy {one['accuracy']:.3f}, control "
+            f"task {one['control']:.3f}, majority {one['majority']:.3f}; selectivity "
+            f"{one['selectivity']:+.3f}"
+        )
+    if found or content["probes"]:
+        yield ""
+
+
+def _search(content: dict[str, Any]) -> Iterator[str]:
+    found = content["search"]
+    if not found:
+        return
+    begin, end = found["span"]
+    yield (
+        f"SEARCH for “{' '.join(found['tokens'][begin:end])}”: {len(found['units'])} units active "
+        f"throughout (|h| > {found['threshold']}), among {found['searched']:,} tokens"
+    )
+    for one in found["matches"][:10]:
+        yield f"  {one['shared']:>4} shared of {one['union']:>4}   {_span(one)}"
+    yield "  nearest states by cosine to the last one of the span"
+    for one in found["nearest"][:5]:
+        yield f"  {one['cosine']:.3f}   {_span(one)}"
+    yield ""
+
+
+def _span(one: dict[str, Any]) -> str:
+    tokens = list(one["tokens"])
+    begin, end = one["begin"], one["end"]
+    return " ".join([*tokens[:begin], "[", *tokens[begin:end], "]", *tokens[end:]])
+
+
+def _translations(content: dict[str, Any]) -> Iterator[str]:
+    for one in content["sentences"]:
+        if "tree" not in one:
+            continue
+        total = sum(one["log_probabilities"])
+        yield f"{one['text']}"
+        weighed = len(one["tree"])
+        yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} hypotheses weighed)"
