@@ -65,12 +65,16 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyData(Data):
+    """Texts and their labels."""
+
     text_column: str | None = setting(None, "Column that holds the text.")
     label_column: str | None = setting(None, "Column that holds the label.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TagData(Data):
+    """Sentences of tokens, and a tag for each."""
+
     tokens_column: str | None = setting(None, "Column that holds the tokens.")
     tags_column: str | None = setting(
         None, "Column that holds the tags (conllu: upos, xpos, deprel, lemma)."
@@ -79,12 +83,16 @@ class TagData(Data):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateData(Data):
+    """Pairs of source and target."""
+
     source: str | None = setting(None, "Source column, language code or file suffix.")
     target: str | None = setting(None, "Target column, language code or file suffix.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageData(Data):
+    """Running text."""
+
     text_column: str | None = setting(None, "Column that holds the text.")
 
 
@@ -132,6 +140,8 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyNetwork(Network):
+    """From the states of a text to one vector."""
+
     bidirectional: bool = setting(False, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(
         "max", "How the states of a text become one vector."
@@ -143,6 +153,8 @@ class ClassifyNetwork(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class TagNetwork(Network):
+    """A token's vector, and from its state to a tag."""
+
     bidirectional: bool = setting(True, "Read the tokens from both ends.")
     characters: Literal["none", "rnn"] = setting(
         "rnn", "Build part of a token's vector from its characters."
@@ -155,6 +167,8 @@ class TagNetwork(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateNetwork(Network):
+    """Encoder, attention and decoder."""
+
     bidirectional: bool = setting(True, "Read the source from both ends.")
     attention: Literal["none", "dot", "general", "additive"] = setting(
         "general", "How the decoder looks back at the source."
@@ -164,6 +178,8 @@ class TranslateNetwork(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageNetwork(Network):
+    """From a state to the next token."""
+
     tie: bool = setting(False, "Share embedding and output projection.")
 
 
@@ -214,6 +230,8 @@ class RowTraining(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyTraining(RowTraining):
+    """Training of classify."""
+
     label_smoothing: float = setting(
         0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
     )
@@ -224,6 +242,8 @@ class ClassifyTraining(RowTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class TagTraining(RowTraining):
+    """Training of tag."""
+
     bptt: int | None = setting(
         None, "Steps a gradient flows back; default: the whole sentence.", minimum=1
     )
@@ -231,6 +251,8 @@ class TagTraining(RowTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateTraining(RowTraining):
+    """Training of translate."""
+
     label_smoothing: float = setting(
         0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
     )
@@ -238,6 +260,8 @@ class TranslateTraining(RowTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageTraining(Training):
+    """Training on contiguous streams, by truncated back-propagation through time."""
+
     bptt: int | None = setting(
         None,
         "Steps a gradient flows back; 0: the whole stream (full BPTT); "
