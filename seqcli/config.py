@@ -8,6 +8,7 @@ absent from its sections; a task's own defaults are values in its composite at t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -425,8 +426,9 @@ def _check(item: Setting, value: Any) -> Any:
         if value not in choices:
             raise UsageError(f"{option} is {value!r}; it can be {', '.join(map(str, choices))}")
         return value
-    if item.kind is float and type(value) is int:
-        value = float(value)
+    if item.kind is float and type(value) in (int, str):  # str: YAML reads 1e-3 as text
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)
     if type(value) is not item.kind:
         raise UsageError(f"{option} is {value!r}; it must be of type {item.kind.__name__}")
     if item.kind in (int, float):

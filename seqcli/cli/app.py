@@ -69,7 +69,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _drop_stdout(1)
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
-            _fail(_usage(error))
+            if message := error.format_message():  # none: nothing was asked, and help was shown
+                _fail(_usage(message, error))
             return int(getattr(error, "exit_code", 2))
         if _is_memory(error):
             _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
@@ -86,11 +87,11 @@ def run(arguments: list[str] | None = None) -> int:
     return int(status or 0)
 
 
-def _usage(error: Exception) -> str:
-    message: str = error.format_message()  # type: ignore[attr-defined]
+def _usage(message: str, error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seqcli"
-    return f"{message.rstrip('.')}; see {path} --help"
+    message = message.replace("Value error, ", "").rstrip(".")
+    return f"{message}{' see' if message.endswith('?') else '; see'} {path} --help"
 
 
 def _fail(message: str) -> None:

@@ -96,7 +96,7 @@ def read_config(path: Path, task: str) -> dict[str, Any]:
     values = _parse(path, text)
     if not isinstance(values, dict):
         raise UsageError(f"--config {path} must hold settings by name")
-    values = {name.replace("-", "_"): value for name, value in values.items()}
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
     try:
         make_config(task, values)
     except UsageError as error:
