@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from seqcli import bundle
-from seqcli.card import model_card
 from seqcli.config import Config, Data
 from seqcli.data.load import load, load_split
 from seqcli.data.names import SPLITS
@@ -24,6 +23,7 @@ from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.decode import Sampling
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
+from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.task import Request, Scores
 
@@ -48,18 +48,6 @@ class Interrupted(Exception):
         super().__init__(f"interrupted by signal {signal}")
         self.folder = folder
         self.signal = signal
-
-
-class Report(NamedTuple):
-    """What a finished training has to say."""
-
-    task: str
-    folder: Path
-    best_epoch: int
-    scores: dict[str, Scores]
-    """By split."""
-    baselines: dict[str, dict[str, Scores]]
-    """By split, then by name."""
 
 
 def train(
@@ -153,9 +141,9 @@ def _train(
         name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
     }
     baselines = task.baselines(splits.train, {name: rows[name] for name in scores})
-    report = Report(task.name, folder, fit.at.best_epoch, scores, baselines)
+    report = Report(task.name, folder, fit.at.best_epoch, parameters, scores, baselines)
     bundle.write_json(folder / "metrics.json", {"scores": scores, "baselines": baselines})
-    bundle.write_text(folder / "README.md", model_card(task, report, parameters))
+    bundle.write_text(folder / "README.md", model_card(task, report))
     bundle.remove_checkpoint(folder)
     return report
 

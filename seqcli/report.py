@@ -1,14 +1,13 @@
-"""The README.md of a model folder: what the model is, how good, how to use it."""
+"""What a finished training has to say, and the README.md of its model folder."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from seqcli import __version__
 from seqcli.config import flatten, make_config
-
-if TYPE_CHECKING:
-    from seqcli.run import Report
+from seqcli.tasks.task import Scores
 
 SHOWN = {
     "classify": ("accuracy", "macro_f1"),
@@ -19,7 +18,18 @@ SHOWN = {
 """The scores of each task that are shown first."""
 
 
-def model_card(task: Any, report: Report, parameters: int) -> str:
+class Report(NamedTuple):
+    """scores: by split. baselines: by split, then by name."""
+
+    task: str
+    folder: Path
+    best_epoch: int
+    parameters: int
+    scores: dict[str, Scores]
+    baselines: dict[str, dict[str, Scores]]
+
+
+def model_card(task: Any, report: Report) -> str:
     """Markdown with the settings that differ from the defaults, scores with signatures, and use."""
     defaults = flatten(make_config(task.name, {}))
     own = {
@@ -31,7 +41,7 @@ def model_card(task: Any, report: Report, parameters: int) -> str:
         f"# {report.folder.name}",
         "",
         f"A `{task.name}` model of seqcli {__version__}: {task.config.network.cell}, "
-        f"{parameters:,} parameters, best epoch {report.best_epoch}.",
+        f"{report.parameters:,} parameters, best epoch {report.best_epoch}.",
         "",
         "| fact | value |",
         "|---|---|",
