@@ -1,0 +1,109 @@
+"""Word clouds, laid out here so that the page only has to draw them.
+
+A cloud is rows of words, strongest first, the size of a word by its strength. A word that finds no
+room is not placed, and is counted.
+
+    excellent  moving  best          row height follows its largest word
+    funny  charming  enjoyable
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+WIDTH = 320
+TALLEST = 260
+SMALLEST, LARGEST = 11.0, 21.0
+GAP = 9
+LEADING = 1.28
+NARROW = set("iljtfrI.,:;'|!()[]`-")
+WIDE = set("mwMW@%—…")
+
+
+class Cloud(NamedTuple):
+    """x (left), y (baseline), width and font size of each word (n, 4); those without room are NaN.
+    height: of the whole cloud; left_out: words without room."""
+
+    places: np.ndarray
+    height: float
+    left_out: int
+
+
+def measure_text(text: str) -> float:
+    """Width in units of the font size, for a common sans serif; the page stretches text to it."""
+    total = 0.0
+    for character in text:
+        if unicodedata.east_asian_width(character) in "WF":
+            total += 1.02
+        elif character in NARROW:
+            total += 0.33
+        elif character in WIDE:
+            total += 0.88
+        elif character.isupper():
+            total += 0.68
+        else:
+            total += 0.555
+    return max(total, 0.4)
+
+
+def lay_out(
+    words: Sequence[str], strength: np.ndarray, largest: float, *, width: float = WIDTH
+) -> Cloud:
+    """Place words by falling strength (n,). largest: the strength that gets the largest font."""
+    places = np.full((len(words), 4), np.nan)
+    x, top, line, row = 0.0, 0.0, 0.0, []
+    left_out = 0
+    for at in np.argsort(-strength, kind="stable"):
+        share = float(strength[at]) / largest if largest > 0 else 0.0
+        size = SMALLEST + (LARGEST - SMALLEST) * min(1.0, share) ** 0.7
+        long = min(measure_text(words[at]) * size, width)
+        if x and x + long > width:
+            _set_baseline(places, row, top + line / LEADING)
+            top, x, line, row = top + line, 0.0, 0.0, []
+        if top + max(line, size * LEADING) > TALLEST:
+            left_out += 1
+            continue
+        places[at] = x, 0.0, long, size
+        row.append(at)
+        x += long + GAP
+        line = max(line, size * LEADING)
+    _set_baseline(places, row, top + line / LEADING)
+    return Cloud(places, top + line, left_out)
+
+
+def _set_baseline(places: np.ndarray, row: Sequence[int], y: float) -> None:
+    for at in row:
+        places[at, 1] = y
+
+
+class Layout(NamedTuple):
+    """All clouds of a clustering: places (W, 4) in the coordinates of each word's own cloud;
+    heights and left_out (K, 2), + first."""
+
+    places: np.ndarray
+    heights: np.ndarray
+    left_out: np.ndarray
+
+
+def lay_out_all(
+    words: Sequence[str], clusters_W: np.ndarray, score_W: np.ndarray, count: int
+) -> Layout:
+    """A cloud for each pole of each cluster. A word's cloud is that of its own cluster's label."""
+    places = np.full((len(words), 4), np.nan)
+    heights, left_out = np.zeros((count, 2)), np.zeros((count, 2), dtype=int)
+    strength_W = np.abs(score_W)
+    inside = strength_W[clusters_W >= 0]
+    largest = float(np.percentile(inside, 99)) if len(inside) else 0.0
+    for at in range(count):
+        for pole in range(2):
+            chosen = np.flatnonzero((clusters_W == at) & ((score_W >= 0) == (pole == 0)))
+            if not len(chosen):
+                continue
+            cloud = lay_out([words[one] for one in chosen], strength_W[chosen], largest)
+            places[chosen] = cloud.places
+            heights[at, pole], left_out[at, pole] = cloud.height, cloud.left_out
+    return Layout(places, heights, left_out)
