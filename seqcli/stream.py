@@ -330,7 +330,8 @@ def _find_tokens(lines: list[Line], reading: str) -> list[str | None]:
 
     "# …" is a comment where its columns are not as many as those of the other lines.
     """
-    cells = [line.text.split("\t" if "\t" in line.text else None) for line in lines]
+    separator = "\t" if any("\t" in line.text for line in lines) else None
+    cells = [line.text.split(separator) if line.text.strip() else [] for line in lines]
     if reading == "conllu":
         return [row[1] if len(row) > 1 and row[0].isdecimal() else None for row in cells]
     noted = [line.text.startswith(("# ", "-DOCSTART-")) for line in lines]

@@ -50,12 +50,18 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
     prepare()
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if _show_help(command, sys.argv[1:] if arguments is None else arguments):
-            return 0
-        status = command.main(arguments, prog_name="seqcli", standalone_mode=False)
+        if "_SEQCLI_COMPLETE" in os.environ:  # the shell asks how a word could go on
+            command.main(arguments, prog_name="seqcli")
+        if not _show_help(command, arguments):
+            # Not `main`, which would exit by itself where a pipe is closed or Ctrl-C pressed.
+            with command.make_context("seqcli", arguments) as context:
+                command.invoke(context)
         sys.stdout.flush()
+    except typer.Exit as left:
+        return left.exit_code
     except SeqcliError as error:
         _fail(str(error))
         return error.status
@@ -84,7 +90,7 @@ def run(arguments: list[str] | None = None) -> int:
             f"SEQCLI_DEBUG=1 shows where, please report it"
         )
         return 1
-    return int(status or 0)
+    return 0
 
 
 def _usage(message: str, error: Exception) -> str:

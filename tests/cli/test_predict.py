@@ -1,0 +1,395 @@
+"""The pipeline contract of `predict`: N lines in, N lines out, in order, as they arrive."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TASKS, Result, call, command, spawn
+
+Cli = Callable[..., Result]
+Models = Callable[[str], Path]
+TEXT = ["go to rome", "", "stay in oslo on day 3", "  ", "\u2028 odd \x85 spaces\u00a0", "été 巴黎"]
+TEXT_FIELD = {"classify": "text", "tag": "tokens", "translate": "source", "lm": "text"}
+
+
+def answer(cli: Cli, model: Path, content: bytes, *options: str, name: str = "in.txt") -> Result:
+    Path(name).write_bytes(content)
+    return cli("predict", model, name, *options)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_for_each_line(cli: Cli, models: Models, task: str, end: str) -> None:
+    whole = end.join(TEXT) + end
+    result = answer(cli, models(task), whole.encode())
+    assert (result.status, result.err) == (0, "")
+    assert len(result.lines) == len(TEXT)
+    assert "\r" not in result.out
+    # A last line without a newline counts; the answers follow the order of the lines.
+    back = answer(cli, models(task), "\n".join(reversed(TEXT)).encode()).lines
+    for line, same in zip(result.lines, reversed(back), strict=True):
+        assert _plain(line) == _plain(same)
+
+
+def _plain(line: str) -> list[object]:
+    """An answer with its numbers, if it has any, to be compared to rounding."""
+    return [
+        pytest.approx(float(part), abs=1e-5) if re.fullmatch(r"-?\d+\.\d+", part) else part
+        for part in line.split("\t")
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_lines(cli: Cli, models: Models, task: str) -> None:
+    assert answer(cli, models(task), b"") == Result(0, "", "")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_json_lines_keep_their_fields(cli: Cli, models: Models, task: str) -> None:
+    field = TEXT_FIELD[task]
+    value = ["go", "to", "rome"] if task == "tag" else "go to rome"
+    records = [
+        {"id": 7, "nested": {"a": [1, None]}, field: value, "label": "gold", "tags": ["X"]},
+        {field: value},
+    ]
+    content = "\n\n".join(map(json.dumps, records))
+    result = answer(cli, models(task), content.encode())
+    assert result.status == 0, result.err
+    assert len(result.lines) == 3
+    assert result.lines[1] == ""
+    found = [json.loads(line) for line in result.lines[::2]]
+    for record, given in zip(found, records, strict=True):
+        assert {name: record[name] for name in given} == given
+        assert len(record) > len(given)
+    # An answer never takes the place of a field.
+    if task == "classify":
+        assert found[0]["predicted_label"] == found[1]["label"]
+    if task == "tag":
+        assert found[0]["predicted_tags"] == found[1]["tags"]
+        assert len(found[0]["predicted_tags"]) == 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_bad_lines_of_text(cli: Cli, models: Models, task: str) -> None:
+    result = answer(cli, models(task), b"go to rome\n\xff\xfe\nstay in oslo\n\xc3")
+    assert result.status == 1
+    assert result.lines[1] == result.lines[3] == ""
+    assert all(result.lines[::2])
+    assert [line.split(":")[1].strip() for line in result.errors] == ["line 2", "line 4"]
+    assert len(result.err.splitlines()) == 2
+
+
+BAD_RECORDS = {
+    "{": "not JSON",
+    "[1]": "not a JSON object",
+    '{"x": 1}': "field",
+    '{"TEXT": 5}': "field",
+    '{"TEXT": "\\ud800"}': "surrogate",
+    "[" * 100_000: "deeply",
+    '{"TEXT": ' + "9" * 5_000 + "}": "not JSON",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_bad_records(cli: Cli, models: Models, task: str) -> None:
+    field = TEXT_FIELD[task]
+    good = json.dumps({field: "go to rome"})
+    bad = [line.replace("TEXT", field) for line in BAD_RECORDS]
+    lines = [good, *bad, good]
+    result = answer(cli, models(task), "\n".join(lines).encode())
+    assert result.status == 1
+    assert len(result.lines) == len(lines)
+    assert result.lines[1:-1] == [""] * len(bad)
+    assert result.lines[0] == result.lines[-1] != ""
+    assert len(result.errors) == len(result.err.splitlines()) == len(bad)
+    for number, (line, said) in enumerate(zip(result.errors, BAD_RECORDS.values(), strict=True)):
+        assert line.startswith(f"error: line {number + 2}: ")
+        assert (field if said == "field" else said) in line
+
+
+def test_byte_order_mark_and_gzip(cli: Cli, models: Models) -> None:
+    content = "".join(f"{text}\n" for text in TEXT).encode()
+    plain = answer(cli, models("lm"), content)
+    assert answer(cli, models("lm"), b"\xef\xbb\xbf" + content) == plain
+    assert answer(cli, models("lm"), gzip.compress(content), name="in.txt.gz") == plain
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_line_of_a_megabyte(cli: Cli, models: Models, task: str) -> None:
+    long = b"go to rome " * 95_325
+    assert len(long) >= 2**20 - 11
+    result = answer(cli, models(task), b"go\n" + long + b"\nstay\n")
+    assert len(result.lines) == 3
+    assert result.lines[0]
+    assert result.lines[2]
+    if task == "translate":  # which takes a step for each token written
+        assert result.status == 1
+        assert "line 2: 1,048,575 characters are too many" in result.err
+    else:
+        assert result.status == 0
+        assert result.lines[1]
+
+
+# ------------------------------------------------------------------------------ forms of answers
+
+
+def test_classify_forms(cli: Cli, models: Models) -> None:
+    lines = answer(cli, models("classify"), b"go to rome\nstay\n").lines
+    assert set(lines) <= {"go", "stay"}
+    shown = answer(cli, models("classify"), b"go to rome\n", "--probabilities").lines[0]
+    label, *pairs = shown.split("\t")
+    chances = {name: float(value) for name, value in (pair.split("=") for pair in pairs)}
+    assert set(chances) == {"go", "stay"}
+    assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+    assert label == max(chances, key=lambda name: chances[name])
+    options = ("--probabilities", "--format", "jsonl")
+    record = json.loads(answer(cli, models("classify"), b"go to rome\n", *options).out)
+    assert (record["text"], record["label"]) == ("go to rome", label)
+    assert record["probabilities"] == pytest.approx(chances, abs=1e-5)
+    assert record["probability"] == max(record["probabilities"].values())
+
+
+def test_language_model_forms(cli: Cli, models: Models) -> None:
+    plain = answer(cli, models("lm"), b"go to rome\n").lines[0]
+    total, perplexity, count = map(float, plain.split("\t"))
+    record = json.loads(answer(cli, models("lm"), b"go to rome\n", "--format", "jsonl").out)
+    assert record["log_probability"] == pytest.approx(total, abs=1e-5)
+    assert record["tokens"] == count == len("go to rome") + 1  # characters and the end
+    assert perplexity == pytest.approx(2.718281828 ** (-total / count), rel=1e-5)
+
+
+def test_translate_forms(cli: Cli, models: Models) -> None:
+    model = models("translate")
+    lines = answer(cli, model, b"go to rome\nstay in oslo\n", "--n-best", "3").lines
+    assert len(lines) == 2
+    for line in lines:
+        parts = line.split("\t")
+        scores = [float(part) for part in parts[1::2]]
+        assert len(parts) == 6
+        assert scores == sorted(scores, reverse=True)
+    first = [line.split("\t")[0] for line in lines]
+    beam = answer(cli, model, b"go to rome\nstay in oslo\n", "--beam", "3").lines
+    assert beam == first
+    scored = answer(cli, model, b"go to rome\n", "--beam", "3", "--scores").lines[0]
+    assert scored == "\t".join(lines[0].split("\t")[:2])
+    options = ("--n-best", "2", "--format", "jsonl")
+    record = json.loads(answer(cli, model, b"go to rome\n", *options).out)
+    assert record["source"] == "go to rome"
+    assert len(record["n_best"]) == 2
+    assert record["translation"] == record["n_best"][0]["translation"]
+    short = json.loads(
+        answer(cli, model, b"go to rome\n", "--max-length", "1", "--format", "jsonl").out
+    )
+    assert short["log_probability"] < 0
+
+
+def test_tag_forms(cli: Cli, models: Models) -> None:
+    model = models("tag")
+    plain = answer(cli, model, b"go to rome\n\nstay\n").lines
+    tags = [[token.rsplit("/", 1)[1] for token in line.split()] for line in plain]
+    assert list(map(len, tags)) == [3, 0, 1]
+    columns = answer(cli, model, b"go to rome\n\nstay\n", "--format", "conll").out
+    first, second, third = tags[0]
+    start = f"go\t{first}\nto\t{second}\nrome\t{third}\n\n"
+    assert columns == f"{start}\nstay\t{tags[2][0]}\n\n"
+    record = json.loads(answer(cli, model, b"go to rome\n", "--format", "jsonl").out)
+    assert (record["tokens"], record["tags"]) == (["go", "to", "rome"], tags[0])
+    for span in record["spans"]:
+        assert span["text"] == " ".join(record["tokens"][span["start"] : span["end"]])
+
+
+CONLL = (
+    "-DOCSTART- -X- O\n\n# id = 1\ngo\tVB\tO\nto\tTO\tO\nrome\tNN\tB-City\n\n\n"
+    "# a longer comment\n#\tSYM\tO\nstay\tVB\tO"
+)
+
+
+def test_columns_are_answered_line_for_line(cli: Cli, models: Models) -> None:
+    model = models("tag")
+    result = answer(cli, model, CONLL.encode(), name="in.conll")
+    assert (result.status, result.err) == (0, "")
+    given = CONLL.split("\n")
+    assert len(result.lines) == len(given)
+    known = json.loads((model / "labels.json").read_text())["tags"]
+    for line, text in zip(result.lines, given, strict=True):
+        if not text or text.startswith(("# ", "-DOCSTART-")):
+            assert line == text
+        else:
+            token, tag = line.split("\t")
+            assert token == text.split("\t")[0]
+            assert tag in known
+    plain = answer(cli, model, b"go to rome\n# stay\n")
+    expected = [line.rsplit("\t", 1)[1] for line in result.lines if "\t" in line]
+    assert [word.rsplit("/", 1)[1] for word in plain.out.split()] == expected
+    asked = answer(cli, model, CONLL.encode(), "--input", "conll")
+    assert asked.out == result.out
+    crlf = answer(cli, model, CONLL.replace("\n", "\r\n").encode(), name="in.conll")
+    assert crlf.out == result.out
+    spaces = answer(cli, model, CONLL.replace("\t", " ").encode(), name="in.conll")
+    assert spaces.out.split() == result.out.split()
+    records = answer(cli, model, CONLL.encode(), "--format", "jsonl", name="in.conll").lines
+    found = [json.loads(line)["tokens"] for line in records]
+    assert found == [["go", "to", "rome"], ["#", "stay"]]
+
+
+def test_bad_line_among_columns(cli: Cli, models: Models) -> None:
+    result = answer(cli, models("tag"), b"go\tX\n\xff\tX\nrome\tX\n\n", name="in.conll")
+    assert result.status == 1
+    assert result.errors == ["error: line 2: not UTF-8 (byte 1); convert it with iconv"]
+    assert [bool(line) for line in result.lines] == [True, False, True, False]
+
+
+def test_conllu(cli: Cli, models: Models) -> None:
+    rest = "\t_" * 8
+    content = f"# text = dont\n1-2\tdont{rest}\n1\tdo{rest}\n2\tnt{rest}\n2.1\tx{rest}\n\n"
+    lines = answer(cli, models("tag"), content.encode(), name="in.conllu").lines
+    assert [lines[0], lines[1], lines[4], lines[5]] == [
+        *content.split("\n")[:2],
+        f"2.1\tx{rest}",
+        "",
+    ]
+    assert [line.split("\t")[0] for line in lines[2:4]] == ["do", "nt"]
+
+
+@pytest.mark.parametrize(
+    ("task", "option"),
+    [
+        ("lm", ("--probabilities",)),
+        ("classify", ("--beam", "2")),
+        ("tag", ("--n-best", "2")),
+        ("translate", ("--probabilities",)),
+        ("classify", ("--format", "conll")),
+        ("lm", ("--input", "conll")),
+    ],
+)
+def test_option_of_another_task(
+    cli: Cli, models: Models, task: str, option: tuple[str, ...]
+) -> None:
+    result = answer(cli, models(task), b"go\n", *option)
+    assert result.status == 2
+    assert result.out == ""
+    assert len(result.errors) == len(result.err.splitlines()) == 1
+    assert task in result.err
+
+
+def test_newlines_in_answers(cli: Cli, tmp_path: Path) -> None:
+    """A label that holds a newline cannot break the count of lines."""
+    rows = [{"text": f"word {i % 2}", "label": "a\nb" if i % 2 else "c\r\nd"} for i in range(30)]
+    Path("train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--epochs", "1", "--hidden", "8", "--embedding", "8")
+    assert cli("classify", "train.jsonl", "--out", "m", *options).status == 0
+    lines = answer(cli, Path("m"), b"word 1\nword 0\n").lines
+    assert len(lines) == 2
+    assert set(lines) <= {"a b", "c  d"}
+    lines = answer(cli, Path("m"), b"word 1\nword 0\n", "--probabilities").lines
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("gone.txt", "cannot read gone.txt: No such file"), (".", "cannot read .: Is a directory")],
+)
+def test_unreadable_file(cli: Cli, models: Models, file: str, said: str) -> None:
+    result = cli("predict", models("lm"), file)
+    assert result.status == 1
+    assert said in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------- other processes
+
+
+def test_answers_come_as_lines_arrive(models: Models) -> None:
+    """The first answer is there before the second line is sent; for columns, the first sentence."""
+    for options, sent in (((), [b"go to rome\n"] * 3), (("--input", "conll"), [b"go\nto\n\n"] * 2)):
+        process = spawn("predict", models("tag"), *options)
+        assert process.stdin
+        assert process.stdout
+        for piece in sent:
+            process.stdin.write(piece)
+            process.stdin.flush()
+            answered = b"".join(process.stdout.readline() for _ in range(piece.count(b"\n")))
+            assert answered.count(b"\n") == piece.count(b"\n")
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.wait(30) == 0
+        process.stdout.close()
+        if process.stderr:
+            assert process.stderr.read() == b""
+            process.stderr.close()
+
+
+def test_closed_pipe_is_quiet(models: Models) -> None:
+    predict = " ".join(command("predict", models("lm")))
+    script = f"yes 'go to rome' | head -200000 | {predict} | head -1; echo ${{PIPESTATUS[2]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    line, status = done.stdout.splitlines()
+    assert re.fullmatch(r"-\d+\.\d+\t\d+\.\d+\t11", line)
+    assert (status, done.stderr) == ("0", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_output(models: Models) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("predict", models("lm")),
+            input=b"go\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    said = done.stderr.decode().splitlines()
+    assert said == ["error: cannot read or write: No space left on device"]
+
+
+def test_closed_input(models: Models) -> None:
+    shell = f"{' '.join(command('predict', models('lm')))} <&-"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_interrupted(models: Models) -> None:
+    process = spawn("predict", models("lm"))
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"go\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"error: interrupted\n")
+
+
+def test_output_is_utf8_in_any_locale(models: Models) -> None:
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    result = call("predict", models("tag"), given="巴黎\n".encode(), env=env)
+    assert result.status == 0
+    assert result.out.startswith("巴黎/")
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(models: Models) -> None:
+    """Ten times the lines need no more memory."""
+    peaks = []
+    for count in (20_000, 200_000):
+        process = spawn("predict", models("classify"), stdout=subprocess.DEVNULL)
+        assert process.stdin
+        for _ in range(count // 1000):
+            process.stdin.write(b"what time is the flight\n" * 1000)
+        process.stdin.flush()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peaks.append(int(status.split("VmHWM:")[1].split()[0]))  # KiB
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert peaks[1] < peaks[0] + 20_000
