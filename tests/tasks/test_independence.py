@@ -1,0 +1,128 @@
+"""Answers do not depend on batch size, order of rows or padding: for every cell, pool, direction.
+
+The networks have fresh weights: with trained, large ones a recurrent network may be chaotic, so
+that rounding grows from step to step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from conftest import make_rows, tiny
+
+from seqcli.data.rows import Rows
+from seqcli.nn.cells import CELLS
+from seqcli.tasks import TASKS
+from seqcli.tasks.task import Request
+
+POOLS = ("last", "mean", "max", "attention")
+ATTENTIONS = ("none", "dot", "general", "additive")
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small products: handing them to another thread takes longer than to compute them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_model(task_name: str, **settings: Any) -> tuple[Any, torch.nn.Module]:
+    table = make_rows(40, seed=1)
+    columns = {name: [row[name] for row in table] for name in table[0]}
+    config = tiny(task_name, None, hidden=6, embedding=6, layers=2, **settings)
+    task = TASKS[task_name].learn(config, Rows(columns, "test"))
+    torch.manual_seed(3)
+    return task, task.build().eval()
+
+
+def make_lines() -> list[str]:
+    """Lines of 0 to 30 words, shuffled; known and unknown ones."""
+    draw = random.Random(5)
+    words = ["go", "to", "rome", "oslo", "on", "day", "3", "strange", "巴黎"]
+    lines = [" ".join(draw.choices(words, k=length)) for length in (0, 1, 2, 3, 5, 8, 30)]
+    draw.shuffle(lines)
+    return lines
+
+
+def numbers(record: Any) -> Any:
+    """A record with its floats to be compared within the tolerance."""
+    if isinstance(record, float):
+        return pytest.approx(record, abs=TOLERANCE, rel=TOLERANCE)
+    if isinstance(record, dict):
+        return {name: numbers(value) for name, value in record.items()}
+    if isinstance(record, list):
+        return [numbers(value) for value in record]
+    return record
+
+
+def check(task: Any, model: torch.nn.Module, request: Request = Request()) -> None:  # noqa: B008
+    lines = make_lines()
+    together = task.answer(model, task.read(lines), request)
+    alone = [task.answer(model, task.read([line]), request)[0] for line in lines]
+    order = list(range(len(lines)))
+    random.Random(7).shuffle(order)
+    shuffled = task.answer(model, task.read([lines[at] for at in order]), request)
+    by_place = dict(zip(order, shuffled, strict=True))
+    for at in range(len(lines)):
+        for other in (alone[at], by_place[at]):
+            assert other.record == numbers(together[at].record)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_classify(cell: str, pool: str, bidirectional: bool) -> None:
+    task, model = make_model("classify", cell=cell, pool=pool, bidirectional=bidirectional)
+    check(task, model, Request(probabilities=True))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("characters", ["none", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_tag(cell: str, characters: str, bidirectional: bool) -> None:
+    task, model = make_model("tag", cell=cell, characters=characters, bidirectional=bidirectional)
+    check(task, model)
+    # The scores behind the tags, too.
+    rows = Rows({"tokens": [line.split() for line in make_lines() if line]}, "test")
+    encoded = task.encode(rows)
+    batches = list(task.batches(encoded, [torch.arange(len(rows)).numpy()], 0))
+    together_NL = task.scores(model, batches[0]).split(encoded.tokens.lengths.tolist())
+    for at, tokens in enumerate(rows["tokens"]):
+        one = task.encode(Rows({"tokens": [tokens]}, "test"))
+        (batch,) = task.batches(one, [torch.zeros(1, dtype=torch.int64).numpy()], 0)
+        torch.testing.assert_close(
+            task.scores(model, batch), together_NL[at], atol=TOLERANCE, rtol=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize(
+    ("cell", "attention"),
+    [("gru", kind) for kind in ATTENTIONS] + [(cell, "general") for cell in CELLS if cell != "gru"],
+)
+def test_translate(cell: str, attention: str, beam: int) -> None:
+    task, model = make_model("translate", cell=cell, attention=attention, tokens="word")
+    check(task, model, Request(beam=beam, n_best=beam, max_length=6))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_lm(cell: str) -> None:
+    task, model = make_model("lm", cell=cell)
+    check(task, model)
+
+
+def test_long_text_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text above the budget of a batch gets the same probability as in one piece."""
+    task, model = make_model("lm")
+    text = " ".join(make_lines()) * 3
+    (whole,) = task.log_probabilities(model, [text])
+    monkeypatch.setattr("seqcli.tasks.lm.EVALUATION_TOKENS", 50)
+    (parts,) = task.log_probabilities(model, [text])
+    torch.testing.assert_close(parts, whole, atol=TOLERANCE, rtol=TOLERANCE)

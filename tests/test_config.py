@@ -1,0 +1,80 @@
+"""Every setting once: checks, short forms, round trips."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import TASKS
+
+from seqcli.config import CONFIGS, SHORT_FORMS, flatten, list_settings, make_config
+from seqcli.errors import UsageError
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_defaults_round_trip(task: str) -> None:
+    config = CONFIGS[task]()
+    values = json.loads(json.dumps(flatten(config)))
+    assert make_config(task, values) == config == make_config(task, {})
+    assert set(values) == {item.name for item in list_settings(task)}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_settings_are_described_and_lawful(task: str) -> None:
+    names = [item.name for item in list_settings(task)]
+    assert len(set(names)) == len(names)
+    for item in list_settings(task):
+        assert item.metadata["help"].endswith(".")
+        make_config(task, {item.name: item.default})
+
+
+@pytest.mark.parametrize("short", SHORT_FORMS)
+def test_short_forms(short: str) -> None:
+    network = make_config("classify", {"cell": short}).network
+    assert (network.cell, network.bidirectional) == (SHORT_FORMS[short], True)
+    with pytest.raises(UsageError, match="must not see what comes next"):
+        make_config("lm", {"cell": short})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("hiden", 1, "unknown setting 'hiden'"),
+        ("hidden", 0, "--hidden is 0; it must be at least 1"),
+        ("hidden", 1.5, "--hidden is 1.5; it must be of type int"),
+        ("hidden", True, "--hidden is True; it must be of type int"),
+        ("hidden", None, "--hidden needs a value"),
+        ("dropout", 1, "--dropout is 1.0; it must be at most 0.95"),
+        ("learning-rate", 0, "--learning-rate is 0.0; it must be above 0"),
+        ("learning_rate", float("inf"), "it must be finite"),
+        ("learning_rate", float("nan"), "it must be finite"),
+        ("learning_rate", "fast", "it must be of type float"),
+        ("learning_rate", 10**400, "--learning-rate"),
+        ("cell", "grue", "it can be rnn, jordan, lstm, gru"),
+        ("cell", ["gru"], "it can be rnn"),
+        ("lowercase", "yes", "--lowercase is 'yes'; it must be of type bool"),
+        ("attention", "dot", "unknown setting 'attention' for classify"),
+    ],
+)
+def test_bad_values(name: str, value: object, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_config("classify", {name: value})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_good_values() -> None:
+    config = make_config("classify", {"learning-rate": "1e-3", "dropout": 0, "limit": None})
+    assert (config.training.learning_rate, config.network.dropout) == (1e-3, 0.0)
+    assert type(config.network.dropout) is float
+
+
+def test_a_setting_that_a_task_cannot_use_is_absent() -> None:
+    absent = {
+        "classify": ("attention", "tags_column", "streams"),
+        "tag": ("pool", "label_column", "label_smoothing"),
+        "translate": ("pool", "text_column", "streams"),
+        "lm": ("bidirectional", "pool", "batch_tokens", "label_smoothing"),
+    }
+    for task, names in absent.items():
+        assert not set(names) & {item.name for item in list_settings(task)}
