@@ -2,6 +2,9 @@
 // gate order and the biases of torch.nn. σ is the sigmoid; a dash is the state before the token.
 // `input` is W_ih x + b_ih, `hidden` is W_hh h' + b_hh, one vector a gate.
 //
+// Forward functions take the rows of a tile together and end a loop over them where an exponential
+// must be known before the next: the long chains of different rows then overlap.
+//
 //     rnn    h = tanh(input + hidden)  or  relu
 //     lstm   i, f, o = σ(input + hidden);  g = tanh(input + hidden)
 //            c = f c' + i g;  h = o tanh(c)
@@ -21,11 +24,12 @@
 namespace seqcli {
 namespace SEQCLI_ISA {
 
-// Where an equation is applied: a token, the one before it in time, and a vector of units.
+// Where an equation is applied: a token, its neighbours in time, and a vector of units.
 struct Place {
-    int64_t sequence, token, previous;  // previous is -1 at step 0
-    int64_t unit;                       // first unit of the vector
-    int lanes;                          // how many of its units exist
+    int64_t sequence, token;
+    int64_t previous, next;  // tokens; -1 where the sequence begins or ends
+    int64_t unit;            // first unit of the vector
+    int lanes;               // how many of its units exist
 };
 
 INLINE const float* state_before(const Recurrent& call, const Place& at) {
@@ -55,10 +59,13 @@ struct Rnn {
     static int64_t gate_of_column(int64_t column) { return column; }
 
     template <class T>
-    static INLINE Vec forward(const Recurrent&, const Place&, const Vec* input, const Vec* hidden) {
-        const Vec a = input[0] + hidden[0];
-        if constexpr (RELU) return a < 0.f ? Vec{} : a;
-        else return tanh(a);
+    static INLINE void forward(const Recurrent&, const Place*, int rows, const Vec (*input)[GATES],
+                               const Vec (*hidden)[GATES], Vec* h) {
+        for (int r = 0; r < rows; ++r) {
+            const Vec a = input[r][0] + hidden[r][0];
+            if constexpr (RELU) h[r] = a < 0.f ? Vec{} : a;
+            else h[r] = tanh(a);
+        }
     }
 
     template <class T>
@@ -96,21 +103,26 @@ struct Lstm {
     }
 
     template <class T>
-    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* input,
-                              const Vec* hidden) {
-        const Vec i = sigmoid(input[0] + hidden[0]), f = sigmoid(input[1] + hidden[1]);
-        const Vec g = tanh(input[2] + hidden[2]), o = sigmoid(input[3] + hidden[3]);
-        const Vec c = fma(f, load(cell_before(call, at), at.lanes), i * g);
-        store(cell_at(call, at, at.token), c, at.lanes);
-        if (call.keep) {
-            const int64_t H = call.hidden;
+    static INLINE void forward(const Recurrent& call, const Place* places, int rows,
+                               const Vec (*input)[GATES], const Vec (*hidden)[GATES], Vec* h) {
+        const int64_t H = call.hidden;
+        Vec c[ROWS], o[ROWS];
+        for (int r = 0; r < rows; ++r) {
+            const Place& at = places[r];
+            const Vec i = sigmoid(input[r][0] + hidden[r][0]);
+            const Vec f = sigmoid(input[r][1] + hidden[r][1]);
+            const Vec g = tanh(input[r][2] + hidden[r][2]);
+            o[r] = sigmoid(input[r][3] + hidden[r][3]);
+            c[r] = fma(f, load(cell_before(call, at), at.lanes), i * g);
+            store(cell_at(call, at, at.token), c[r], at.lanes);
+            if (!call.keep) continue;
             auto* gates = gates_at<T>(call, at);
             store(gates, i, at.lanes);
             store(gates + H, f, at.lanes);
             store(gates + 2 * H, g, at.lanes);
-            store(gates + 3 * H, o, at.lanes);
+            store(gates + 3 * H, o[r], at.lanes);
         }
-        return o * tanh(c);
+        for (int r = 0; r < rows; ++r) h[r] = o[r] * tanh(c[r]);
     }
 
     template <class T>
@@ -156,19 +168,26 @@ struct Gru {
     }
 
     template <class T>
-    static INLINE Vec forward(const Recurrent& call, const Place& at, const Vec* input,
-                              const Vec* hidden) {
-        const Vec r = sigmoid(input[0] + hidden[0]), z = sigmoid(input[1] + hidden[1]);
-        const Vec q = hidden[2], n = tanh(fma(r, q, input[2]));
-        if (call.keep) {
-            const int64_t H = call.hidden;
-            auto* gates = gates_at<T>(call, at);
-            store(gates, r, at.lanes);
-            store(gates + H, z, at.lanes);
-            store(gates + 2 * H, n, at.lanes);
+    static INLINE void forward(const Recurrent& call, const Place* places, int rows,
+                               const Vec (*input)[GATES], const Vec (*hidden)[GATES], Vec* h) {
+        const int64_t H = call.hidden;
+        Vec z[ROWS], a[ROWS];
+        for (int row = 0; row < rows; ++row) {
+            const Place& at = places[row];
+            const Vec r = sigmoid(input[row][0] + hidden[row][0]), q = hidden[row][2];
+            z[row] = sigmoid(input[row][1] + hidden[row][1]);
+            a[row] = fma(r, q, input[row][2]);
+            if (!call.keep) continue;
+            store(gates_at<T>(call, at), r, at.lanes);
+            store(gates_at<T>(call, at) + H, z[row], at.lanes);
             store(q_at<T>(call, at), q, at.lanes);
         }
-        return fma(z, load(state_before(call, at), at.lanes) - n, n);
+        for (int row = 0; row < rows; ++row) {
+            const Place& at = places[row];
+            const Vec n = tanh(a[row]);
+            if (call.keep) store(gates_at<T>(call, at) + 2 * H, n, at.lanes);
+            h[row] = fma(z[row], load(state_before(call, at), at.lanes) - n, n);
+        }
     }
 
     template <class T>

@@ -28,6 +28,7 @@ struct Recurrent {
     int64_t reverse;    // 1: from each sequence's last token to its first
     int64_t bf16;       // 1: operands are bf16
     int64_t keep;       // 1: write what the backward pass needs
+    int64_t dfirst;     // 1: the gradient of the first state is wanted
     int64_t threads;    // at most this many
     int64_t y_stride;   // floats from one token of y to the next
     int64_t dy_stride;  // the same of dy

@@ -209,6 +209,7 @@ def _backward(
     kind: str,
     reverse: bool,
     bf16: bool,
+    first: bool,
     offsets: Tensor,
     w_hh: Tensor | None,
     b_ih: Tensor,
@@ -220,7 +221,8 @@ def _backward(
     dh_last: Tensor | None,
     dc_last: Tensor | None,
 ) -> list[Tensor]:
-    """Gradients of the sums inside the gates (layout in cells.h) and of the first state."""
+    """Gradients of the sums inside the gates (layout in cells.h) and, with `first`, of the first
+    state."""
     tokens, hidden = y.shape
     offsets, h, c = offsets.contiguous(), h.contiguous(), None if c is None else c.contiguous()
     b_ih = b_ih.contiguous()
@@ -244,6 +246,7 @@ def _backward(
         reverse=reverse,
         bf16=bf16,
         keep=True,
+        dfirst=first,
         y_stride=hidden,
         dy_stride=0 if dy is None else dy.stride(0),
         offsets=offsets,
@@ -260,7 +263,9 @@ def _backward(
     return [dgates, *dfirst]
 
 
-def _backward_shapes(kind: str, reverse: bool, bf16: bool, *tensors: Any) -> list[Tensor]:
+def _backward_shapes(
+    kind: str, reverse: bool, bf16: bool, first: bool, *tensors: Any
+) -> list[Tensor]:
     _, _, _, h, c, y, *_ = tensors
     width = GRADIENTS[kind] * h.shape[1]
     width += width % 2 if bf16 else 0
@@ -307,15 +312,15 @@ class _Recurrent(torch.autograd.Function):
         kind, reverse, bf16 = ctx.options
         x, offsets, w_ih, w_hh, b_ih, h, c, y, *kept = ctx.saved_tensors
         dh_last, dc_last = gradients[0], None if c is None else gradients[1]
+        needs = dict(zip(_INPUTS, ctx.needs_input_grad, strict=True))
         with torch._C._AutoDispatchBelowAutograd():
             dgates, *dfirst = torch.ops.seqcli.recurrent_backward.default(
-                *(kind, reverse, bf16, offsets, w_hh, b_ih, h, c, y, kept),
-                *(dy, dh_last, dc_last),
+                *(kind, reverse, bf16, needs["h"] or needs["c"], offsets, w_hh, b_ih, h, c, y),
+                *(kept, dy, dh_last, dc_last),
             )
         (width, _), hidden = w_ih.shape, h.shape[1]
         skip = (GRADIENTS[kind] - GATES[kind]) * hidden
         for_input, for_hidden = dgates[:, skip : skip + width], dgates[:, :width]
-        needs = dict(zip(_INPUTS, ctx.needs_input_grad, strict=True))
         found: dict[str, Tensor] = {}
         if needs["x"]:
             found["x"] = _mm(for_input, packing.input_operand(w_ih, bf16=bf16)).float()
@@ -347,9 +352,9 @@ OPERATORS.define(
     "Tensor w_ih, Tensor? w_hh, Tensor b_ih, Tensor? b_hh, Tensor h, Tensor? c) -> Tensor[]"
 )
 OPERATORS.define(
-    "recurrent_backward(str kind, bool reverse, bool bf16, Tensor offsets, Tensor? w_hh, "
-    "Tensor b_ih, Tensor h, Tensor? c, Tensor y, Tensor[] kept, Tensor? dy, Tensor? dh_last, "
-    "Tensor? dc_last) -> Tensor[]"
+    "recurrent_backward(str kind, bool reverse, bool bf16, bool first, Tensor offsets, "
+    "Tensor? w_hh, Tensor b_ih, Tensor h, Tensor? c, Tensor y, Tensor[] kept, Tensor? dy, "
+    "Tensor? dh_last, Tensor? dc_last) -> Tensor[]"
 )
 OPERATORS.impl("recurrent", _forward, "CPU")
 OPERATORS.impl("recurrent", _differentiable, "AutogradCPU")

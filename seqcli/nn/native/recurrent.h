@@ -35,7 +35,9 @@ struct Walk {
         return call.reverse ? call.offsets[b + 1] - 1 - s : call.offsets[b] + s;
     }
     Place place(int64_t b, int64_t s, int64_t unit) const {
-        return {b, token(b, s), s > 0 ? token(b, s - 1) : -1, unit, lanes_from(unit, H)};
+        const int64_t step = call.reverse ? -1 : 1, n = token(b, s);
+        const int64_t next = s + 1 < length(b) ? n + step : -1;
+        return {b, n, s > 0 ? n - step : -1, next, unit, lanes_from(unit, H)};
     }
 
     const T* inputs(int64_t token) const {
@@ -130,42 +132,47 @@ struct Walk {
 
     void forward_tile(const int32_t* group, int rows, int64_t s, int64_t block, bool multiply) {
         const int64_t unit0 = block * Cell::UNITS * LANES;
+        Place at[ROWS];
         const T* states[ROWS];
         for (int r = 0; r < rows; ++r) {
-            const int64_t n = token(group[r], s);
-            states[r] = before(n);
+            at[r] = place(group[r], s, unit0);
+            states[r] = before(at[r].token);
             for (int c = 0; c < FORWARD_COLUMNS; ++c)
-                fetch(inputs(n) + c % Cell::GATES * H + unit0 + c / Cell::GATES * LANES);
+                fetch(inputs(at[r].token) + c % Cell::GATES * H + unit0 + c / Cell::GATES * LANES);
         }
 
-        Vec sum[ROWS * FORWARD_COLUMNS] = {};
+        Vec sum[ROWS * FORWARD_COLUMNS];
         if (multiply) {
             const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, false);
             product<FORWARD_COLUMNS>(rows, states, panel, H, sum);
+        } else {
+            for (int i = 0; i < rows * FORWARD_COLUMNS; ++i) sum[i] = Vec{};
         }
 
-        for (int r = 0; r < rows; ++r)
-            for (int u = 0; u < Cell::UNITS && unit0 + u * LANES < H; ++u) {
-                const Place at = place(group[r], s, unit0 + u * LANES);
-                Vec input[Cell::GATES], hidden[Cell::GATES];
+        for (int u = 0; u < Cell::UNITS && unit0 + u * LANES < H; ++u) {
+            Vec input[ROWS][Cell::GATES], hidden[ROWS][Cell::GATES], h[ROWS];
+            for (int r = 0; r < rows; ++r) {
+                at[r].unit = unit0 + u * LANES;
+                at[r].lanes = lanes_from(at[r].unit, H);
+                const T* x = inputs(at[r].token) + at[r].unit;
                 UNROLL for (int g = 0; g < Cell::GATES; ++g) {
-                    const int64_t unit = g * H + at.unit;
-                    input[g] = load(inputs(at.token) + unit, at.lanes) +
-                               load(call.b_ih + unit, at.lanes);
-                    hidden[g] = sum[r * FORWARD_COLUMNS + u * Cell::GATES + g] +
-                                load(call.b_hh + unit, at.lanes);
+                    const int64_t bias = g * H + at[r].unit;
+                    input[r][g] = load(x + g * H, at[r].lanes) + load(call.b_ih + bias, at[r].lanes);
+                    hidden[r][g] = sum[r * FORWARD_COLUMNS + u * Cell::GATES + g] +
+                                   load(call.b_hh + bias, at[r].lanes);
                 }
-                const Vec h = Cell::template forward<T>(call, at, input, hidden);
-                store(call.y + at.token * call.y_stride + at.unit, h, at.lanes);
-                hand_on(at, s, h);
             }
+            Cell::template forward<T>(call, at, rows, input, hidden, h);
+            for (int r = 0; r < rows; ++r) hand_on(at[r], h[r]);
+        }
     }
 
-    // Give h to the next token of the sequence, or to the caller after the last.
-    INLINE void hand_on(const Place& at, int64_t s, Vec h) {
+    // Give h to y and to the next token of the sequence, or to the caller after the last.
+    INLINE void hand_on(const Place& at, Vec h) {
         const int64_t last = at.sequence * H + at.unit;
-        if (s + 1 < length(at.sequence)) {
-            store(before(token(at.sequence, s + 1)) + at.unit, h, at.lanes);
+        store(call.y + at.token * call.y_stride + at.unit, h, at.lanes);
+        if (at.next >= 0) {
+            store(before(at.next) + at.unit, h, at.lanes);
             return;
         }
         store(call.h_last + last, h, at.lanes);
@@ -177,7 +184,8 @@ struct Walk {
 
     void backward() {
         int64_t on = 0, all = 0;
-        for (int64_t s = count > 0 ? length(share[0]) - 1 : -1; s >= -1; --s) {
+        const int64_t last = call.dfirst ? -1 : 0;
+        for (int64_t s = count > 0 ? length(share[0]) - 1 : -1; s >= last; --s) {
             // Sequences that go on after step s receive a gradient through W_hh; those that end
             // with it do not.
             on = all;
@@ -196,37 +204,43 @@ struct Walk {
     // Step -1 is what is left for the first state.
     void backward_tile(const int32_t* group, int rows, int64_t s, int64_t block, bool multiply) {
         const int64_t unit0 = block * BACKWARD_COLUMNS * LANES;
+        const int64_t columns = (H - unit0 + LANES - 1) / LANES;
+        const int last = columns < BACKWARD_COLUMNS ? columns : BACKWARD_COLUMNS;
+        Place at[ROWS];
         const T* after[ROWS];
         for (int r = 0; r < rows; ++r) {
-            if (multiply) after[r] = dgates(token(group[r], s + 1));
-            for (int64_t unit = unit0; s >= 0 && unit < H && unit < unit0 + units_of_block(true);
-                 unit += LANES) {
-                const Place at = place(group[r], s, unit);
-                Cell::template fetch_kept<T>(call, at);
-                if (call.dy) fetch(call.dy + at.token * call.dy_stride + unit);
+            at[r] = place(group[r], s, unit0);
+            if (multiply) after[r] = dgates(at[r].next);
+            for (int c = 0; c < last && s >= 0; ++c) {
+                at[r].unit = unit0 + c * LANES;
+                Cell::template fetch_kept<T>(call, at[r]);
+                if (call.dy) fetch(call.dy + at[r].token * call.dy_stride + at[r].unit);
             }
         }
 
-        Vec sum[ROWS * BACKWARD_COLUMNS] = {};
+        Vec sum[ROWS * BACKWARD_COLUMNS];
         if (multiply) {
             const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, true);
             product<BACKWARD_COLUMNS>(rows, after, panel, Cell::GATES * H, sum);
+        } else {
+            for (int i = 0; i < rows * BACKWARD_COLUMNS; ++i) sum[i] = Vec{};
         }
 
-        for (int r = 0; r < rows; ++r)
-            for (int c = 0; c < BACKWARD_COLUMNS && unit0 + c * LANES < H; ++c) {
-                const Place at = place(group[r], s, unit0 + c * LANES);
-                float* carried = call.dh + at.sequence * H + at.unit;
+        for (int c = 0; c < last; ++c)
+            for (int r = 0; r < rows; ++r) {
+                at[r].unit = unit0 + c * LANES;
+                at[r].lanes = lanes_from(at[r].unit, H);
+                float* carried = call.dh + at[r].sequence * H + at[r].unit;
                 Vec dh = sum[r * BACKWARD_COLUMNS + c];
-                if (!multiply || Cell::CARRIES) dh = dh + load(carried, at.lanes);
+                if (!multiply || Cell::CARRIES) dh = dh + load(carried, at[r].lanes);
                 if (s < 0) {
-                    store(carried, dh, at.lanes);
+                    store(carried, dh, at[r].lanes);
                     continue;
                 }
                 if (call.dy)
-                    dh = dh + load(call.dy + at.token * call.dy_stride + at.unit, at.lanes);
-                const Vec around = Cell::backward(call, at, dh, dgates(at.token) + at.unit);
-                if (Cell::CARRIES) store(carried, around, at.lanes);
+                    dh = dh + load(call.dy + at[r].token * call.dy_stride + at[r].unit, at[r].lanes);
+                const Vec around = Cell::backward(call, at[r], dh, dgates(at[r].token) + at[r].unit);
+                if (Cell::CARRIES) store(carried, around, at[r].lanes);
             }
     }
 

@@ -76,25 +76,38 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// The larger or smaller of two; NaN in x stays.
+INLINE Vec at_least(float low, Vec x) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps(broadcast(low), x);
+#else
+    return low > x ? broadcast(low) : x;
+#endif
+}
+INLINE Vec at_most(float high, Vec x) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps(broadcast(high), x);
+#else
+    return high < x ? broadcast(high) : x;
+#endif
+}
+
 // e^x to 1e-7, x clamped to ±87 so that neither it nor its reciprocal overflows; NaN stays NaN.
 INLINE Vec exp(Vec x) {
-    const Vec low = broadcast(-87.f), high = broadcast(87.f);
-    x = low > x ? low : x;
-    x = high < x ? high : x;
+    x = at_most(87.f, at_least(-87.f, x));
     // x = n ln 2 + r: adding 1.5 · 2^23 rounds to the integer n and leaves it in the low bits.
     const Vec shifter = broadcast(12582912.f);
     const Vec shifted = fma(x, broadcast(1.44269504f), shifter);
     const Vec n = shifted - shifter;
     const Vec r = fma(n, broadcast(2.12194440e-4f), fma(n, broadcast(-0.693359375f), x));
-    // e^r by Cephes' polynomial (Moshier 1989).
-    Vec p = broadcast(1.9875691500e-4f);
-    p = fma(p, r, broadcast(1.3981999507e-3f));
-    p = fma(p, r, broadcast(8.3334519073e-3f));
-    p = fma(p, r, broadcast(4.1665795894e-2f));
-    p = fma(p, r, broadcast(1.6666665459e-1f));
-    p = fma(p, r, broadcast(5.0000001201e-1f));
-    p = fma(p, r * r, r + 1.f);
-    return p * reinterpret_cast<Vec>((reinterpret_cast<Int>(shifted) << 23) + 0x3f800000);
+    // e^r = 1 + r + r² p(r) by Cephes' polynomial (Moshier 1989), in pairs for a short chain.
+    const Vec r2 = r * r;
+    const Vec high = fma(broadcast(1.9875691500e-4f), r, broadcast(1.3981999507e-3f));
+    const Vec middle = fma(broadcast(8.3334519073e-3f), r, broadcast(4.1665795894e-2f));
+    const Vec low = fma(broadcast(1.6666665459e-1f), r, broadcast(5.0000001201e-1f));
+    const Vec p = fma(fma(high, r2, middle), r2, low);
+    const Vec power = reinterpret_cast<Vec>((reinterpret_cast<Int>(shifted) << 23) + 0x3f800000);
+    return fma(p, r2, r + 1.f) * power;
 }
 
 INLINE Vec sigmoid(Vec x) { return 1.f / (1.f + exp(-x)); }
