@@ -72,7 +72,7 @@ def inspect(
     ] = "zero",
     random_sets: Annotated[
         int, typer.Option(help="Random sets of units to compare an ablation with.", min=0)
-    ] = 10,
+    ] = 20,
     probe: Annotated[
         list[str] | None,
         typer.Option(

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-WIDTH = 320
-TALLEST = 260
+WIDTH = 380
+TALLEST = 1_500
+"""Of the clouds of one pole together; a cluster's share is at least SHORTEST, at most LONGEST."""
+SHORTEST, LONGEST = 150, 640
 SMALLEST, LARGEST = 11.0, 21.0
 GAP = 9
 LEADING = 1.28
@@ -50,21 +52,20 @@ def measure_text(text: str) -> float:
     return max(total, 0.4)
 
 
-def lay_out(
-    words: Sequence[str], strength: np.ndarray, largest: float, *, width: float = WIDTH
-) -> Cloud:
-    """Place words by falling strength (n,). largest: the strength that gets the largest font."""
+def lay_out(words: Sequence[str], strength: np.ndarray, *, largest: float, tallest: float) -> Cloud:
+    """Place words by falling strength (n,). largest: the strength that gets the largest font;
+    tallest: room for rows."""
     places = np.full((len(words), 4), np.nan)
     x, top, line, row = 0.0, 0.0, 0.0, []
     left_out = 0
     for at in np.argsort(-strength, kind="stable"):
         share = float(strength[at]) / largest if largest > 0 else 0.0
         size = SMALLEST + (LARGEST - SMALLEST) * min(1.0, share) ** 0.7
-        long = min(measure_text(words[at]) * size, width)
-        if x and x + long > width:
+        long = min(measure_text(words[at]) * size, WIDTH)
+        if x and x + long > WIDTH:
             _set_baseline(places, row, top + line / LEADING)
             top, x, line, row = top + line, 0.0, 0.0, []
-        if top + max(line, size * LEADING) > TALLEST:
+        if top + max(line, size * LEADING) > tallest:
             left_out += 1
             continue
         places[at] = x, 0.0, long, size
@@ -98,12 +99,14 @@ def lay_out_all(
     strength_W = np.abs(score_W)
     inside = strength_W[clusters_W >= 0]
     largest = float(np.percentile(inside, 99)) if len(inside) else 0.0
+    tallest = min(max(TALLEST / max(count, 1), SHORTEST), LONGEST)
     for at in range(count):
         for pole in range(2):
             chosen = np.flatnonzero((clusters_W == at) & ((score_W >= 0) == (pole == 0)))
             if not len(chosen):
                 continue
-            cloud = lay_out([words[one] for one in chosen], strength_W[chosen], largest)
+            named = [words[one] for one in chosen]
+            cloud = lay_out(named, strength_W[chosen], largest=largest, tallest=tallest)
             places[chosen] = cloud.places
             heights[at, pole], left_out[at, pole] = cloud.height, cloud.left_out
     return Layout(places, heights, left_out)

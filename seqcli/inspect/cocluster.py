@@ -23,7 +23,7 @@ STABLE = 12
 """Numbers of clusters up to this are tried for stability; more are only offered on the page."""
 SEEDS = 10
 ALIKE = 0.02
-"""Stabilities this close are equal; the silhouette decides between them."""
+"""Stabilities, and silhouettes, this close count as equal."""
 
 
 class Clustering(NamedTuple):
@@ -48,16 +48,23 @@ class Clustering(NamedTuple):
 
 
 def cluster_all(
-    mean_WH: np.ndarray, *, mode: str, seed: int, wanted: int | None
+    mean_WH: np.ndarray,
+    *,
+    mode: str,
+    seed: int,
+    wanted: int | None,
+    toward: np.ndarray | None = None,
 ) -> tuple[dict[int, Clustering], int]:
     """Clusterings by number of clusters, and the number chosen: `wanted`, or the most stable over
-    seeds (adjusted Rand index), then the one with the best silhouette.
+    seeds (adjusted Rand index), then the best separated (silhouette), then the finest.
 
-    mode: absolute or raw. Raises SeqcliError where nothing responds, UsageError for more clusters
-    than words or units.
+    mode: absolute or raw. toward: (H,) a direction of the states that the + poles should have, such
+    as the weights of a label. Raises SeqcliError where nothing responds, UsageError for more
+    clusters than words or units.
     """
     rows, columns = _active(mean_WH, mode)
     block = mean_WH[rows][:, columns]
+    guide_W = mean_WH @ main_direction(mean_WH, toward)
     most = min(MOST, *block.shape)
     if wanted is not None and wanted > min(block.shape):
         raise UsageError(
@@ -75,21 +82,25 @@ def cluster_all(
             if count <= STABLE or count == wanted
         }
         found = {
-            count: _clustering(mean_WH, rows, columns, mode, count, seed, stability.get(count))
+            count: _clustering(
+                mean_WH, rows, columns, mode, count, seed, stability.get(count), guide_W
+            )
             for count in counts
         }
     if wanted is not None:
         return found, wanted
-    best = max(stability.values())
-    stable = [count for count in stability if stability[count] >= best - ALIKE]
-    return found, max(stable, key=lambda count: found[count].silhouette)
+    most_stable = max(stability.values())
+    stable = [count for count in stability if stability[count] >= most_stable - ALIKE]
+    best = max(found[count].silhouette for count in stable)
+    return found, max(count for count in stable if found[count].silhouette >= best - ALIKE)
 
 
 def cluster(mean_WH: np.ndarray, count: int, *, mode: str, seed: int) -> Clustering:
     """One clustering, without its stability."""
     rows, columns = _active(mean_WH, mode)
+    guide_W = mean_WH @ main_direction(mean_WH, None)
     with single_thread():
-        return _clustering(mean_WH, rows, columns, mode, count, seed, None)
+        return _clustering(mean_WH, rows, columns, mode, count, seed, None, guide_W)
 
 
 def _active(mean_WH: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +143,7 @@ def _clustering(
     count: int,
     seed: int,
     stability: float | None,
+    guide_W: np.ndarray,
 ) -> Clustering:
     row_labels, column_labels = _labels(mean_WH[rows][:, columns], mode, count, seed, 10)
     words, units = np.full(len(mean_WH), -1), np.full(mean_WH.shape[1], -1)
@@ -140,16 +152,38 @@ def _clustering(
     place = np.empty(count, dtype=int)
     place[sorted(range(count), key=lambda at: sizes[at])] = np.arange(count)
     words[rows], units[columns] = place[row_labels], place[column_labels]
-    score = split_poles(mean_WH, words, units)
+    score = split_poles(mean_WH, words, units, guide_W)
     silhouette, contrast = judge(mean_WH, words, units)
     return Clustering(words, units, score, stability, silhouette, contrast)
 
 
-def split_poles(mean_WH: np.ndarray, words_W: np.ndarray, units_H: np.ndarray) -> np.ndarray:
+def main_direction(mean_WH: np.ndarray, toward: np.ndarray | None) -> np.ndarray:
+    """(H,) the direction along which the responses differ most: the leading right singular vector,
+    turned `toward` a given direction, or else so that the responses along it have a sum above 0."""
+    if not np.abs(mean_WH).any():
+        return np.zeros(mean_WH.shape[1])
+    leading = leading_vector(mean_WH)
+    side = leading @ toward if toward is not None else (mean_WH @ leading).sum()
+    return -leading if side < 0 else leading
+
+
+def leading_vector(block: np.ndarray) -> np.ndarray:
+    """The leading right singular vector, from the smaller of the two Gram matrices."""
+    exact = block.astype(np.float64)
+    if exact.shape[0] >= exact.shape[1]:
+        return np.linalg.eigh(exact.T @ exact)[1][:, -1]
+    found = exact.T @ np.linalg.eigh(exact @ exact.T)[1][:, -1]
+    return found / np.linalg.norm(found)
+
+
+def split_poles(
+    mean_WH: np.ndarray, words_W: np.ndarray, units_H: np.ndarray, guide_W: np.ndarray
+) -> np.ndarray:
     """(W,) the mean of σ_i · S[w, i] over the units of a word's own cluster (over all units where
     the cluster has none), with σ the signs of the block's leading right singular vector.
 
-    A singular vector has no sign of its own: the pole with the larger sum is +.
+    A singular vector has no sign of its own: each cluster is turned to agree with `guide_W` (W,),
+    so that + means the same in all of them.
     """
     score_W = np.zeros(len(mean_WH))
     for at in range(int(words_W.max(initial=-1)) + 1):
@@ -158,9 +192,9 @@ def split_poles(mean_WH: np.ndarray, words_W: np.ndarray, units_H: np.ndarray) -
         block = mean_WH[chosen][:, own] if own.any() else mean_WH[chosen]
         if not block.size or not np.abs(block).any():
             continue
-        leading = np.linalg.svd(block, full_matrices=False)[2][0]
+        leading = leading_vector(block)
         found = (block * np.where(leading < 0, -1.0, 1.0)).mean(axis=1)
-        score_W[chosen] = found if found.sum() >= 0 else -found
+        score_W[chosen] = found if found @ guide_W[chosen] >= 0 else -found
     return score_W
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seqcli.inspect.trace import Layer
 from seqcli.nn.pooling import Pool, softmax
 from seqcli.nn.ragged import Ragged
 
@@ -84,6 +85,20 @@ def read_out(model: Any) -> tuple[Tensor, Tensor]:
         bias = vectors_VE @ model.narrow.bias + model.head.bias
         return vectors_VE @ model.narrow.weight, bias
     return model.head.weight, model.head.bias
+
+
+@torch.no_grad()
+def label_direction(model: Any, layer: Layer, top: int) -> Tensor | None:
+    """(H,) the way a layer's h raises the second of two labels over the first, where the layer is
+    the `top` one and feeds a linear head; else None."""
+    head = getattr(model, "head", None)
+    if layer.number != top or not isinstance(head, nn.Linear) or head.weight is None:
+        return None
+    size = layer.cell.hidden_size
+    begin = size if layer.reverse else 0
+    if len(head.weight) != 2 or head.weight.shape[1] < begin + size:
+        return None
+    return (head.weight[1] - head.weight[0])[begin : begin + size]
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.tasks import tag as tagging
 from seqcli.tasks.task import device_of, to_ragged
 
-BATCH_TOKENS = 8_192
+BATCH_TOKENS = 4_096
 STREAMS, STREAM_STEPS = 16, 128
 CHUNK = 64
 """Tokens of a stream that count as one example where a language model's numbers are resampled."""
@@ -253,7 +253,7 @@ def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
         sides = {"encoder": _places(pairs.source, chosen), "decoder": _places(read, chosen)}
         return Batch(sides, run)
 
-    plan = bucket(np.maximum(pairs.source.lengths, lengths), budget=BATCH_TOKENS // 4)
+    plan = bucket(np.maximum(pairs.source.lengths, lengths), budget=BATCH_TOKENS // 2)
     parts = {"encoder": _part(pairs.source, task.source), "decoder": _part(read, task.target)}
     return Corpus(task, parts, len(rows), [batch(part) for part in plan], False, rows, notes)
 

@@ -53,41 +53,43 @@ class Numbers:
     def add(self, steps: Steps, example_N: np.ndarray) -> None:
         """A batch's states at this site."""
         now, before = steps.states[self.state], steps.before[self.state]
-        example = torch.from_numpy(example_N)
         self.tokens += len(example_N)
         change = (now - before).abs()
-        same = now * before > 0
-        kept = torch.minimum(now.abs(), before.abs()) * same
-        old = before.abs()
-        self._add("update", change, None, example)
-        self._add("update_density", (change > MOVED).float(), None, example)
-        self._add("kept_rate", kept, old, example)
-        self._add_rows("update_sparsity", hoyer(change), example)
-        if self.state == "h":
-            self._add("saturation", (now.abs() > SATURATED).float(), None, example)
-            for letter, gate in steps.gates.items():
-                self._add(f"gate_{letter}", gate, None, example)
-                if letter not in SQUASHED:
-                    self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example)
-                    self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example)
-            if steps.kept is not None:
-                self._add("share_kept", steps.kept, None, example)
+        # min(|s|, |s before|) where the signs agree, 0 where they differ
+        kept = torch.minimum(now, before).relu() + torch.maximum(now, before).neg().relu()
+        moved_N = self._add("update", change, None, example_N)
+        self._add("update_density", (change > MOVED).float(), None, example_N)
+        self._add("kept_rate", kept, before.abs(), example_N)
+        self._sum("update_sparsity", _hoyer(moved_N, change), None, example_N)
+        if self.state != "h":
+            return
+        self._add("saturation", (now.abs() > SATURATED).float(), None, example_N)
+        for letter, gate in steps.gates.items():
+            self._add(f"gate_{letter}", gate, None, example_N)
+            if letter not in SQUASHED:
+                self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example_N)
+                self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example_N)
+        if steps.kept is not None:
+            self._add("share_kept", steps.kept, None, example_N)
 
-    def _add(self, name: str, value_NH: Tensor, of_NH: Tensor | None, example: Tensor) -> None:
-        whole = torch.ones(len(value_NH)) if of_NH is None else of_NH.sum(1) / self.units
-        self._sum(name, value_NH.sum(1) / self.units, whole, example)
-        above = value_NH.double().sum(0).numpy()
-        below = np.full(self.units, len(value_NH)) if of_NH is None else of_NH.double().sum(0)
-        both = np.stack([above, np.asarray(below)])
+    def _add(
+        self, name: str, value_NH: Tensor, of_NH: Tensor | None, example_N: np.ndarray
+    ) -> Tensor:
+        """Sums over units for each example, over tokens for each unit; returns the former (N,)."""
+        sum_N = value_NH.sum(1)
+        self._sum(name, sum_N / self.units, None if of_NH is None else of_NH.sum(1), example_N)
+        below = np.full(self.units, float(len(value_NH))) if of_NH is None else of_NH.sum(0).numpy()
+        both = np.stack([value_NH.sum(0).numpy(), below]).astype(np.float64)
         self.of_unit[name] = self.of_unit.get(name, 0) + both
+        return sum_N
 
-    def _add_rows(self, name: str, value_N: Tensor, example: Tensor) -> None:
-        self._sum(name, value_N, torch.ones(len(value_N)), example)
-
-    def _sum(self, name: str, above_N: Tensor, below_N: Tensor, example: Tensor) -> None:
+    def _sum(
+        self, name: str, above_N: Tensor, below_N: Tensor | None, example_N: np.ndarray
+    ) -> None:
         sums = self.of_example.setdefault(name, np.zeros((2, self.examples)))
-        for row, values in zip(sums, (above_N, below_N), strict=True):
-            row += np.bincount(example, values.double().numpy(), minlength=self.examples)
+        weights = None if below_N is None else below_N.numpy() / self.units
+        sums[0] += np.bincount(example_N, above_N.numpy(), minlength=self.examples)
+        sums[1] += np.bincount(example_N, weights, minlength=self.examples)
 
     def values(self, rows_E: np.ndarray | None = None) -> dict[str, float]:
         """Each number over all examples, or over those at `rows_E` (with repeats)."""
@@ -147,12 +149,15 @@ def memory_scale(share: Any) -> Any:
 
 def hoyer(values_NH: Tensor) -> Tensor:
     """(N,) sparsity after Hoyer (2004): (√H − ‖v‖₁/‖v‖₂) / (√H − 1); 0 where all are zero."""
-    width = values_NH.shape[1]
-    if width == 1:
+    return _hoyer(values_NH.abs().sum(1), values_NH)
+
+
+def _hoyer(sum_N: Tensor, values_NH: Tensor) -> Tensor:
+    root = values_NH.shape[1] ** 0.5
+    if root == 1:
         return torch.zeros(len(values_NH))
-    size = values_NH.abs().sum(1) / values_NH.norm(dim=1).clamp(min=1e-12)
-    found = (width**0.5 - size) / (width**0.5 - 1)
-    return torch.where(values_NH.abs().amax(1) > 0, found, torch.zeros(()))
+    found_N = (root - sum_N / values_NH.norm(dim=1).clamp(min=1e-12)) / (root - 1)
+    return torch.where(sum_N > 0, found_N, 0.0)
 
 
 def gini(values_NH: np.ndarray) -> np.ndarray:

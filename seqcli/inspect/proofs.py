@@ -19,7 +19,7 @@ from seqcli.inspect.settings import Settings
 from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
-ABLATION_TOKENS = 5_000
+ABLATION_TOKENS = 4_000
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 
 

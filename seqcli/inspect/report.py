@@ -16,6 +16,7 @@ from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
+from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus, metric_name
 from seqcli.inspect.proofs import run_ablations, run_probes, run_search
 from seqcli.inspect.response import Response
@@ -72,7 +73,7 @@ def inspect(
         seed=settings.seed,
     )
     say("clustering words and units")
-    responses, clusterings, chosen = _cluster(found, sites, settings)
+    responses, clusterings, chosen = _cluster(model, found, sites, settings)
     content = {
         "schema": SCHEMA,
         "seqcli": __version__,
@@ -174,14 +175,20 @@ def describe_data(corpus: Corpus, found: Survey) -> dict[str, Any]:
 
 
 def _cluster(
-    found: Survey, sites: Sequence[Site], settings: Settings
+    model: nn.Module, found: Survey, sites: Sequence[Site], settings: Settings
 ) -> tuple[dict[str, Response], dict[str, dict[int, Clustering]], dict[str, int]]:
     responses, clusterings, chosen = {}, {}, {}
+    top = max(layer.number for layer in list_layers(model))
     for site in sites:
         one = found.responses[site.key].result(found.words[site.layer.part].shown)
         responses[site.key] = one
+        toward = label_direction(model, site.layer, top) if site.state == "h" else None
         clusterings[site.key], chosen[site.key] = cluster_all(
-            one.mean, mode=settings.mode, seed=settings.seed, wanted=settings.clusters
+            one.mean,
+            mode=settings.mode,
+            seed=settings.seed,
+            wanted=settings.clusters,
+            toward=None if toward is None else toward.numpy(),
         )
     return responses, clusterings, chosen
 

@@ -129,18 +129,17 @@ class Responses:
 
     def __init__(self, words: Words, units: int) -> None:
         self.words = words
-        self.sum = torch.zeros(len(words.ids), units, dtype=torch.float64)
+        # One more row takes what belongs to no word.
+        self.sum = torch.zeros(len(words.ids) + 1, units, dtype=torch.float64)
         self.squares = torch.zeros_like(self.sum)
         self.sample = np.zeros((int(words.kept.sum()), units), dtype=np.float16)
 
     def add(self, delta_NH: Tensor, ids_N: np.ndarray, places_N: np.ndarray) -> None:
         """Changes of state where the tokens `ids_N` at the positions `places_N` were read."""
-        word_N = self.words.index[ids_N]
-        known = torch.from_numpy(np.flatnonzero(word_N >= 0))
-        word_K, delta_KH = torch.from_numpy(word_N)[known], delta_NH[known]
+        word_N = torch.from_numpy(self.words.index[ids_N] % len(self.sum))
         batch = torch.zeros(self.sum.shape)
-        self.sum += batch.index_add_(0, word_K, delta_KH)
-        self.squares += batch.zero_().index_add_(0, word_K, delta_KH.square())
+        self.sum += batch.index_add_(0, word_N, delta_NH)
+        self.squares += batch.zero_().index_add_(0, word_N, delta_NH.square())
         slot_N = self.words.slot[places_N]
         taken = np.flatnonzero(slot_N >= 0)
         self.sample[slot_N[taken]] = delta_NH[torch.from_numpy(taken)].numpy()
@@ -148,7 +147,7 @@ class Responses:
     def strength(self) -> np.ndarray:
         """(C,) √n · ‖S[w]‖: how strongly, and how surely, a word moves the units."""
         n_C = self.words.counts
-        mean_CH = self.sum.numpy() / n_C[:, None]
+        mean_CH = self.sum.numpy()[:-1] / n_C[:, None]
         return np.sqrt(n_C) * np.linalg.norm(mean_CH, axis=1)
 
     def result(self, chosen_W: np.ndarray) -> Response:

@@ -22,7 +22,7 @@ class Settings:
     max_tokens: int | None = 1_000_000
     ablate: tuple[str, ...] = ("clusters",)
     how: str = "zero"
-    random_sets: int = 10
+    random_sets: int = 20
     probes: tuple[str, ...] = ("auto",)
     find: str | None = None
     span: str | None = None

@@ -1,6 +1,6 @@
 "use strict";
 // Memory chips in the middle, word clouds at both sides, links between: − on the left, + on the right.
-const WIDE = { cloud: 320, gap: 118, chip: 250, top: 26, row: 26, cell: 12, columns: 20 };
+const WIDE = { cloud: 380, gap: 104, chip: 250, top: 26, row: 26 };
 const overviewWidth = 2 * WIDE.cloud + 2 * WIDE.gap + WIDE.chip;
 
 function buildOverview() {
@@ -30,13 +30,15 @@ function drawOverview() {
   const members = Array.from({ length: found.count }, () => ({ units: [], words: [[], []] }));
   found.units.forEach((at, unit) => { if (at >= 0) members[at].units.push(unit); });
   found.words.forEach((at, word) => { if (at >= 0) members[at].words[found.score[word] >= 0 ? 0 : 1].push(word); });
+  // Squares are as large as the number of units allows.
+  const cell = one.units <= 80 ? 20 : one.units <= 160 ? 15 : 12, most = Math.floor((WIDE.chip - 10) / cell);
   let y = WIDE.top;
   const rows = members.map((member, at) => {
-    const columns = clamp(Math.ceil(Math.sqrt(member.units.length * 1.8)), 1, WIDE.columns);
+    const columns = clamp(Math.ceil(Math.sqrt(member.units.length * 1.8)), 1, most);
     const lines = Math.ceil(member.units.length / columns);
-    const chip = Math.max(lines * WIDE.cell + 10, 22);
+    const chip = Math.max(lines * cell + 10, 22);
     const height = Math.max(chip + 18, found.heights[at][0], found.heights[at][1], 34);
-    const row = { ...member, at, y, height, columns, chip, width: columns * WIDE.cell + 10 };
+    const row = { ...member, at, y, height, columns, chip, cell, width: columns * cell + 10 };
     y += height + WIDE.row;
     return row;
   });
@@ -71,8 +73,8 @@ function drawChip(layer, row, one) {
   row.units.forEach((unit, at) => {
     const point = (event) => { showTip(event, `unit ${unit}`); set({ hover: { unit } }); };
     group.append(svg("rect", { class: "unit", "data-unit": unit, tabindex: -1, role: "button", "aria-label": `unit ${unit}`,
-      x: x + 5 + (at % row.columns) * WIDE.cell, y: top + 5 + Math.floor(at / row.columns) * WIDE.cell,
-      width: WIDE.cell - 1, height: WIDE.cell - 1, rx: 2, onclick: () => pickUnit(unit),
+      x: x + 5 + (at % row.columns) * row.cell, y: top + 5 + Math.floor(at / row.columns) * row.cell,
+      width: row.cell - 1, height: row.cell - 1, rx: 2, onclick: () => pickUnit(unit),
       onmouseenter: point, onfocus: point, onmouseleave: hideTip, onblur: hideTip }));
   });
   layer.append(group);

@@ -2,6 +2,17 @@
 // Where else does the network think the same? A span's pattern, looked for in the sampled states.
 const query = { sentence: 0, begin: 0, end: 0, threshold: 0.3, values: null };
 
+// Begin with the token that says most, where that is known, or else the last one.
+function startQuery(sentence) {
+  const text = data.sentences[sentence], tokens = text.tokens[data.sites[data.sample.site].part];
+  let at = tokens.length - 1;
+  if (text.contributions) {
+    const sizes = text.contributions.values.map((row) => Math.abs(row[0]));
+    at = sizes.indexOf(Math.max(...sizes));
+  }
+  Object.assign(query, { sentence, begin: at, end: at });
+}
+
 function buildSearch() {
   if (!data.sample || !data.sample.tokens.length || !(data.sentences[0] && data.sentences[0].states[data.sample.site])) return;
   const one = data.sites[data.sample.site];
@@ -9,10 +20,11 @@ function buildSearch() {
     `Pick a span (click its first token, then its last). The units of ${one.title} that stay active throughout, with one sign, are its pattern; ` +
     `other spans are ranked by shared units, then by fewest other active units, then by length. Searched: ${data.sample.tokens.length.toLocaleString("en")} sampled tokens (--find searches more).`);
   root.append(el("div", { class: "controls" }, el("label", {}, "text ", el("select", { id: "query", style: "max-width:60ch", onchange: (event) => {
-    Object.assign(query, { sentence: Number(event.target.value), begin: 0, end: 0 }); drawQuery(); } },
+    startQuery(Number(event.target.value)); drawQuery(); } },
   data.sentences.map((text, at) => el("option", { value: at }, text.text.slice(0, 90))))),
   el("label", {}, "active above ", el("input", { type: "range", min: 5, max: 95, value: 30, id: "threshold", oninput: (event) => { query.threshold = event.target.value / 100; drawQuery(); } }),
     el("output", { id: "above" }, "0.30"))), el("div", { class: "tokens", id: "span", role: "group", "aria-label": "tokens of the text" }), el("div", { id: "found" }));
+  startQuery(0);
   drawQuery();
 }
 

@@ -1,6 +1,6 @@
 "use strict";
 // A text step by step: glyphs of each unit cluster, probabilities, and what each token adds.
-const STEP = 54, GLYPH = 46, LEFT = 96;
+const STEP = 54, GLYPH = 58, LEFT = 96;
 
 function buildSentence() {
   const root = section("sentence", "Sentence: what each step does to the memory",
