@@ -223,8 +223,12 @@ class Fit:
         tensors, facts = snapshot
         self.model.load_state_dict(_under(tensors, "model."))
         states: dict[int, dict[str, Tensor]] = {}
+        shapes = [parameter.shape for parameter in self.model.parameters()]
         for name, value in _under(tensors, "optimizer.").items():
             number, field = name.split(".", 1)
+            # Fused updates read beyond the end of what is too short.
+            if value.dim() and value.shape != shapes[int(number)]:
+                raise ValueError(f"optimizer.{name} is of another shape")
             states.setdefault(int(number), {})[field] = value
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": states})
