@@ -122,12 +122,19 @@ class TrainingView:
         stderr.print(
             Text.assemble(
                 (f"epoch {event.epoch:>3}/{self.epochs}", "bold"),
-                f"  loss {event.train_loss:.4f}  validation {self.watched} ",
+                f"  loss {event.train_loss:.4f}  validation {_name(self.watched, event.scores)} ",
                 (show_score(self.watched, event.value), "green" if event.best else ""),
                 f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",
                 ("  best" if event.best else "", "green"),
             )
         )
+
+
+def _name(watched: str, scores: Mapping[str, Any]) -> str:
+    """The watched score in words; tag watches span F1 where its tags mark spans."""
+    if watched == "score":
+        watched = "span_f1" if "span_f1" in scores else "token_accuracy"
+    return watched.replace("_", " ")
 
 
 def duration(seconds: float) -> str:

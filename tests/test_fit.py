@@ -347,7 +347,7 @@ def test_eight_rows_are_learnt_by_heart(tmp_path: Path, task: str) -> None:
     if task in ("classify", "tag"):
         settings["word_dropout"] = 0
     if task == "translate":
-        settings |= {"label_smoothing": 0, "tokens": "word", "batch_tokens": 10}
+        settings |= {"label_smoothing": 0, "tokens": "word"}
     config = tiny(task, tmp_path / "train.jsonl", **settings)
     run_scores = run.train(config, tmp_path / "m", Quiet()).scores["validation"]
     if task == "lm":
