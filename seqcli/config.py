@@ -266,7 +266,7 @@ class LanguageTraining(Training):
     bptt: int | None = setting(
         None,
         "Steps a gradient flows back; 0: the whole stream (full BPTT); "
-        "default: 128 characters, 35 words or 50 byte pairs.",
+        "default: 64 characters, 35 words or 50 byte pairs.",
         minimum=0,
     )
     streams: int = setting(
@@ -317,8 +317,8 @@ class LanguageConfig:
     task: ClassVar[str] = "lm"
     data: LanguageData = LanguageData()
     tokens: Tokens = Tokens()
-    network: LanguageNetwork = LanguageNetwork(cell="lstm", hidden=512, embedding=128)
-    training: LanguageTraining = LanguageTraining()
+    network: LanguageNetwork = LanguageNetwork(hidden=512)
+    training: LanguageTraining = LanguageTraining(epochs=15)
 
 
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig

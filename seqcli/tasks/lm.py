@@ -39,7 +39,7 @@ from seqcli.tasks.text import describe_tokens, read_field, resolve_kind
 
 EVALUATION_STREAMS = 16
 EVALUATION_TOKENS = 4_096
-BPTT = {"character": 128, "word": 35, "bpe": 50}
+BPTT = {"character": 64, "word": 35, "bpe": 50}
 
 
 class Encoded(NamedTuple):
