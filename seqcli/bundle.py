@@ -89,7 +89,7 @@ def load_task(folder: Path, *, task_name: str | None = None) -> Any:
     if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
         raise SeqcliError(f"{folder}/config.json is not a model's configuration")
     name = config.get("task")
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise SeqcliError(f"{folder} holds a model of an unknown task {name!r}")
     if task_name is not None and name != task_name:
         raise UsageError(f"{folder} holds a model of task {name}, and this needs {task_name}")

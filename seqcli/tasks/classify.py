@@ -67,7 +67,8 @@ class Classify:
     def restore(cls, config: ClassifyConfig, files: Mapping[str, Any]) -> Classify:
         """The codec of a saved model."""
         labels = files["labels.json"]
-        if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
+        known = labels if isinstance(labels, list) else []
+        if len(known) < 2 or not all(isinstance(one, str) for one in known):
             raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
         return cls(config, tokenizer_from_json(files["tokenizer.json"]), labels)
 

@@ -87,7 +87,9 @@ class Tag:
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
         """The codec of a saved model."""
         labels = files["labels.json"]
-        if not isinstance(labels, dict) or not isinstance(labels.get("tags"), list):
+        tags = labels.get("tags") if isinstance(labels, dict) else None
+        known = tags if isinstance(tags, list) else []
+        if len(known) < 2 or not all(isinstance(one, str) for one in known):
             raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
         return cls(
             config,
