@@ -50,6 +50,18 @@ def show_score(name: str, value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def show_value(value: Any) -> str:
+    """A fact for reading: numbers with separators, scores by name, yes or no."""
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{name} {show_score(name, one) if isinstance(one, float) else show_value(one)}"
+            for name, one in value.items()
+        )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 class Rate(ProgressColumn):
     """Loss, speed and time left, as the training says."""
 

@@ -22,6 +22,7 @@ def cells(
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """The recurrent cells: equations, parameters and cost a step."""
+    from seqcli.config import SHORT_FORMS
     from seqcli.facts import of_cells
 
     found = of_cells(input, hidden)
@@ -31,6 +32,10 @@ def cells(
     for cell in found:
         print(f"{cell['name']}  {cell['summary']}")
         print(f"  source      {cell['source']}")
+        if both := [short for short, name in SHORT_FORMS.items() if name == cell["name"]]:
+            print(
+                f"  both ways   --cell {both[0]}, short for --cell {cell['name']} --bidirectional"
+            )
         print(f"  parameters  {cell['parameters']:,}   (I = {input}, H = {hidden})")
         print(f"  cost        {cell['flop']:,} FLOP a token, forward")
         for line in cell["equations"].splitlines():

@@ -181,10 +181,11 @@ def info(
     if (model is None) == (not system):
         raise UsageError("give a model folder or --system")
     from seqcli import facts
-    from seqcli.console import print_table
+    from seqcli.console import print_table, show_value
 
     found: dict[str, Any] = facts.of_system() if model is None else facts.of_model(model)
     if json_output:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        print_table(("what", "value"), [(name, str(value)) for name, value in found.items()])
+        rows = [(name, show_value(value)) for name, value in found.items() if value is not None]
+        print_table(("what", "value"), rows)

@@ -140,7 +140,7 @@ class Sampling(NamedTuple):
 
 def draw(logits_BV: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
     """(B,) a token for each row of scores."""
-    if sampling.temperature == 0:
+    if sampling.temperature < 1e-6:  # also where a division would overflow
         return logits_BV.argmax(dim=1)
     logits_BV = logits_BV.float() / sampling.temperature
     if 0 < sampling.top_k < logits_BV.shape[1]:

@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM in a real process: finish the step, save, say how to go on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Quiet, call, make_rows, spawn, tiny, write_jsonl
+
+from seqcli import bundle, run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of an uninterrupted training, beside its data."""
+    folder = tmp_path_factory.mktemp("whole")
+    data = write_jsonl(folder / "train.jsonl", make_rows(600, seed=1))
+    config = tiny("lm", data, streams=2, bptt=4, epochs=2, checkpoint_every=0)
+    run.train(config, folder / "m", Quiet())
+    return folder / "m"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_saves_and_resume_goes_on(
+    tmp_path: Path, whole: Path, number: int, status: int
+) -> None:
+    folder = tmp_path / "parts"
+    options = ("--streams", 2, "--bptt", 4, "--epochs", 2, "--checkpoint-every", 0, *TINY)
+    process = spawn(
+        "lm",
+        whole.parent / "train.jsonl",
+        "--out",
+        folder,
+        *options,
+        stdin=subprocess.DEVNULL,
+    )
+    while not (folder / "tokenizer.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, b""), err
+    last = err.decode().splitlines()[-1]
+    assert last == f"saved; go on with: seqcli lm --resume {folder}"
+    _, facts = bundle.load_checkpoint(folder)
+    assert facts["position"]["position"] > 0  # in mid-epoch
+    result = call(*shlex.split(last.split("seqcli ", 1)[1]), "--json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["best_epoch"] == 2
+    for name in (bundle.WEIGHTS, "metrics.json"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
