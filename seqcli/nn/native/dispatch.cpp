@@ -39,8 +39,11 @@ const Kernels* chosen = nullptr;
 // Work below this many multiply-adds is done before a second thread has woken up.
 constexpr int64_t SMALL = 500'000;
 
-int64_t threads_for(const Recurrent& call, int64_t work_per_token) {
-    return call.offsets[call.batch] * work_per_token < SMALL ? 1 : call.threads;
+// Runs of about equal length of `units` units on up to `threads` threads.
+template <class Run>
+void spread(int64_t units, int64_t work, int64_t threads, Run run) {
+    const int64_t parts = work < SMALL ? 1 : std::min(threads, units);
+    parallel(parts, [&](int64_t i) { run(units * i / parts, units * (i + 1) / parts); });
 }
 
 std::vector<int64_t> lengths(const Recurrent& call, int64_t blocks) {
@@ -62,10 +65,10 @@ int64_t run(const Recurrent& call, bool backward) {
     if (!valid(call)) return 1;
     const bool scan = call.kind == MINGRU || call.kind == MINLSTM;
     const int64_t H = call.hidden, blocks = scan ? (H + SCAN_UNITS - 1) / SCAN_UNITS : 1;
-    const int64_t threads = threads_for(call, scan ? 64 * H : 4 * H * H);
+    const int64_t work = call.tokens * H * (scan ? 64 : 4 * H);
     const auto kernel = scan ? (backward ? chosen->scan_backward : chosen->scan_forward)
                              : (backward ? chosen->backward : chosen->forward);
-    const Shares shares = divide(lengths(call, blocks), threads);
+    const Shares shares = divide(lengths(call, blocks), work < SMALL ? 1 : call.threads);
     parallel(shares.size(), [&](int64_t i) {
         kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
     });
@@ -97,7 +100,9 @@ int64_t run(const Attention& call, bool backward) {
 extern "C" {
 
 // Size of the structures, by which Python knows a library of its own version.
-int seqcli_interface_bytes() { return sizeof(Recurrent) + sizeof(Attention); }
+int seqcli_interface_bytes() {
+    return sizeof(Recurrent) + sizeof(Packing) + sizeof(Linear) + sizeof(Attention);
+}
 
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.
@@ -112,22 +117,22 @@ const char* seqcli_choose(const char* name) {
 
 int64_t seqcli_has_bf16() { return chosen->bf16; }
 
-// Elements (of the operand type) of packed W_hh.
-int64_t seqcli_panel_elements(int64_t kind, int64_t hidden, int64_t backward) {
-    return chosen->panel_blocks(kind, hidden, backward) *
-           chosen->block_elements(kind, hidden, backward);
+// Operands in the panels of a matrix.
+int64_t seqcli_panel_elements(const Packing* call) {
+    return chosen->blocks(*call) * chosen->block_elements(*call);
 }
 
-// Pack W_hh (G·H, H) for the forward or the backward pass.
-void seqcli_pack(int64_t kind, int64_t hidden, int64_t bf16, int64_t backward, const float* w_hh,
-                 void* panels, int64_t threads) {
-    const int64_t blocks = chosen->panel_blocks(kind, hidden, backward);
-    const int64_t elements = blocks * chosen->block_elements(kind, hidden, backward);
-    const int64_t parts = elements < SMALL / 8 ? 1 : std::min(threads, blocks);
-    parallel(parts, [&](int64_t i) {
-        chosen->pack(kind, hidden, bf16, backward, w_hh, panels, blocks * i / parts,
-                     blocks * (i + 1) / parts);
-    });
+int64_t seqcli_pack(const Packing* call) {
+    const int64_t blocks = chosen->blocks(*call);
+    spread(blocks, seqcli_panel_elements(call) * 8, call->threads,
+           [&](int64_t first, int64_t last) { chosen->pack(*call, first, last); });
+    return 0;
+}
+
+int64_t seqcli_linear(const Linear* call) {
+    spread(chosen->linear_units(*call), call->tokens * call->depth * call->width, call->threads,
+           [&](int64_t first, int64_t last) { chosen->linear(*call, first, last); });
+    return 0;
 }
 
 // Both return 0, or 1 for offsets that do not rise from 0 to the number of tokens.

@@ -41,7 +41,7 @@ struct Recurrent {
     const float* c_first;    // (B, H) lstm
     // Forward writes, backward reads:
     float* y;       // (N, H) states h
-    void* before;   // (N, operand stride of H) operand: the state each token starts from
+    void* before;   // (N, H) operand: the state each token starts from
     void* gates;    // (N, G·H) gates after their activations, in the memory of `inputs`: float,
                     // or half for bf16 operands
     void* other;    // (N, H) lstm: c, float; gru: W_hn h' + b_hn, operand
@@ -52,6 +52,32 @@ struct Recurrent {
     void* dgates;     // operand gradients of the sums inside the gates; layouts in cells.h
     float* dh;        // (B, H) in: gradient of h_last; out: of h_first
     float* dc;        // (B, H) in: gradient of c_last; out: of c_first
+};
+
+// The matrices that are packed into panels, and the products they serve.
+enum Matrix : int64_t {
+    HIDDEN,           // W_hh (G·H, H) of `kind`: the recurrent product
+    HIDDEN_BACKWARD,  // the same in the backward pass
+    ROWS_OF,          // W (width, depth): y = x W^T
+    COLUMNS_OF,       // W (depth, width): y = x W
+};
+
+// A matrix to pack. For W_hh, depth is H and width G·H.
+struct Packing {
+    int64_t matrix, kind, width, depth, bf16, threads;
+    const float* w;
+    void* panels;
+};
+
+// y (N, width) = x (N, depth) · W + bias, W packed as ROWS_OF or COLUMNS_OF.
+struct Linear {
+    int64_t tokens, depth, width, bf16, threads;
+    int64_t x_stride;   // operands from one token of x to the next
+    int64_t y_operand;  // 1: y has the operand type; 0: float
+    const void* x;      // operand
+    const void* panels;
+    const float* bias;  // (width), or null
+    void* y;
 };
 
 // Dot-product attention: M queries over N keys, D features each, with N values of E features.
@@ -73,10 +99,11 @@ struct Attention {
 struct Kernels {
     const char* name;
     bool bf16;
-    int64_t (*panel_blocks)(int64_t kind, int64_t hidden, bool backward);
-    int64_t (*block_elements)(int64_t kind, int64_t hidden, bool backward);
-    void (*pack)(int64_t kind, int64_t hidden, bool bf16, bool backward, const float* w_hh,
-                 void* panels, int64_t first_block, int64_t last_block);
+    int64_t (*blocks)(const Packing& call);          // number of panels
+    int64_t (*block_elements)(const Packing& call);  // operands in each
+    void (*pack)(const Packing& call, int64_t first_block, int64_t last_block);
+    int64_t (*linear_units)(const Linear& call);  // units of work
+    void (*linear)(const Linear& call, int64_t first_unit, int64_t last_unit);
     // `share` lists the sequences to run, longest first.
     void (*forward)(const Recurrent& call, const int32_t* share, int64_t count);
     void (*backward)(const Recurrent& call, const int32_t* share, int64_t count);
@@ -88,7 +115,6 @@ struct Kernels {
 };
 
 constexpr int64_t SCAN_UNITS = 64;
-
-inline int64_t operand_stride(int64_t width, bool bf16) { return bf16 ? (width + 1) / 2 * 2 : width; }
+constexpr int64_t LINEAR_TOKENS = 96;
 
 }  // namespace seqcli

@@ -4,6 +4,7 @@
 // Nothing here may use the C++ library: its inline functions would be compiled with this file's
 // instructions, and the linker might pick that copy for processors that lack them.
 #include "attend.h"
+#include "linear.h"
 #include "scan.h"
 
 namespace seqcli {
@@ -43,25 +44,64 @@ static void with_scan(int64_t kind, bool bf16, F f) {
 #define WALK Walk<typename decltype(cell)::type, typename decltype(operand)::type>
 #define SCAN Scan<typename decltype(cell)::type, typename decltype(operand)::type>
 
-static int64_t panel_blocks(int64_t kind, int64_t hidden, bool backward) {
-    int64_t blocks = 0;
-    with_walk(kind, false, [&](auto cell, auto operand) { blocks = WALK::blocks(hidden, backward); });
-    return blocks;
+static bool is_hidden(const Packing& call) {
+    return call.matrix == HIDDEN || call.matrix == HIDDEN_BACKWARD;
 }
 
-static int64_t block_elements(int64_t kind, int64_t hidden, bool backward) {
-    int64_t elements = 0;
-    with_walk(kind, false, [&](auto cell, auto operand) {
-        elements = WALK::block_elements(hidden, backward);
-    });
-    return elements;
+static int64_t blocks(const Packing& call) {
+    int64_t result = (call.width + LINEAR_UNITS - 1) / LINEAR_UNITS;
+    if (is_hidden(call))
+        with_walk(call.kind, false, [&](auto cell, auto operand) {
+            result = WALK::blocks(call.depth, call.matrix == HIDDEN_BACKWARD);
+        });
+    return result;
 }
 
-static void pack(int64_t kind, int64_t hidden, bool bf16, bool backward, const float* w_hh,
-                 void* panels, int64_t first, int64_t last) {
-    with_walk(kind, bf16, [&](auto cell, auto operand) {
+static int64_t block_elements(const Packing& call) {
+    int64_t result = panel_elements(call.depth, LINEAR_COLUMNS);
+    if (is_hidden(call))
+        with_walk(call.kind, false, [&](auto cell, auto operand) {
+            result = WALK::block_elements(call.depth, call.matrix == HIDDEN_BACKWARD);
+        });
+    return result;
+}
+
+template <class T>
+static void pack_linear(const Packing& call, int64_t block) {
+    T* panel = static_cast<T*>(call.panels) + block * block_elements(call);
+    if (call.matrix == ROWS_OF)
+        pack_rows<1, LINEAR_COLUMNS>(call.w, call.width, call.depth, block * LINEAR_UNITS, panel);
+    else
+        pack_columns<LINEAR_COLUMNS>(call.w, call.depth, call.width, block * LINEAR_UNITS, panel,
+                                     [](int64_t k) { return k; });
+}
+
+static void pack(const Packing& call, int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+        if (is_hidden(call)) {
+            with_walk(call.kind, call.bf16, [&](auto cell, auto operand) {
+                using T = typename decltype(operand)::type;
+                T* panels = static_cast<T*>(call.panels);
+                WALK::pack(call.depth, call.matrix == HIDDEN_BACKWARD, call.w, panels, block);
+            });
+        } else {
+            with_operand<Linear>(call.bf16, [&](auto, auto operand) {
+                pack_linear<typename decltype(operand)::type>(call, block);
+            });
+        }
+    }
+}
+
+static int64_t linear_units(const Linear& call) {
+    const int64_t chunks = (call.tokens + LINEAR_TOKENS - 1) / LINEAR_TOKENS;
+    return chunks * ((call.width + LINEAR_UNITS - 1) / LINEAR_UNITS);
+}
+
+static void linear_share(const Linear& call, int64_t first, int64_t last) {
+    with_operand<Linear>(call.bf16, [&](auto, auto operand) {
         using T = typename decltype(operand)::type;
-        WALK::pack(hidden, backward, w_hh, static_cast<T*>(panels), first, last);
+        if (call.y_operand) linear<T, T>(call, first, last);
+        else linear<T, float>(call, first, last);
     });
 }
 
@@ -105,8 +145,9 @@ static void attend_backward(const Attention& call, const int32_t* share, int64_t
 #define NAME(isa) NAME_(isa)
 extern const Kernels KERNELS;
 const Kernels KERNELS = {
-    NAME(SEQCLI_ISA), HAS_BF16, panel_blocks, block_elements, pack,           forward,
-    backward,         scan_forward, scan_backward, attend_forward, attend_backward};
+    NAME(SEQCLI_ISA), HAS_BF16,     blocks,        block_elements, pack,           linear_units,
+    linear_share,     forward,      backward,      scan_forward,   scan_backward,  attend_forward,
+    attend_backward};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli

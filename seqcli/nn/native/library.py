@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 PATH = Path(__file__).with_name("_kernels.so")
+MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of": 3}
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
 
 
@@ -29,6 +31,18 @@ class Recurrent(ctypes.Structure):
         "offsets inputs b_ih b_hh panels h_first c_first y before gates other h_last c_last "
         "dy dgates dh dc",
     )
+
+
+class Packing(ctypes.Structure):
+    """`struct Packing` of interface.h."""
+
+    _fields_ = _fields("matrix kind width depth bf16 threads", "w panels")
+
+
+class Linear(ctypes.Structure):
+    """`struct Linear` of interface.h."""
+
+    _fields_ = _fields("tokens depth width bf16 threads x_stride y_operand", "x panels bias y")
 
 
 class Attention(ctypes.Structure):
@@ -52,23 +66,19 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
-        size = ctypes.sizeof(Recurrent) + ctypes.sizeof(Attention)
-        if handle.seqcli_interface_bytes() != size:
+        structures = (Recurrent, Packing, Linear, Attention)
+        if handle.seqcli_interface_bytes() != sum(map(ctypes.sizeof, structures)):
             raise Unavailable("the compiled kernels are of another version; install seqcli again")
         handle.seqcli_choose.restype = ctypes.c_char_p
         handle.seqcli_choose.argtypes = [ctypes.c_char_p]
         handle.seqcli_has_bf16.restype = ctypes.c_int64
-        for structure, prefix in ((Recurrent, ""), (Attention, "attend_")):
-            for name in ("forward", "backward"):
-                function = getattr(handle, f"seqcli_{prefix}{name}")
-                function.argtypes = [ctypes.POINTER(structure)]
-                function.restype = ctypes.c_int64
-        handle.seqcli_panel_elements.restype = ctypes.c_int64
-        handle.seqcli_panel_elements.argtypes = [ctypes.c_int64] * 3
-        numbers = [ctypes.c_int64] * 4
-        pointers = [ctypes.c_void_p] * 2
-        handle.seqcli_pack.argtypes = [*numbers, *pointers, ctypes.c_int64]
-        handle.seqcli_pack.restype = None
+
+        def take(name: str, structure: type[ctypes.Structure]) -> Callable[[Any], int]:
+            function = getattr(handle, f"seqcli_{name}")
+            function.argtypes = [ctypes.POINTER(structure)]
+            function.restype = ctypes.c_int64
+            return function
+
         handle.seqcli_borrow_team.argtypes = [ctypes.c_void_p]
         handle.seqcli_borrow_team.restype = None
 
@@ -78,12 +88,13 @@ class Library:
         self.instruction_set: str = chosen.decode()
         self.bf16 = bool(handle.seqcli_has_bf16())
         handle.seqcli_borrow_team(_torch_team())
-        self.panel_elements = handle.seqcli_panel_elements
-        self.pack = handle.seqcli_pack
-        self.forward = handle.seqcli_forward
-        self.backward = handle.seqcli_backward
-        self.attend_forward = handle.seqcli_attend_forward
-        self.attend_backward = handle.seqcli_attend_backward
+        self.panel_elements = take("panel_elements", Packing)
+        self.pack = take("pack", Packing)
+        self.linear = take("linear", Linear)
+        self.forward = take("forward", Recurrent)
+        self.backward = take("backward", Recurrent)
+        self.attend_forward = take("attend_forward", Attention)
+        self.attend_backward = take("attend_backward", Attention)
 
 
 def _torch_team() -> ctypes.c_void_p | None:

@@ -1,7 +1,7 @@
 """The native kernels as torch operators, with gradients.
 
-`sequence` runs one direction of one layer over a ragged batch. The products that involve all
-tokens at once (x · W_ih and the weight gradients) are torch's; the kernels do what depends on time.
+`sequence` runs one direction of one layer over a ragged batch. The gradients of weights are
+torch's products over all tokens; the kernels do the rest.
 
 The operators are registered by hand rather than with `torch.library.custom_op`, which costs
 four times as much a call: small batches come thousands of times a second.
@@ -99,15 +99,6 @@ def _check(
 # ---- a call of the library ----
 
 
-def _operand(tokens: int, width: int, *, bf16: bool) -> Tensor:
-    """Memory for operands: bf16 rows hold pairs, so an odd width gets a zero at its end."""
-    if not bf16:
-        return torch.empty(tokens, width)
-    if width % 2:
-        return torch.zeros(tokens, width + 1, dtype=torch.bfloat16)
-    return torch.empty(tokens, width, dtype=torch.bfloat16)
-
-
 def _mm(a: Tensor, b: Tensor) -> Tensor:
     """a · b with the operands as they are, autocast or not."""
     if torch.is_autocast_enabled("cpu"):
@@ -148,11 +139,12 @@ def _forward(
     offsets, h, c = offsets.contiguous(), h.contiguous(), None if c is None else c.contiguous()
     b_ih, b_hh = b_ih.contiguous(), None if b_hh is None else b_hh.contiguous()
     x_operand = x.to(torch.bfloat16) if bf16 else x
-    inputs = _mm(x_operand, packing.input_operand(w_ih, bf16=bf16).t())
+    w_panels = packing.panels("rows of", w_ih, bf16=bf16)
+    inputs = packing.linear(x_operand, w_panels, w_ih.shape[0], dtype=x_operand.dtype)
     memory: dict[str, Tensor] = {"inputs": inputs}
     if w_hh is not None:
-        memory["panels"] = packing.panels(kind, w_hh, bf16=bf16, backward=False)
-        memory["before"] = _operand(tokens, hidden, bf16=bf16)
+        memory["panels"] = packing.panels("hidden", w_hh, bf16=bf16, kind=kind)
+        memory["before"] = torch.empty(tokens, hidden, dtype=inputs.dtype)
     if keep and "gates" in KEPT[kind]:
         memory["gates"] = inputs.view(torch.float16) if bf16 else inputs
         dtype = inputs.dtype if kind == "gru" else torch.float32
@@ -196,7 +188,7 @@ def _forward_shapes(
     operand = torch.bfloat16 if bf16 else torch.float32
     shapes = {
         "inputs": (w_ih.shape[0], operand),
-        "before": (hidden + hidden % 2 if bf16 else hidden, operand),
+        "before": (hidden, operand),
         "gates": (w_ih.shape[0], torch.float16 if bf16 else torch.float32),
         "other": (hidden, operand if kind == "gru" else torch.float32),
     }
@@ -209,8 +201,10 @@ def _backward(
     kind: str,
     reverse: bool,
     bf16: bool,
-    first: bool,
+    wants_first: bool,
+    wants_x: bool,
     offsets: Tensor,
+    w_ih: Tensor,
     w_hh: Tensor | None,
     b_ih: Tensor,
     h: Tensor,
@@ -221,15 +215,16 @@ def _backward(
     dh_last: Tensor | None,
     dc_last: Tensor | None,
 ) -> list[Tensor]:
-    """Gradients of the sums inside the gates (layout in cells.h) and, with `first`, of the first
-    state."""
+    """Gradients of the sums inside the gates (layout in cells.h), of the first state (unless
+    wanted: nothing useful) and, if wanted, of x."""
     tokens, hidden = y.shape
     offsets, h, c = offsets.contiguous(), h.contiguous(), None if c is None else c.contiguous()
     b_ih = b_ih.contiguous()
     memory = dict(zip(KEPT[kind], kept, strict=True))
     if w_hh is not None:
-        memory["panels"] = packing.panels(kind, w_hh, bf16=bf16, backward=True)
-    dgates = _operand(tokens, GRADIENTS[kind] * hidden, bf16=bf16)
+        memory["panels"] = packing.panels("hidden backward", w_hh, bf16=bf16, kind=kind)
+    operand = torch.bfloat16 if bf16 else torch.float32
+    dgates = torch.empty(tokens, GRADIENTS[kind] * hidden, dtype=operand)
     # The kernel turns the gradient of the last state into that of the first, in place.
     dfirst = [
         torch.zeros(h.shape) if d is None else d.clone(memory_format=torch.contiguous_format)
@@ -246,7 +241,7 @@ def _backward(
         reverse=reverse,
         bf16=bf16,
         keep=True,
-        dfirst=first,
+        dfirst=wants_first,
         y_stride=hidden,
         dy_stride=0 if dy is None else dy.stride(0),
         offsets=offsets,
@@ -260,33 +255,27 @@ def _backward(
         dc=None if c is None else dfirst[1],
         **memory,
     )
-    return [dgates, *dfirst]
+    if not wants_x:
+        return [dgates, *dfirst]
+    panels = packing.panels("columns of", w_ih, bf16=bf16)
+    d_input = dgates[:, dgates.shape[1] - w_ih.shape[0] :]
+    return [*(dgates, *dfirst), packing.linear(d_input, panels, w_ih.shape[1], dtype=torch.float32)]
 
 
 def _backward_shapes(
-    kind: str, reverse: bool, bf16: bool, first: bool, *tensors: Any
+    kind: str, reverse: bool, bf16: bool, wants_first: bool, wants_x: bool, *tensors: Any
 ) -> list[Tensor]:
-    _, _, _, h, c, y, *_ = tensors
-    width = GRADIENTS[kind] * h.shape[1]
-    width += width % 2 if bf16 else 0
-    dgates = y.new_empty(y.shape[0], width, dtype=torch.bfloat16 if bf16 else torch.float32)
-    return [dgates, *(state.new_empty(state.shape) for state in (h, c) if state is not None)]
+    _, w_ih, _, _, h, c, y, *_ = tensors
+    operand = torch.bfloat16 if bf16 else torch.float32
+    dgates = y.new_empty(y.shape[0], GRADIENTS[kind] * h.shape[1], dtype=operand)
+    dfirst = [state.new_empty(state.shape) for state in (h, c) if state is not None]
+    return [dgates, *dfirst, *([y.new_empty(y.shape[0], w_ih.shape[1])] if wants_x else [])]
 
 
-_INPUTS = [
-    "kind",
-    "reverse",
-    "bf16",
-    "keep",
-    "x",
-    "offsets",
-    "w_ih",
-    "w_hh",
-    "b_ih",
-    "b_hh",
-    "h",
-    "c",
-]
+_INPUTS = (
+    *("kind", "reverse", "bf16", "keep", "x", "offsets"),
+    *("w_ih", "w_hh", "b_ih", "b_hh", "h", "c"),
+)
 
 
 class _Recurrent(torch.autograd.Function):
@@ -314,20 +303,19 @@ class _Recurrent(torch.autograd.Function):
         dh_last, dc_last = gradients[0], None if c is None else gradients[1]
         needs = dict(zip(_INPUTS, ctx.needs_input_grad, strict=True))
         with torch._C._AutoDispatchBelowAutograd():
-            dgates, *dfirst = torch.ops.seqcli.recurrent_backward.default(
-                *(kind, reverse, bf16, needs["h"] or needs["c"], offsets, w_hh, b_ih, h, c, y),
-                *(kept, dy, dh_last, dc_last),
+            dgates, *others = torch.ops.seqcli.recurrent_backward.default(
+                *(kind, reverse, bf16, needs["h"] or needs["c"], needs["x"]),
+                *(offsets, w_ih, w_hh, b_ih, h, c, y, kept, dy, dh_last, dc_last),
             )
         (width, _), hidden = w_ih.shape, h.shape[1]
         skip = (GRADIENTS[kind] - GATES[kind]) * hidden
         for_input, for_hidden = dgates[:, skip : skip + width], dgates[:, :width]
-        found: dict[str, Tensor] = {}
-        if needs["x"]:
-            found["x"] = _mm(for_input, packing.input_operand(w_ih, bf16=bf16)).float()
+        names = [*(["h"] if c is None else ["h", "c"]), *(["x"] if needs["x"] else [])]
+        found: dict[str, Tensor] = dict(zip(names, others, strict=True))
         if needs["w_ih"]:
             found["w_ih"] = _mm(for_input.t(), x).float()
         if needs["w_hh"]:
-            found["w_hh"] = _mm(for_hidden.t(), kept[0][:, :hidden]).float()
+            found["w_hh"] = _mm(for_hidden.t(), kept[0]).float()
         if needs["b_ih"] or needs["b_hh"]:
             total = dgates.sum(0, dtype=torch.float32)
             found["b_ih"], found["b_hh"] = total[skip : skip + width], total[:width]
@@ -335,7 +323,6 @@ class _Recurrent(torch.autograd.Function):
             for name in ("w_hh", "b_hh"):
                 if name in found:
                     found[name] = found[name].roll(-hidden, 0)
-        found.update(zip(("h", "c"), dfirst, strict=False))
         return tuple(found.get(name) if need else None for name, need in needs.items())
 
 
@@ -352,9 +339,9 @@ OPERATORS.define(
     "Tensor w_ih, Tensor? w_hh, Tensor b_ih, Tensor? b_hh, Tensor h, Tensor? c) -> Tensor[]"
 )
 OPERATORS.define(
-    "recurrent_backward(str kind, bool reverse, bool bf16, bool first, Tensor offsets, "
-    "Tensor? w_hh, Tensor b_ih, Tensor h, Tensor? c, Tensor y, Tensor[] kept, Tensor? dy, "
-    "Tensor? dh_last, Tensor? dc_last) -> Tensor[]"
+    "recurrent_backward(str kind, bool reverse, bool bf16, bool wants_first, bool wants_x, "
+    "Tensor offsets, Tensor w_ih, Tensor? w_hh, Tensor b_ih, Tensor h, Tensor? c, Tensor y, "
+    "Tensor[] kept, Tensor? dy, Tensor? dh_last, Tensor? dc_last) -> Tensor[]"
 )
 OPERATORS.impl("recurrent", _forward, "CPU")
 OPERATORS.impl("recurrent", _differentiable, "AutogradCPU")

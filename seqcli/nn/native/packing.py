@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -14,40 +11,66 @@ from seqcli.nn.native import library
 _FROZEN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
-def _prepared(weight: Tensor, key: tuple[Any, ...], prepare: Callable[[], Tensor]) -> Tensor:
-    """prepare(), remembered while the weight lives, is unchanged and needs no gradient.
+def panels(matrix: str, weight: Tensor, *, bf16: bool, kind: str = "lstm") -> Tensor:
+    """A weight packed for the products of the kernels (panel.h).
 
-    A weight in training is never remembered: fused optimisers change it without leaving a trace.
+    matrix: a name of `library.MATRIX_NUMBERS`; for the hidden ones, weight is W_hh of `kind`.
+    A weight that needs no gradient is packed once and remembered while it lives and is unchanged.
+    One in training never is: fused optimisers change it without leaving a trace.
     """
     if weight.requires_grad or weight.is_inference():
-        return prepare()
+        return _pack(matrix, weight, bf16=bf16, kind=kind)
+    key = matrix, kind, bf16, library.load().instruction_set
     version = weight._version, weight.data_ptr()
     known = _FROZEN.setdefault(weight, {})
     if known.get(key, (None,))[0] != version:
-        known[key] = version, prepare()
+        known[key] = version, _pack(matrix, weight, bf16=bf16, kind=kind)
     return known[key][1]
 
 
-def input_operand(w_ih: Tensor, *, bf16: bool) -> Tensor:
-    """W_ih (K, I) as the type of the products."""
-    if not bf16:
-        return w_ih
-    return _prepared(w_ih, ("operand",), lambda: w_ih.to(torch.bfloat16))
+def _pack(matrix: str, weight: Tensor, *, bf16: bool, kind: str) -> Tensor:
+    native, weight = library.load(), weight.contiguous()
+    height, across = weight.shape
+    call = library.Packing(
+        matrix=library.MATRIX_NUMBERS[matrix],
+        kind=library.KIND_NUMBERS[kind],
+        width=across if matrix == "columns of" else height,
+        depth=height if matrix == "columns of" else across,
+        bf16=bf16,
+        threads=torch.get_num_threads(),
+        w=weight.data_ptr(),
+    )
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    packed = torch.empty(native.panel_elements(call), dtype=dtype)
+    call.panels = packed.data_ptr()
+    native.pack(call)
+    return packed
 
 
-def panels(kind: str, w_hh: Tensor, *, bf16: bool, backward: bool) -> Tensor:
-    """W_hh (K, H) in the panels of the kernels (panel.h)."""
-    native = library.load()
+def linear(
+    x_ND: Tensor, panels: Tensor, width: int, *, dtype: torch.dtype, bias: Tensor | None = None
+) -> Tensor:
+    """(N, width) product of x, float32 or bfloat16 like the panels, with a packed matrix.
 
-    def pack() -> Tensor:
-        number, hidden = library.KIND_NUMBERS[kind], w_hh.shape[1]
-        dtype = torch.bfloat16 if bf16 else torch.float32
-        packed = torch.empty(native.panel_elements(number, hidden, backward), dtype=dtype)
-        weight = w_hh.contiguous()
-        native.pack(
-            *(number, hidden, bf16, backward),
-            *(weight.data_ptr(), packed.data_ptr(), torch.get_num_threads()),
-        )
-        return packed
-
-    return _prepared(w_hh, (kind, bf16, backward, native.instruction_set), pack)
+    dtype: of the result; float32, or that of x.
+    """
+    if x_ND.stride(1) != 1:
+        x_ND = x_ND.contiguous()
+    tokens, depth = x_ND.shape
+    y = torch.empty(tokens, width, dtype=dtype)
+    bias = None if bias is None else bias.contiguous()
+    call = library.Linear(
+        tokens=tokens,
+        depth=depth,
+        width=width,
+        bf16=panels.dtype == torch.bfloat16,
+        threads=torch.get_num_threads(),
+        x_stride=x_ND.stride(0),
+        y_operand=dtype == x_ND.dtype,
+        x=x_ND.data_ptr(),
+        panels=panels.data_ptr(),
+        bias=None if bias is None else bias.data_ptr(),
+        y=y.data_ptr(),
+    )
+    library.load().linear(call)
+    return y

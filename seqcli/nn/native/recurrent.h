@@ -18,7 +18,6 @@ namespace SEQCLI_ISA {
 
 template <class Cell, class T>
 struct Walk {
-    static constexpr bool BF16 = sizeof(T) == 2;
     static constexpr int FORWARD_COLUMNS = Cell::UNITS * Cell::GATES;
     static constexpr int BACKWARD_COLUMNS = 4;
 
@@ -44,56 +43,34 @@ struct Walk {
         return static_cast<const T*>(call.inputs) + token * Cell::GATES * H;
     }
     T* before(int64_t token) const {
-        return static_cast<T*>(call.before) + token * operand_stride(H, BF16);
+        return static_cast<T*>(call.before) + token * H;
     }
     T* dgates(int64_t token) const {
-        return static_cast<T*>(call.dgates) + token * operand_stride(Cell::GRADIENTS * H, BF16);
+        return static_cast<T*>(call.dgates) + token * Cell::GRADIENTS * H;
     }
 
     // ---- packing ----
 
-    static int64_t units_of_block(bool backward) {
-        return LANES * (backward ? BACKWARD_COLUMNS : Cell::UNITS);
-    }
     static int64_t blocks(int64_t hidden, bool backward) {
-        return (hidden + units_of_block(backward) - 1) / units_of_block(backward);
+        const int64_t units = LANES * (backward ? BACKWARD_COLUMNS : Cell::UNITS);
+        return (hidden + units - 1) / units;
     }
     static int64_t block_elements(int64_t hidden, bool backward) {
         return backward ? panel_elements(Cell::GATES * hidden, BACKWARD_COLUMNS)
                         : panel_elements(hidden, FORWARD_COLUMNS);
     }
 
-    // For h = W_hh h': the depth of the product runs along the rows of W_hh.
-    static void pack_forward(int64_t H, const float* w_hh, T* panels, int64_t block) {
-        Vec columns[FORWARD_COLUMNS][LANES];  // LANES depths of the panel
-        pack_panel(panels, H, FORWARD_COLUMNS, [&](int64_t k, int c) {
-            if (k % LANES == 0) {
-                const int64_t unit = (block * Cell::UNITS + c / Cell::GATES) * LANES;
-                const float* corner = w_hh + (c % Cell::GATES * H + unit) * H + k;
-                for (int lane = 0; lane < LANES; ++lane)
-                    columns[c][lane] =
-                        unit + lane < H ? load(corner + lane * H, lanes_from(k, H)) : Vec{};
-                transpose(columns[c]);
-            }
-            return columns[c][k % LANES];
-        });
-    }
-
-    // For dh' = W_hh^T dgates: along its columns.
-    static void pack_backward(int64_t H, const float* w_hh, T* panels, int64_t block) {
-        pack_panel(panels, Cell::GATES * H, BACKWARD_COLUMNS, [&](int64_t k, int c) {
-            const int64_t unit = (block * BACKWARD_COLUMNS + c) * LANES;
-            const int64_t row = Cell::gate_of_column(k / H) * H + k % H;
-            return unit < H ? load(w_hh + row * H + unit, lanes_from(unit, H)) : Vec{};
-        });
-    }
-
-    static void pack(int64_t hidden, bool backward, const float* w_hh, T* panels, int64_t first,
-                     int64_t last) {
-        for (int64_t block = first; block < last; ++block) {
-            T* panel = panels + block * block_elements(hidden, backward);
-            if (backward) pack_backward(hidden, w_hh, panel, block);
-            else pack_forward(hidden, w_hh, panel, block);
+    // W_hh for h = W_hh h', or for dh' = W_hh^T dgates.
+    static void pack(int64_t H, bool backward, const float* w_hh, T* panels, int64_t block) {
+        T* panel = panels + block * block_elements(H, backward);
+        if (backward) {
+            const int64_t unit0 = block * BACKWARD_COLUMNS * LANES;
+            pack_columns<BACKWARD_COLUMNS>(w_hh, Cell::GATES * H, H, unit0, panel, [=](int64_t k) {
+                return Cell::gate_of_column(k / H) * H + k % H;
+            });
+        } else {
+            const int64_t unit0 = block * Cell::UNITS * LANES;
+            pack_rows<Cell::GATES, Cell::UNITS>(w_hh, H, H, unit0, panel);
         }
     }
 
@@ -107,8 +84,8 @@ struct Walk {
             while (running > 0 && length(share[running - 1]) <= s) --running;
             if (running == 0) return;
             for (int64_t block = 0; block < blocks(H, false); ++block)
-                for_groups(share, running, [&](const int32_t* group, int rows) {
-                    forward_tile(group, rows, s, block, s > 0 || !zero);
+                for_groups(running, [&](int64_t first, int rows) {
+                    forward_tile(share + first, rows, s, block, s > 0 || !zero);
                 });
         }
     }
@@ -191,11 +168,11 @@ struct Walk {
             on = all;
             while (s >= 0 && all < count && length(share[all]) > s) ++all;
             for (int64_t block = 0; block < blocks(H, true); ++block) {
-                for_groups(share, on, [&](const int32_t* group, int rows) {
-                    backward_tile(group, rows, s, block, true);
+                for_groups(on, [&](int64_t first, int rows) {
+                    backward_tile(share + first, rows, s, block, true);
                 });
-                for_groups(share + on, all - on, [&](const int32_t* group, int rows) {
-                    backward_tile(group, rows, s, block, false);
+                for_groups(all - on, [&](int64_t first, int rows) {
+                    backward_tile(share + on + first, rows, s, block, false);
                 });
             }
         }
@@ -242,17 +219,6 @@ struct Walk {
                 const Vec around = Cell::backward(call, at[r], dh, dgates(at[r].token) + at[r].unit);
                 if (Cell::CARRIES) store(carried, around, at[r].lanes);
             }
-    }
-
-    // Call tile(group, rows) for balanced groups of at most ROWS sequences.
-    template <class Tile>
-    static INLINE void for_groups(const int32_t* sequences, int64_t n, Tile tile) {
-        for (int64_t groups = (n + ROWS - 1) / ROWS; groups > 0; --groups) {
-            const int rows = static_cast<int>((n + groups - 1) / groups);
-            tile(sequences, rows);
-            sequences += rows;
-            n -= rows;
-        }
     }
 };
 

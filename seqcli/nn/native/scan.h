@@ -65,8 +65,7 @@ struct Scan {
     explicit Scan(const Recurrent& call) : call(call), H(call.hidden) {}
 
     T* dgates(int64_t token) const {
-        return static_cast<T*>(call.dgates) +
-               token * operand_stride(Cell::GATES * H, sizeof(T) == 2);
+        return static_cast<T*>(call.dgates) + token * Cell::GATES * H;
     }
     INLINE void load_gates(int64_t token, int64_t unit, int lanes, Vec* a) const {
         const T* inputs = static_cast<const T*>(call.inputs) + token * Cell::GATES * H + unit;

@@ -16,7 +16,7 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline))
+#define INLINE_LAMBDA __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
 namespace seqcli {
@@ -92,26 +92,39 @@ INLINE Vec at_most(float high, Vec x) {
 #endif
 }
 
-// e^x to 1e-7, x clamped to ±87 so that neither it nor its reciprocal overflows; NaN stays NaN.
-INLINE Vec exp(Vec x) {
-    x = at_most(87.f, at_least(-87.f, x));
-    // x = n ln 2 + r: adding 1.5 · 2^23 rounds to the integer n and leaves it in the low bits.
-    const Vec shifter = broadcast(12582912.f);
-    const Vec shifted = fma(x, broadcast(1.44269504f), shifter);
-    const Vec n = shifted - shifter;
-    const Vec r = fma(n, broadcast(2.12194440e-4f), fma(n, broadcast(-0.693359375f), x));
-    // e^r = 1 + r + r² p(r) by Cephes' polynomial (Moshier 1989), in pairs for a short chain.
-    const Vec r2 = r * r;
-    const Vec high = fma(broadcast(1.9875691500e-4f), r, broadcast(1.3981999507e-3f));
-    const Vec middle = fma(broadcast(8.3334519073e-3f), r, broadcast(4.1665795894e-2f));
-    const Vec low = fma(broadcast(1.6666665459e-1f), r, broadcast(5.0000001201e-1f));
-    const Vec p = fma(fma(high, r2, middle), r2, low);
+constexpr float LOG2_E = 1.44269504f;
+
+// 2^t to 2e-7, t clamped to ±126 so that neither it nor its reciprocal overflows; NaN stays NaN.
+INLINE Vec exp2(Vec t) {
+    t = at_most(126.f, at_least(-126.f, t));
+    // t = n + f: adding 1.5 · 2^23 rounds to the integer n and leaves it in the low bits.
+    const Vec shifted = t + 12582912.f;
+    const Vec f = t - (shifted - 12582912.f);
+    // 2^f on [-1/2, 1/2] by a polynomial of degree 5 (least relative error), in pairs.
+    const Vec f2 = f * f;
+    const Vec low = fma(broadcast(6.9314697760e-1f), f, broadcast(1.f));
+    const Vec middle = fma(broadcast(5.5507337372e-2f), f, broadcast(2.4022242085e-1f));
+    const Vec high = fma(broadcast(1.3264729096e-3f), f, broadcast(9.6715126398e-3f));
     const Vec power = reinterpret_cast<Vec>((reinterpret_cast<Int>(shifted) << 23) + 0x3f800000);
-    return fma(p, r2, r + 1.f) * power;
+    return fma(fma(high, f2, middle), f2, low) * power;
 }
 
-INLINE Vec sigmoid(Vec x) { return 1.f / (1.f + exp(-x)); }
-INLINE Vec tanh(Vec x) { return fma(broadcast(2.f), sigmoid(x + x), broadcast(-1.f)); }
+INLINE Vec exp(Vec x) { return exp2(x * LOG2_E); }
+
+// 1 / x to the last bit or two.
+INLINE Vec reciprocal(Vec x) {
+#if defined(__AVX512F__)
+    const Vec guess = _mm512_rcp14_ps(x);
+    return fma(guess, fma(-guess, x, broadcast(1.f)), guess);
+#else
+    return 1.f / x;
+#endif
+}
+
+INLINE Vec sigmoid(Vec x) { return reciprocal(1.f + exp2(x * -LOG2_E)); }
+INLINE Vec tanh(Vec x) {
+    return fma(broadcast(2.f), reciprocal(1.f + exp2(x * (-2.f * LOG2_E))), broadcast(-1.f));
+}
 
 // The sum of all lanes, pairwise.
 INLINE float total(Vec x) {
@@ -137,8 +150,7 @@ INLINE void transpose(Vec* rows) {
 
 // ---- 16-bit numbers ----
 
-// bf16, the operand of fast products: the upper half of a float. Two neighbours in the depth of a
-// product travel together as a pair.
+// bf16, the operand of fast products: the upper half of a float.
 struct Bf16 {
     uint16_t bits;
 };
@@ -146,7 +158,21 @@ struct Bf16 {
 struct Half {
     uint16_t bits;
 };
-typedef Int Pairs;
+
+// What products are made of: `Column` holds DEPTH neighbours in the depth of a product in each lane.
+template <class T>
+struct Operand;
+
+template <>
+struct Operand<float> {
+    using Column = Vec;
+    static constexpr int DEPTH = 1;
+    static INLINE Column load_column(const float* p) { return load(p); }
+    static INLINE Column broadcast_column(const float* p) { return broadcast(*p); }
+    static INLINE Column broadcast_last(const float* p) { return broadcast(*p); }
+    static INLINE void store_column(float* p, const Vec* depths) { store(p, depths[0]); }
+    static INLINE Vec multiply_add(Column a, Column b, Vec sum) { return fma(a, b, sum); }
+};
 
 #if defined(__AVX512BF16__)
 constexpr bool HAS_BF16 = true;
@@ -166,23 +192,32 @@ INLINE void store(Half* p, Vec x, int lanes) {
     _mm256_mask_storeu_epi16(p, first(lanes), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
-INLINE Pairs load_pairs(const Bf16* p) { return reinterpret_cast<Pairs>(_mm512_loadu_si512(p)); }
-INLINE Pairs broadcast_pair(const Bf16* p) {
-    int32_t pair;
-    memcpy(&pair, p, sizeof pair);
-    return pair - Pairs{};
-}
-// Lane by lane: even first, odd second.
-INLINE void store_pairs(Bf16* p, Vec even, Vec odd) {
-    const auto both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                           8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, both));
-}
-// sum + a[even] · b[even] + a[odd] · b[odd]
-INLINE Vec dot_pairs(Pairs a, Pairs b, Vec sum) {
-    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-}
+template <>
+struct Operand<Bf16> {
+    using Column = Int;
+    static constexpr int DEPTH = 2;
+    static INLINE Column load_column(const Bf16* p) {
+        return reinterpret_cast<Int>(_mm512_loadu_si512(p));
+    }
+    static INLINE Column broadcast_column(const Bf16* p) {
+        int32_t pair;
+        memcpy(&pair, p, sizeof pair);
+        return pair - Int{};
+    }
+    // Of an odd depth: the other half is zero.
+    static INLINE Column broadcast_last(const Bf16* p) { return p->bits - Int{}; }
+    static INLINE void store_column(Bf16* p, const Vec* depths) {
+        const auto both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(depths[1], depths[0]));
+        const __m512i order = _mm512_set_epi16(  //
+            31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
+            23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+        _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, both));
+    }
+    // sum + a[even] · b[even] + a[odd] · b[odd]
+    static INLINE Vec multiply_add(Column a, Column b, Vec sum) {
+        return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+    }
+};
 #else
 constexpr bool HAS_BF16 = false;
 #endif
