@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     panel = "Look"
     app.command(rich_help_panel=panel)(inspect)
+    app.command(rich_help_panel=panel)(compare)
 
 
 def inspect(
@@ -202,3 +203,92 @@ def _load(
     for note in rows.notes:
         say(note)
     return loaded, rows
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A[:LAYER]", help="A model folder.")],
+    second: Annotated[str, typer.Argument(metavar="B[:LAYER]", help="Another, or the same.")],
+    data: DataArgument = None,
+    split: Split = "validation",
+    sentence: Annotated[
+        list[str] | None, typer.Option(help="A text to follow through both; may be repeated.")
+    ] = None,
+    direction: Annotated[
+        Literal["forward", "reverse"] | None, typer.Option(help="Only this direction.")
+    ] = None,
+    state: Annotated[
+        Literal["h", "c"], typer.Option(help="Which state; c is put in units of its spread.")
+    ] = "h",
+    top_k: TopK = 300,
+    min_count: MinCount = 5,
+    clusters: Clusters = "auto",
+    cocluster_mode: Mode = "absolute",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Page to write; .json goes beside it. Default B/compare.html."),
+    ] = None,
+    max_tokens: MaxTokens = 1_000_000,
+    limit: Limit = None,
+    seed: Seed = 1,
+    threads: Threads = None,
+    text_column: Column = None,
+    label_column: Column = None,
+    tokens_column: Column = None,
+    tags_column: Column = None,
+    source: Column = None,
+    target: Column = None,
+    subset: Column = None,
+    json_output: Json = False,
+) -> None:
+    """Two models, two layers or two checkpoints on the same examples and one scale."""
+    wanted = _count(clusters)
+    from seqcli import bundle
+    from seqcli.console import say
+    from seqcli.inspect import compare as comparing
+    from seqcli.inspect import compare_page, page, summary
+    from seqcli.inspect.settings import Settings
+
+    folders = [comparing.split_name(text) for text in (first, second)]
+    path = out or folders[1][0] / "compare.html"
+    columns = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "tokens_column": tokens_column,
+        "tags_column": tags_column,
+        "source": source,
+        "target": target,
+        "subset": subset,
+    }
+    loaded, rows = _load(folders[0][0], data, split, limit, threads, columns)
+    other = bundle.load(folders[1][0])
+    page.check_writable(path)
+    settings = Settings(
+        sentences=tuple(sentence or ()),
+        direction=direction,
+        state=state,
+        top_k=top_k,
+        min_count=min_count,
+        clusters=wanted,
+        mode=cocluster_mode,
+        seed=seed,
+        max_tokens=max_tokens,
+    )
+    names = _names(first, second)
+    models = [
+        (names[0], loaded.task, loaded.model, folders[0][1]),
+        (names[1], other.task, other.model, folders[1][1]),
+    ]
+    found = comparing.compare(models, rows, settings, say=say)
+    bundle.write_json(path.with_suffix(".json"), found.content, indent=None)
+    page.save(compare_page.build(found), path)
+    if json_output:
+        print(json.dumps(found.content, ensure_ascii=False))
+    else:
+        print("\n".join(summary.summarise_comparison(found.content)))
+    say(f"open {path} in a browser; numbers in {path.with_suffix('.json')}")
+
+
+def _names(first: str, second: str) -> tuple[str, str]:
+    """The folders' own names, or the whole arguments where these are alike."""
+    short = Path(first).name, Path(second).name
+    return short if short[0] != short[1] else (first, second)

@@ -55,8 +55,9 @@ def gradient_flow(corpus: Corpus, model: nn.Module, layers: Sequence[Layer]) -> 
     calls, ends = _calls_with_gradients(corpus, model, layers)
     found = {}
     for layer in layers:
-        lengths = corpus.parts[layer.part].bounds
-        typical = float(np.median(np.diff(lengths)))
+        lengths = np.diff(corpus.parts[layer.part].bounds)
+        # A stream has no length of its own: what counts is the window that is looked at.
+        typical = float(LAGS if corpus.carried else np.median(lengths))
         found[layer.key] = _follow(layer.cell, calls[layer.key], ends[layer.key], typical)
     return found
 
@@ -165,8 +166,8 @@ def _directions(grad_BH: Tensor, width: int) -> Tensor:
 def judge(norms: Sequence[float], typical: float) -> tuple[float, float, float | None, str]:
     """Factor a step, log slope, horizon and verdict of norms by lag (lag 0 first).
 
-    vanishing: less than 70 % is kept a step, or 1 % is reached within a tenth of a typical text.
-    exploding: it grows by more than 5 % a step.
+    vanishing: less than 70 % is kept a step, or at that rate less than 1 % after a tenth of a
+    typical text. exploding: it grows by more than 5 % a step.
     """
     sizes = np.maximum(np.asarray(norms, dtype=float), 0)
     lags = np.flatnonzero(sizes > SMALLEST)
@@ -184,7 +185,7 @@ def judge(norms: Sequence[float], typical: float) -> tuple[float, float, float |
         horizon = float(np.log(FAINT) / slope) if slope < -1e-3 else None
     if factor > GROWN:
         verdict = "exploding"
-    elif factor < LOST or (horizon is not None and horizon < typical / REACH):
+    elif factor < LOST or factor ** (typical / REACH) < FAINT:
         verdict = "vanishing"
     else:
         verdict = "healthy"

@@ -173,7 +173,7 @@ def _clustering(one: Clustering, words: list[str], mean_WH: np.ndarray) -> dict[
     return {
         "words": pack_integers(one.words, "<i1"),
         "units": pack_integers(one.units, "<i1"),
-        "score": pack(one.score),
+        "score": _pack_score(one.score),
         "places": pack_integers(np.round(places), "<u2"),
         "heights": np.round(layout.heights, 1).tolist(),
         "left_out": layout.left_out.tolist(),
@@ -183,6 +183,12 @@ def _clustering(one: Clustering, words: list[str], mean_WH: np.ndarray) -> dict[
         "silhouette": round(one.silhouette, 4),
         "contrast": round(one.contrast, 4),
     }
+
+
+def _pack_score(score_W: np.ndarray) -> dict[str, Any]:
+    """Pole scores; a weak − word must not round to zero, which counts as +."""
+    least = float(np.abs(score_W).max(initial=0)) / 127 or 1.0
+    return pack(np.where(score_W < 0, np.minimum(score_W, -least), score_W), scale=least)
 
 
 def _boxes(response: Response) -> dict[str, Any]:

@@ -49,6 +49,17 @@ def _seen(words: frozenset[str]) -> Callable[[Sequence[str], np.ndarray], list[s
     return values
 
 
+def control_words(name: str, ids_N: np.ndarray, sequence_N: np.ndarray) -> np.ndarray:
+    """(N,) the words that the control task gives random values to: those that the property is
+    about, which is the token itself or the one before."""
+    if name != "previous":
+        return ids_N
+    before_N = np.roll(ids_N, 1)
+    starts = np.flatnonzero(np.diff(sequence_N, prepend=-1))
+    before_N[starts] = 0
+    return before_N
+
+
 def _before(strings: Sequence[str], sequence_N: np.ndarray) -> list[str]:
     """The word before, where it is one of the commonest."""
     previous = [
@@ -85,7 +96,7 @@ def property_values(
 def probe(
     h_NH: np.ndarray,
     values_N: Sequence[str],
-    words_N: np.ndarray,
+    control_N: np.ndarray,
     sequence_N: np.ndarray,
     *,
     name: str,
@@ -93,7 +104,7 @@ def probe(
     seed: int,
 ) -> Probe | None:
     """Train probe and control on two thirds of the texts and test on the rest; None where the
-    property has one value only."""
+    property has one value only. control_N: (N,) ids of the words that get random values."""
     common = {value for value, _ in Counter(values_N).most_common(CLASSES)}
     classes = {value: at for at, value in enumerate(sorted(common))}
     label_N = np.array([classes.get(value, -1) for value in values_N])
@@ -105,10 +116,10 @@ def probe(
     if len(np.unique(label_N[rows])) < 2 or not len(held):
         return None
     share = np.bincount(label_N[rows], minlength=len(classes)) / len(rows)
-    drawn_V = random.choice(len(classes), size=int(words_N.max()) + 1, p=share)
+    drawn_V = random.choice(len(classes), size=int(control_N.max()) + 1, p=share)
     with single_thread():
         accuracy = _fit(h_NH, label_N, rows, held)
-        control = _fit(h_NH, drawn_V[words_N], rows, held)
+        control = _fit(h_NH, drawn_V[control_N], rows, held)
     majority = float((label_N[held] == share.argmax()).mean())
     selectivity = accuracy - control
     size = len(rows) + len(held)

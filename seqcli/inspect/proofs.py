@@ -109,7 +109,7 @@ def run_probes(
         one = probe.probe(
             found.states[main.key].astype(np.float32),
             values,
-            part.ids[places],
+            probe.control_words(name, part.ids[places], example),
             example,
             name=name,
             site=main.key,

@@ -270,7 +270,7 @@ def choose_sentences(corpus: Corpus, found: Survey) -> list[str]:
     fit = fit if len(fit) else np.arange(len(texts))
     loss = (found.outcome.loss / np.maximum(found.outcome.count, 1))[fit]
     order = fit[np.argsort(loss, kind="stable")]
-    places = np.unique(np.linspace(0, len(order) - 1, EXAMPLES).round().astype(int))
+    places = np.unique(np.linspace(len(order) // 4, len(order) - 1, EXAMPLES).round().astype(int))
     return [texts[at] for at in order[places] if texts[at].strip()]
 
 

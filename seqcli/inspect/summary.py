@@ -158,7 +158,7 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
         yield (
             f"  {'':<18} lags 0 to {len(norms) - 1}; × {found['factor']:.3f} a step; 1 % is left "
-            f"after {horizon}; texts have {found['length']:.0f} tokens"
+            f"after {horizon}; a text has {found['length']:.0f} tokens"
         )
     yield ""
 
@@ -222,3 +222,60 @@ def _translations(content: dict[str, Any]) -> Iterator[str]:
         yield f"{one['text']}"
         weighed = len(one["tree"])
         yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} hypotheses weighed)"
+
+
+# ------------------------------------------------------------------------------------- compare
+
+
+def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
+    """Lines for a person, from a comparison's content."""
+    sides = content["sides"]
+    for letter, side in zip("AB", sides, strict=True):
+        network = describe_network(side["model"])
+        yield f"{letter}  {side['name']}: {side['model']['task']}, {network}; {side['title']}"
+    data = content["data"]
+    yield (
+        f"{data['origin']}: {data['rows']:,} rows; {data['shared_words']} shared words, "
+        f"{data['coverage']:.1%} of the tokens"
+    )
+    yield from content["notes"]
+    yield ""
+    yield f"{'':<20}{'A':>12}{'B':>12}{'B − A':>12}   95 % interval of the difference"
+    metric = content["metric"]
+    if metric:
+        low, high = metric["interval"]
+        yield (
+            f"{metric['name']:<20}{metric['first']:>12.4f}{metric['second']:>12.4f}"
+            f"{metric['difference']:>+12.4f}   {low:+.4f} … {high:+.4f}   p {metric['p']:.4f}"
+        )
+    for name, row in content["numbers"].items():
+        values = "".join(f"{'–' if v is None else format(v, '.4f'):>12}" for v in row["values"])
+        change = f"{row['difference']:>+12.4f}" if "difference" in row else f"{'–':>12}"
+        low_high = row.get("interval")
+        interval = f"   {low_high[0]:+.4f} … {low_high[1]:+.4f}" if low_high else ""
+        yield f"{name:<20}{values}{change}{interval}"
+    yield ""
+    for letter, side in zip("AB", sides, strict=True):
+        found = side["flow"]
+        norms = found["norms"].get("c", found["norms"]["h"])
+        yield f"gradient flow {letter}  {curve(norms, 48)}  {found['verdict'].upper()}"
+    counts = " and ".join(str(side["clusters"]["count"]) for side in sides)
+    yield (
+        f"{counts} clusters; agreement of the word clusterings (adjusted Rand index) "
+        f"{content['agreement']:.3f}"
+    )
+    if content["cka"]:
+        yield f"linear CKA of the two states {content['cka']['chosen']:.3f}"
+    if content["matching"]:
+        matching = content["matching"]
+        yield (
+            f"units matched one to one: mean |r| {matching['mean']:.3f} "
+            f"(shuffled partners {matching['chance']:.3f})"
+        )
+    for one in content["claims"]:
+        change = ""
+        if one["interval"]:
+            low, high = one["interval"]
+            change = f" {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
+        yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
+        yield f"      {one['measure']}{change}"

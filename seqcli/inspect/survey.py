@@ -45,10 +45,15 @@ def survey(
     top_k: int,
     min_count: int,
     forced: Sequence[str] = (),
+    sample: int | None = None,
     seed: int = 1,
 ) -> Survey:
-    """Read the whole corpus once. Raises SeqcliError for a cell that cannot be traced, UsageError
-    for a forced word that is unknown."""
+    """Read the whole corpus once. sample: tokens whose states are kept, about; None: as many as
+    64 MB hold, at most 20,000.
+
+    Raises SeqcliError for a cell that cannot be traced, UsageError for a forced word that is
+    unknown.
+    """
     layers = list({site.layer.key: site.layer for site in sites}.values())
     parts = list(dict.fromkeys(layer.part for layer in layers))
     units = {
@@ -65,7 +70,8 @@ def survey(
         )
         for part in parts
     }
-    places = {part: _sample(corpus, part, sum(units.values()), seed) for part in parts}
+    room = sample or min(SAMPLE_TOKENS, SAMPLE_BYTES // (4 * sum(units.values())))
+    places = {part: _sample(corpus, part, room, seed) for part in parts}
     slots = {part: _slots(len(corpus.parts[part].ids), places[part]) for part in parts}
     responses, numbers, states = {}, {}, {}
     for site in sites:
@@ -102,10 +108,9 @@ def _known(corpus: Corpus, part: str, forced: Sequence[str]) -> list[str]:
     return [word for word in forced if word in corpus.parts[part].vocabulary]
 
 
-def _sample(corpus: Corpus, part: str, units: int, seed: int) -> np.ndarray:
+def _sample(corpus: Corpus, part: str, room: int, seed: int) -> np.ndarray:
     """Positions of whole examples, drawn with the seed, in order."""
     example_N = corpus.parts[part].example
-    room = min(SAMPLE_TOKENS, SAMPLE_BYTES // (4 * units))
     sizes_E = np.bincount(example_N, minlength=corpus.examples)
     order = np.random.default_rng(seed).permutation(corpus.examples)
     count = max(1, int(np.searchsorted(np.cumsum(sizes_E[order]), room, side="right")))

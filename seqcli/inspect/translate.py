@@ -183,7 +183,7 @@ def read_translation(
             ]
             for n in tree.nodes
         ],
-        "best": tree.best,
+        "chosen": tree.best,
         "beam": beam,
     }
     return facts, calls

@@ -66,8 +66,8 @@ function wordCard(word, order) {
 function unitCard(unit) {
   const one = site(), raw = one.raw.boxes, found = clustering();
   if (!raw.values) { raw.values = unpack(raw); raw.index = uint16(raw.words); }
-  const narrow = state.units.length > 1, width = narrow ? 152 : 316, high = 20;
-  const { root, x0, x1 } = frame(width, raw.count * high + 24, [4, 6, 18, narrow ? 62 : 90], `Words that move unit ${unit} most`);
+  const narrow = state.units.length > 1, width = narrow ? 150 : 316, high = 20;
+  const { root, x0, x1 } = frame(width, raw.count * high + 24, [4, 6, 18, narrow ? 58 : 90], `Words that move unit ${unit} most`);
   const top = one.largest * 1.15, x = (value) => x0 + ((clamp(value, -top, top) + top) / (2 * top)) * (x1 - x0);
   root.append(svg("line", { class: "axis", x1: x(0), x2: x(0), y1: 2, y2: raw.count * high + 4 }));
   for (const value of [-one.largest, 0, one.largest]) root.append(label(x(value), raw.count * high + 18, value.toFixed(1), "middle"));
@@ -77,7 +77,7 @@ function unitCard(unit) {
     const kind = response(one, word, unit) < 0 ? "neg" : "pos";
     const name = one.words[word];
     root.append(svg("text", { x: x0 - 6, y: y + 4, "text-anchor": "end", "font-size": 12, class: "token", onclick: () => pickWord(word) },
-        narrow && name.length > 8 ? `${name.slice(0, 7)}…` : name.slice(0, 13)),
+        short(name, narrow ? 7 : 13)),
       svg("line", { class: "axis", x1: x(five[0]), x2: x(five[4]), y1: y, y2: y, style: `stroke:var(--${kind})` }),
       svg("rect", { class: kind, x: x(five[1]), y: y - 5, width: Math.max(1.5, x(five[3]) - x(five[1])), height: 10, rx: 2, opacity: 0.55 }),
       svg("line", { x1: x(five[2]), x2: x(five[2]), y1: y - 6, y2: y + 6, stroke: "var(--ink)", "stroke-width": 1.5 }));

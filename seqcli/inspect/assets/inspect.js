@@ -13,7 +13,7 @@ function buildHead() {
 function buildToolbar() {
   const choose = el("select", { id: "site", onchange: (event) => changeSite(event.target.value) },
     Object.entries(data.sites).map(([key, one]) => el("option", { value: key, selected: key === data.main || null }, one.title)));
-  const count = el("input", { type: "range", id: "clusters", step: 1, oninput: (event) => { set({ count: Number(event.target.value), cluster: null }); sayCount(); } });
+  const count = el("input", { type: "range", id: "clusters", step: 1, oninput: (event) => { set({ count: Number(event.target.value), cluster: null }); } });
   const links = el("input", { type: "range", id: "links", min: 0, max: 100, value: state.links, oninput: (event) => set({ links: Number(event.target.value) }) });
   const find = el("input", { type: "search", id: "find", placeholder: "find a word or a unit", list: "names", onkeydown: (event) => { if (event.key === "Enter") runFind(); } });
   find.addEventListener("change", runFind);
@@ -21,7 +21,7 @@ function buildToolbar() {
     el("label", {}, "links ", links), find, el("datalist", { id: "names" }), el("span", { id: "missed", class: "note", role: "status" }),
     el("button", { onclick: clear }, "clear"), el("button", { id: "theme", onclick: turn, "aria-label": "light or dark" }, "◐"),
     el("span", { class: "push" }, $$("main section").map((one) => el("a", { href: `#${one.id}` }, $("h2", one).textContent.split(":")[0])))));
-  watch(["site"], fitToolbar);
+  watch(["site", "count"], fitToolbar);
   fitToolbar();
 }
 

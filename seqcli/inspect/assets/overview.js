@@ -1,6 +1,6 @@
 "use strict";
 // Memory chips in the middle, word clouds at both sides, links between: − on the left, + on the right.
-const WIDE = { cloud: 380, gap: 104, chip: 250, top: 26, row: 26 };
+const WIDE = { cloud: 380, gap: 104, chip: 250, top: 26, row: 14, head: 16 };
 const overviewWidth = 2 * WIDE.cloud + 2 * WIDE.gap + WIDE.chip;
 
 function buildOverview() {
@@ -37,11 +37,23 @@ function drawOverview() {
     const columns = clamp(Math.ceil(Math.sqrt(member.units.length * 1.8)), 1, most);
     const lines = Math.ceil(member.units.length / columns);
     const chip = Math.max(lines * cell + 10, 22);
-    const height = Math.max(chip + 18, found.heights[at][0], found.heights[at][1], 34);
-    const row = { ...member, at, y, height, columns, chip, cell, width: columns * cell + 10 };
-    y += height + WIDE.row;
-    return row;
+    return { ...member, at, columns, chip, cell, width: columns * cell + 10, heights: found.heights[at] };
   });
+  // Three columns, each stacked by itself and spread over the tallest one.
+  const tall = [(row) => row.heights[1], (row) => row.chip + 14, (row) => row.heights[0]].map((read, column) => {
+    const kept = rows.filter((row) => column === 1 || row.words[column ? 0 : 1].length);
+    return { kept, read, sum: kept.reduce((sum, row) => sum + read(row) + (column === 1 ? 0 : WIDE.head), 0), least: WIDE.row * Math.max(0, kept.length - 1) };
+  });
+  const whole = Math.max(...tall.map((one) => one.sum + one.least));
+  tall.forEach(({ kept, read, sum }, column) => {
+    const gap = (whole - sum) / (kept.length + (column === 1 ? 0 : 0.001)), side = ["minus", "chipTop", "plus"][column];
+    let at = WIDE.top + (column === 1 ? gap / 2 : 0);
+    for (const row of kept) {
+      row[side] = at + (column === 1 ? 14 : WIDE.head);
+      at += read(row) + (column === 1 ? 0 : WIDE.head) + (column === 1 ? gap : Math.min(gap, WIDE.row * 2.2));
+    }
+  });
+  y = WIDE.top + whole + 16;
   const root = svg("svg", { viewBox: `0 0 ${overviewWidth} ${y}`, width: "100%", style: "min-width:900px",
     role: "group", "aria-label": `Clusters of ${one.title}` });
   root.append(label(WIDE.cloud / 2, 14, "words of the − pole", "middle"),
@@ -62,8 +74,7 @@ function drawOverview() {
 }
 
 function drawChip(layer, row, one) {
-  const x = (overviewWidth - row.width) / 2, middle = row.y + row.height / 2;
-  const top = middle - row.chip / 2 + 6;
+  const x = (overviewWidth - row.width) / 2, top = row.chipTop;
   const group = svg("g", { "data-cluster": row.at });
   group.append(svg("text", { class: "head", "data-head": row.at, x: overviewWidth / 2, y: top - 5, "text-anchor": "middle",
     "font-size": 12, tabindex: -1, role: "button", "aria-label": `cluster ${row.at + 1}, ${row.units.length} units`,
@@ -83,8 +94,10 @@ function drawChip(layer, row, one) {
 function drawCloud(layer, row, one, found, pole, left) {
   const listed = row.words[pole];
   if (!listed.length) return;
-  const height = found.heights[row.at][pole], top = row.y + (row.height - height) / 2;
+  const height = row.heights[pole], top = pole ? row.minus : row.plus;
   const group = svg("g", { "data-cluster": row.at, "data-pole": pole ? "-" : "+" });
+  group.append(svg("text", { class: `head ${pole ? "minus" : "plus"}`, x: left, y: top - 3, "font-size": 10.5, onclick: () => pickCluster(row.at) },
+    `cluster ${row.at + 1} ${pole ? "−" : "+"}`));
   for (const word of listed) {
     const [x, baseline, width, size] = found.places.subarray(4 * word, 4 * word + 4);
     if (!size) continue;
@@ -119,15 +132,16 @@ function drawLinks(layer, rows, found) {
     }
   }
   const largest = Math.max(...all.map((one) => one.value), 1e-9);
-  const least = largest * (1 - state.links / 100);
-  const shown = all.filter((one) => one.value > 0 && one.value >= least);
+  // The slider gives a number of links, not a threshold, so that many clusters stay readable.
+  const count = Math.ceil(1.5 * found.count * (state.links / 35) ** 2);
+  const shown = all.filter((one) => one.value > 0.02 * largest).sort((a, b) => b.value - a.value).slice(0, count);
   for (const one of shown) {
     const left = one.pole === 1;
     const x0 = left ? WIDE.cloud + 6 : overviewWidth - WIDE.cloud - 6;
     const middle = overviewWidth / 2, x1 = left ? middle - one.to.width / 2 - 3 : middle + one.to.width / 2 + 3;
     const width = 1 + 9 * (one.value / largest);
     const shift = one.sign * width * 0.52;
-    const y0 = one.from.y + one.from.height / 2 + shift, y1 = one.to.y + one.to.height / 2 + 6 + shift;
+    const y0 = (left ? one.from.minus : one.from.plus) + one.from.heights[one.pole] / 2 + shift, y1 = one.to.chipTop + one.to.chip / 2 + shift;
     const bend = (x0 + x1) / 2;
     layer.append(svg("path", { class: `link ${one.sign > 0 ? "positive" : "negative"}`, "data-from": one.from.at,
       "data-to": one.to.at, "data-pole": one.pole, "stroke-width": width.toFixed(1),

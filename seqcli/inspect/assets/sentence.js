@@ -1,6 +1,6 @@
 "use strict";
 // A text step by step: glyphs of each unit cluster, probabilities, and what each token adds.
-const STEP = 54, GLYPH = 58, LEFT = 96;
+const STEP = 58, GLYPH = 58, LEFT = 96;
 
 function buildSentence() {
   const root = section("sentence", "Sentence: what each step does to the memory",
@@ -71,10 +71,10 @@ function tokenRow(tokens, one, text) {
   const group = svg("g", {});
   tokens.forEach((token, t) => {
     const word = one.words.indexOf(token);
-    group.append(svg("text", { class: `token${word >= 0 ? "" : " soft"}`, x: stepX(t), y: 20, "text-anchor": "middle", "font-size": 13,
+    group.append(svg("text", { class: `token${word >= 0 ? "" : " soft"}`, x: stepX(t), y: 20, "text-anchor": "middle", "font-size": 12.5,
       "font-weight": state.target === t ? 700 : 400, tabindex: -1, role: "button", "data-step": t,
       onmouseenter: (event) => showTip(event, word >= 0 ? token : `${token}\nnot among the words of the overview`), onmouseleave: hideTip,
-      onclick: () => { if (text.pairs) set({ target: t }); if (word >= 0) pickWord(word); } }, short(token)));
+      onclick: () => { if (text.pairs) set({ target: t }); if (word >= 0) pickWord(word); } }, short(token, 8)));
   });
   return group;
 }
@@ -90,7 +90,7 @@ function glyphRow(at, y, sums, top, one) {
     const [positive, negative, rise, fall, kept, old] = values;
     if (reverse ? t < sums.steps - 1 : t > 0) {
       const from = reverse ? x + 9 : x - STEP + 13, thick = Math.max(0.6, high(kept));
-      group.append(svg("rect", { x: from, y: middle - thick / 2, width: STEP - 22, height: thick, fill: "var(--kept)", opacity: 0.75 }));
+      group.append(svg("rect", { x: from, y: middle - thick / 2, width: STEP - 22, height: thick, fill: "var(--kept)", opacity: 0.38 }));
     }
     const said = `cluster ${at + 1}, step ${t + 1}\n+ ${positive.toFixed(2)}  − ${Math.abs(negative).toFixed(2)}  (of ${size} units)\n` +
       `rise ${rise.toFixed(2)}, fall ${Math.abs(fall).toFixed(2)}\nkept ${old ? percent(kept / old) : "–"}`;

@@ -29,7 +29,7 @@ function heatmap(text) {
 
 function gradientBars(text) {
   const source = text.tokens.encoder, values = text.source_gradients, largest = Math.max(1e-9, ...values.map(Math.abs));
-  const root = svg("svg", { width: 320, height: source.length * 20 + 30, role: "img", "aria-label": "integrated gradients of the translation over the source" });
+  const root = svg("svg", { width: 430, height: source.length * 20 + 30, role: "img", "aria-label": "integrated gradients of the translation over the source" });
   root.append(label(0, 12, "what each source token adds to log p (integrated gradients)", "start", "", 12));
   source.forEach((token, at) => {
     const y = 32 + at * 20, long = (Math.abs(values[at]) / largest) * 90;
@@ -43,7 +43,7 @@ function beamTree(text) {
   const nodes = text.tree.map(([parent, step, token, log, total, fate], at) => ({ parent, step, token, log, total, fate, at, children: [] }));
   nodes.forEach((node) => { if (node.parent >= 0) nodes[node.parent].children.push(node); });
   const chosen = new Set();
-  for (let at = text.best; at >= 0; at = nodes[at].parent) chosen.add(at);
+  for (let at = text.chosen; at >= 0; at = nodes[at].parent) chosen.add(at);
   // Dropped extensions are drawn beside the kept ones only where they were the next best.
   const keep = (node) => node.fate !== "dropped";
   let line = 0;
@@ -57,12 +57,13 @@ function beamTree(text) {
   const shown = nodes.filter((node) => node.y !== undefined), wide = 96, high = 30;
   const deepest = Math.max(...shown.map((node) => node.step));
   const root = svg("svg", { width: (deepest + 1) * wide + 40, height: line * high + 24, role: "img", "aria-label": "beam tree" });
+  const wideOf = (token) => Math.min(74, 7 + [...short(token, 8)].reduce((sum, one) => sum + (one > "\u2e80" ? 13 : 8), 0));
   const x = (node) => 12 + node.step * wide, y = (node) => 18 + node.y * high;
   for (const node of shown) {
     const onPath = chosen.has(node.at), dropped = node.children.filter((child) => !keep(child)).slice(0, 3);
     if (node.parent >= 0) {
       const from = nodes[node.parent], bend = x(node) - 18;
-      root.append(svg("path", { d: `M${x(from) + 62} ${y(from)}C${bend} ${y(from)} ${bend - 10} ${y(node)} ${x(node) - 5} ${y(node)}`, fill: "none",
+      root.append(svg("path", { d: `M${x(from) + wideOf(from.token)} ${y(from)}C${bend} ${y(from)} ${bend - 10} ${y(node)} ${x(node) - 5} ${y(node)}`, fill: "none",
         stroke: onPath ? "var(--accent)" : "var(--line)", "stroke-width": onPath ? 2.2 : 1.2 }));
     }
     root.append(svg("g", { "data-node": node.at, onmouseenter: (event) => showTip(event, `${node.token}: ${percent(Math.exp(node.log), 1)}, whole ${node.total.toFixed(2)} nats, ${node.fate}` +
