@@ -32,10 +32,9 @@ def cells(
     for cell in found:
         print(f"{cell['name']}  {cell['summary']}")
         print(f"  source      {cell['source']}")
-        if both := [short for short, name in SHORT_FORMS.items() if name == cell["name"]]:
-            print(
-                f"  both ways   --cell {both[0]}, short for --cell {cell['name']} --bidirectional"
-            )
+        for short, name in SHORT_FORMS.items():
+            if name == cell["name"]:
+                print(f"  both ways   --cell {short}, short for --cell {name} --bidirectional")
         print(f"  parameters  {cell['parameters']:,}   (I = {input}, H = {hidden})")
         print(f"  cost        {cell['flop']:,} FLOP a token, forward")
         for line in cell["equations"].splitlines():
