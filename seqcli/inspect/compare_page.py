@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqcli.inspect.compare import Comparison
-from seqcli.inspect.page import as_json, assemble, pack
+from seqcli.inspect.page import as_json, assemble, pack, table
 from seqcli.inspect.summary import describe_network
 
 SCRIPTS = ("core", "overview", "sentence", "charts", "compare")
@@ -17,7 +17,11 @@ def build(found: Comparison) -> str:
     """The page as text."""
     content = found.content
     title = " · ".join(side["name"] for side in content["sides"]) + " · seqcli compare"
-    return assemble(title, as_json(payload(found)), "", SCRIPTS)
+    tables = "".join(
+        table(f"{side['name']}, {side['title']}", side["clusters"], content["words"])
+        for side in content["sides"]
+    )
+    return assemble(title, as_json(payload(found)), tables, SCRIPTS)
 
 
 def payload(found: Comparison) -> dict[str, Any]:

@@ -234,14 +234,17 @@ def _sample(found: Inspection, room: int) -> dict[str, Any]:
 
 
 def _tables(content: dict[str, Any], key: str) -> str:
-    """A site's clusters as a table, for readers without scripts, and for screen readers."""
     site = content["sites"][key]
-    found = site["clusters"]
+    return table(site["title"], site["clusters"], content["parts"][site["part"]]["words"])
+
+
+def table(title: str, found: dict[str, Any], names: list[str]) -> str:
+    """Clusters as a table, for readers without scripts, and for screen readers."""
     units, words = np.array(found["units"]), np.array(found["words"])
     rows = []
     for at in range(found["count"]):
         poles = [
-            html.escape(" ".join(pole_words(content, site, at, sign, len(words))))
+            html.escape(" ".join(pole_words(names, found, at, sign, len(words))))
             for sign in (1, -1)
         ]
         members = " ".join(str(unit) for unit in np.flatnonzero(units == at))
@@ -249,7 +252,7 @@ def _tables(content: dict[str, Any], key: str) -> str:
             f"<tr><th scope=row>{at + 1}</th><td>{poles[0]}</td><td>{poles[1]}</td>"
             f"<td>{members}</td></tr>"
         )
-    caption = html.escape(f"Clusters of {site['title']}")
+    caption = html.escape(f"Clusters of {title}")
     return (
         f"<table class=clusters><caption>{caption}</caption><thead><tr><th scope=col>cluster</th>"
         f"<th scope=col>words, +</th><th scope=col>words, −</th><th scope=col>units</th></tr>"

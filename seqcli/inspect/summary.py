@@ -50,20 +50,18 @@ def describe_network(model: dict[str, Any]) -> str:
 
 
 def pole_words(
-    content: dict[str, Any], site: dict[str, Any], cluster: int, sign: int, count: int
+    names: Sequence[str], found: dict[str, Any], cluster: int, sign: int, count: int
 ) -> list[str]:
     """The strongest words of one pole of a cluster."""
-    found = site["clusters"]
     score = np.array(found["score"])
     inside = np.array(found["words"]) == cluster
     chosen = np.flatnonzero(inside & ((score >= 0) == (sign > 0)))
-    words = content["parts"][site["part"]]["words"]
-    return [words[at] for at in chosen[np.argsort(-np.abs(score[chosen]), kind="stable")][:count]]
+    return [names[at] for at in chosen[np.argsort(-np.abs(score[chosen]), kind="stable")][:count]]
 
 
 def _clusters(content: dict[str, Any]) -> Iterator[str]:
     site = content["sites"][content["main"]]
-    found = site["clusters"]
+    found, names = site["clusters"], content["parts"][site["part"]]["words"]
     stability = "" if found["stability"] is None else f", stability {found['stability']:.2f}"
     yield (
         f"CLUSTERS of {site['title']}: {found['count']}{stability}, silhouette "
@@ -74,14 +72,13 @@ def _clusters(content: dict[str, Any]) -> Iterator[str]:
         size = int((units == at).sum())
         yield f"  {at + 1:>2}  {size} units, {(words == at).sum()} words"
         for sign, mark in ((1, "+"), (-1, "−")):
-            listed = pole_words(content, site, at, sign, WORDS)
+            listed = pole_words(names, found, at, sign, WORDS)
             total = int(((words == at) & ((np.array(found["score"]) >= 0) == (sign > 0))).sum())
             more = f"  and {total - len(listed)} more" if total > len(listed) else ""
             if listed:
                 yield f"      {mark} {'  '.join(listed)}{more}"
     yield "  most telling units (strongest words):"
     mean = np.array(site["response"]["mean"])
-    names = content["parts"][site["part"]]["words"]
     for unit in site["response"]["telling"][:6]:
         order = np.argsort(mean[:, unit], kind="stable")
         low = " ".join(names[at] for at in order[:4])

@@ -9,9 +9,9 @@ const valueOf = (side, word, unit) => side.values[word * side.units + unit];
 function buildCompareHead() {
   document.title = `${data.sides.map((side) => side.name).join(" · ")} · seqcli compare`;
   $("#head").append(el("h1", {}, sides.map((side, at) => [at ? " and " : "", side.name]), el("small", {}, "seqcli compare")),
-    sides.map((side, at) => el("p", { class: "facts" }, el("b", {}, `${"AB"[at]}  `), `${side.name}: ${side.network}; ${side.title}; ${side.metric.name} ${side.metric.value.toFixed(4)}; weights ${side.model.checkpoint_sha256.slice(0, 12)}`)),
+    ...sides.map((side, at) => el("p", { class: "facts" }, el("b", {}, `${"AB"[at]}  `), `${side.name}: ${side.network}; ${side.title}; ${side.metric.name} ${side.metric.value.toFixed(4)}; weights ${side.model.checkpoint_sha256.slice(0, 12)}`)),
     el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows; ${data.words.length} shared words, ${percent(data.data.coverage, 1)} of the tokens.`),
-    data.notes.map((note) => el("p", { class: "note" }, note)));
+    ...data.notes.map((note) => el("p", { class: "note" }, note)));
   $("#toolbar").append(el("div", {}, el("label", {}, "word ", el("input", { type: "search", id: "find", list: "names", placeholder: "find a shared word", onchange: findWord })),
     el("datalist", { id: "names" }, data.words.map((word) => el("option", { value: word }))), el("span", { id: "missed", class: "note", role: "status" }),
     el("button", { id: "theme", onclick: () => { const root = document.documentElement; root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; }, "aria-label": "light or dark" }, "◐"),
@@ -32,6 +32,12 @@ function buildMirror() {
   root.append(el("div", { class: "scroll", id: "map" }), el("h3", {}, "Responses of the chosen words, units sorted, on one scale"), el("div", { class: "charts", id: "overlay" }));
   drawMirror();
   drawOverlay();
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+function widthOf(text) {
+  ruler.font = `12.5px ${getComputedStyle(document.body).fontFamily}`;
+  return ruler.measureText(text).width;
 }
 
 function groups() {
@@ -55,7 +61,7 @@ function drawMirror() {
     let x = left, line = y + 26;
     const sorted = group.words.slice().sort((one, other) => strength(other) - strength(one));
     sorted.forEach((word) => {
-      const wide = 9 + [...data.words[word]].reduce((sum, c) => sum + (c > "⺀" ? 13 : 7.2), 0);
+      const wide = 9 + widthOf(data.words[word]);
       if (x + wide > left + middle) { x = left; line += 17; }
       marks.append(svg("text", { class: `word${pick.words.includes(word) ? " on" : ""}`, "data-word": word, x, y: line, "font-size": 12.5, tabindex: -1, role: "button",
         onclick: () => choose(word), onmouseenter: (event) => showTip(event, `${data.words[word]}\n${data.counts[word].toLocaleString("en")} times`), onmouseleave: hideTip }, data.words[word]));
@@ -109,7 +115,9 @@ function drawMirrorLinks(layer, all, chips, left, middle) {
     links.push({ group, chip, at, sign: 1, value: up / size }, { group, chip, at, sign: -1, value: down / size });
   }));
   const largest = Math.max(...links.map((one) => one.value), 1e-9);
-  for (const one of links.sort((a, b) => b.value - a.value).slice(0, 2 * all.length + 8)) {
+  links.sort((a, b) => b.value - a.value);
+  const shown = [0, 1].flatMap((at) => links.filter((one) => one.at === at).slice(0, all.length + 4));
+  for (const one of shown) {
     const wide = 1 + 8 * (one.value / largest), x0 = one.at ? left + middle + 6 : left - 8, x1 = one.at ? one.chip.x - 4 : one.chip.x + 4, bend = (x0 + x1) / 2, shift = one.sign * wide * 0.52;
     layer.append(svg("path", { class: `link ${one.sign > 0 ? "positive" : "negative"}`, "stroke-width": wide.toFixed(1), d: `M${x0} ${one.group.middle + shift}C${bend} ${one.group.middle + shift} ${bend} ${one.chip.y + shift} ${x1} ${one.chip.y + shift}` }));
   }

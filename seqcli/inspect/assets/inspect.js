@@ -7,7 +7,7 @@ function buildHead() {
     el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows, ${tokens}; ${data.metric.name} ${data.metric.value.toFixed(4)}, loss ${data.metric.loss.toFixed(4)} nats. ` +
       Object.values(data.parts).map((part) => `${part.words.length} words shown, ${percent(part.coverage, 1)} of the tokens.`).join(" ") +
       ` Weights ${model.checkpoint_sha256.slice(0, 12)}, data ${data.data.sha256.slice(0, 12)}, seqcli ${data.seqcli}.`),
-    data.notes.map((note) => el("p", { class: "note" }, note)));
+    ...data.notes.map((note) => el("p", { class: "note" }, note)));
 }
 
 function buildToolbar() {
