@@ -5,14 +5,14 @@ Text of users is never read as markup. Results for programs do not pass through 
 
 from __future__ import annotations
 
+import string
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -29,7 +29,7 @@ PERCENT = {
     "span_recall", "span_f1", "precision", "recall", "f1", "bleu", "chrf", "score",
 }  # fmt: skip
 DETAILED_CLASSES = 30
-CONFUSED_CLASSES = 12
+CONFUSED_CLASSES = 16
 
 
 def say(sentence: str) -> None:
@@ -54,7 +54,8 @@ def show_value(value: Any) -> str:
     """A fact for reading: numbers with separators, scores by name, yes or no."""
     if isinstance(value, dict):
         return "\n".join(
-            f"{name} {show_score(name, one) if isinstance(one, float) else show_value(one)}"
+            f"{name.replace('_', ' ')} "
+            f"{show_score(name, one) if isinstance(one, float) else show_value(one)}"
             for name, one in value.items()
         )
     if isinstance(value, bool):
@@ -83,9 +84,10 @@ class TrainingView:
         self.speed = 0.0
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            Rate(),
+            BarColumn(bar_width=None),  # what the text leaves of the width
+            Rate(table_column=Column(no_wrap=True)),
             console=stderr,
+            expand=True,
             transient=True,
             disable=not stderr.is_terminal,
         )
@@ -133,8 +135,8 @@ class TrainingView:
         speed = event.tokens / max(event.seconds, 1e-9)
         stderr.print(
             Text.assemble(
-                (f"epoch {event.epoch:>3}/{self.epochs}", "bold"),
-                f"  loss {event.train_loss:.4f}  validation {_name(self.watched, event.scores)} ",
+                (f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}", "bold"),
+                f"  loss {event.train_loss:.4f}  valid {_name(self.watched, event.scores)} ",
                 (show_score(self.watched, event.value), "green" if event.best else ""),
                 f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",
                 ("  best" if event.best else "", "green"),
@@ -172,7 +174,7 @@ def print_scores(
     if not out.is_terminal:
         out.width = 120
     names = [name for name in SHOWN[task] if any(name in found for found in scores.values())]
-    table = Table("split", "predictor", *names)
+    table = Table("split", "predictor", *(name.replace("_", " ") for name in names))
     for column in table.columns[2:]:
         column.justify = "right"
     for split, found in scores.items():
@@ -207,11 +209,14 @@ def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
-    table = Table(f"{split}: true ↓ taken for →")
-    for label in confusion["labels"]:
-        table.add_column(escape(label), justify="right")
-    for label, row in zip(confusion["labels"], confusion["matrix"], strict=True):
-        table.add_row(Text(label), *(str(count) if count else "·" for count in row))
+    """Rows are true labels, columns what they were taken for, under the letters of the rows."""
+    letters = string.ascii_lowercase[: len(confusion["labels"])]
+    table = Table("", f"{split}: true ↓ taken for →", box=None, padding=(0, 1, 0, 0))
+    for letter in letters:
+        table.add_column(letter, justify="right")
+    rows = zip(letters, confusion["labels"], confusion["matrix"], strict=True)
+    for letter, label, row in rows:
+        table.add_row(letter, Text(label), *(str(count) if count else "·" for count in row))
     return table
 
 

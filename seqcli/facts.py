@@ -21,12 +21,13 @@ def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
     found = []
     for name, make in CELLS.items():
         cell = make(input_size, hidden_size)
+        document = inspect.getdoc(inspect.getmodule(make)) or ""
         matrices = [parameter for parameter in cell.parameters() if parameter.dim() == 2]
         found.append(
             {
                 "name": name,
                 "summary": (inspect.getdoc(make) or "").splitlines()[0],
-                "source": (inspect.getdoc(inspect.getmodule(make)) or "").split("\n\n")[0],
+                "source": " ".join(document.split("\n\n")[0].split()),
                 "equations": cell.equations,
                 "parameters": sum(parameter.numel() for parameter in cell.parameters()),
                 "flop": 2 * sum(parameter.numel() for parameter in matrices),
@@ -44,13 +45,14 @@ def of_model(folder: Path) -> dict[str, Any]:
         "version": stored.get("version"),
         **task.facts(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        **flatten(task.config),
+        "scores": {},
+        "settings": flatten(task.config),
     }
     if (folder / "metrics.json").is_file():
         scores = bundle.read_json(folder / "metrics.json").get("scores", {})
         for split, values in scores.items():
             plain = {name: one for name, one in values.items() if isinstance(one, int | float)}
-            found[split] = plain
+            found["scores"][split] = plain
     return found
 
 

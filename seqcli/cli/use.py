@@ -58,9 +58,12 @@ def predict(
     """Answer each line: N lines in, N lines out, in order, as they arrive."""
     if n_best > beam:
         beam = n_best
+    from seqcli.console import fail, say
     from seqcli.stream import answer_lines
     from seqcli.tasks.task import Request
 
+    if file == "-" and sys.stdin is not None and sys.stdin.isatty():
+        say("answers lines from the terminal; Ctrl-D ends")
     request = Request(
         probabilities=probabilities,
         beam=beam,
@@ -69,8 +72,6 @@ def predict(
         length_penalty=length_penalty,
         max_length=max_length,
     )
-    from seqcli.console import fail
-
     bad = answer_lines(
         model, file, format=format, reading=input, request=request, threads=threads, report=fail
     )
@@ -187,5 +188,8 @@ def info(
     if json_output:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        rows = [(name, show_value(value)) for name, value in found.items() if value is not None]
+        scores, settings = found.pop("scores", {}), found.pop("settings", {})
+        options = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
+        shown = {**found, **scores, **options}
+        rows = [(name, show_value(value)) for name, value in shown.items() if value is not None]
         print_table(("what", "value"), rows)

@@ -109,8 +109,11 @@ def test_info_of_a_model(cli: Cli, models: Models, task: str) -> None:
     found = json.loads(cli("info", models(task), "--json").out)
     assert found["task"] == task
     assert found["parameters"] > 0
-    assert found["hidden"] == 8
-    assert "hidden" in result.out
+    assert found["settings"]["hidden"] == 8
+    assert set(found["scores"]) == {"validation", "test"}
+    assert "--hidden" in result.out
+    if task == "classify":
+        assert found["tokens"].startswith("word, vocabulary ")
     assert f"{found['parameters']:,}" in result.out
 
 

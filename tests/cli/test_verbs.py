@@ -24,7 +24,7 @@ def test_without_data_the_sample_is_used(cli: Cli, task: str) -> None:
     assert result.status == 0, result.err
     assert not result.errors
     assert "bundled sample" in result.err
-    assert "epoch   1/1" in result.err
+    assert "epoch 1/1" in result.err
     assert "network" in result.out
     assert "test" in result.out
     # The last line of stderr is a command to try, and it works.
