@@ -64,7 +64,8 @@ def silenced(layer: Layer, units: Sequence[int], value_U: Tensor) -> Iterator[No
     with ExitStack() as stack:
         names = loop_of(cell)
         if names is not None:
-            stack.enter_context(_cut(*(getattr(cell, name) for name in names), at, value_U))
+            weight, bias = (getattr(cell, name) for name in names)
+            stack.enter_context(_cut(weight, bias, at, value_U))
         stack.enter_context(replaced(cell, sequence))
         yield
 

@@ -56,9 +56,9 @@ def lay_out(words: Sequence[str], strength: np.ndarray, *, largest: float, talle
     """Place words by falling strength (n,). largest: the strength that gets the largest font;
     tallest: room for rows."""
     places = np.full((len(words), 4), np.nan)
-    x, top, line, row = 0.0, 0.0, 0.0, []
-    left_out = 0
-    for at in np.argsort(-strength, kind="stable"):
+    row: list[int] = []
+    x, top, line, left_out = 0.0, 0.0, 0.0, 0
+    for at in np.argsort(-strength, kind="stable").tolist():
         share = float(strength[at]) / largest if largest > 0 else 0.0
         size = SMALLEST + (LARGEST - SMALLEST) * min(1.0, share) ** 0.7
         long = min(measure_text(words[at]) * size, WIDTH)
@@ -105,7 +105,7 @@ def lay_out_all(
             chosen = np.flatnonzero((clusters_W == at) & ((score_W >= 0) == (pole == 0)))
             if not len(chosen):
                 continue
-            named = [words[one] for one in chosen]
+            named = [words[one] for one in chosen.tolist()]
             cloud = lay_out(named, strength_W[chosen], largest=largest, tallest=tallest)
             places[chosen] = cloud.places
             heights[at, pole], left_out[at, pole] = cloud.height, cloud.left_out

@@ -42,7 +42,7 @@ class Clustering(NamedTuple):
     contrast: float
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """K."""
         return int(max(self.words.max(initial=-1), self.units.max(initial=-1))) + 1
 
@@ -219,7 +219,7 @@ def links(mean_WH: np.ndarray, found: Clustering) -> dict[str, np.ndarray]:
     """Mean positive part and mean negative part of S of each pole of each word cluster towards
     each unit cluster, (2, K, K) by pole (+ first), words, units. Apart, because signed means
     cancel."""
-    count = found.count
+    count = found.size
     up, down = np.zeros((2, count, count)), np.zeros((2, count, count))
     for pole in range(2):
         for one in range(count):

@@ -238,7 +238,7 @@ def _side(
         "intervals": gathered.intervals(seed=settings.seed),
         "flow": flows[side.site.layer.key]._asdict(),
         "clusters": {
-            "count": found.count,
+            "count": found.size,
             "words": found.words.tolist(),
             "units": found.units.tolist(),
             "score": round_digits(found.score),
@@ -274,15 +274,15 @@ def _numbers(
             np.percentile(one[name], (2.5, 97.5)).tolist() if name in one else None for one in drawn
         ]
         if None not in pair:
-            row["difference"] = pair[1] - pair[0]  # type: ignore[operator]
+            row["difference"] = values[1][name] - values[0][name]
             if paired:
                 change = drawn[1][name] - drawn[0][name]
                 row["interval"] = np.percentile(change, (2.5, 97.5)).tolist()
         table[name] = row
     sparsity = [numbers.response_sparsity(one) for one in mean]
     for name in sparsity[0]:
-        pair = [one[name] for one in sparsity]
-        table[name] = {"values": pair, "difference": pair[1] - pair[0], "intervals": [None, None]}
+        both = [one[name] for one in sparsity]
+        table[name] = {"values": both, "difference": both[1] - both[0], "intervals": [None, None]}
     return table
 
 
@@ -296,7 +296,7 @@ def _metric(sides: tuple[Side, Side], settings: Settings) -> dict[str, Any]:
 def _ratio(outcome: Outcome, name: str) -> tuple[np.ndarray, np.ndarray]:
     if name == "span_f1":
         return 2 * outcome.matched, outcome.guessed + outcome.true
-    return (outcome.loss if name == "cross_entropy" else outcome.right), outcome.count
+    return (outcome.loss if name == "cross_entropy" else outcome.right), outcome.predictions
 
 
 def _cka(sides: tuple[Side, Side]) -> dict[str, Any]:

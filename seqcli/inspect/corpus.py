@@ -264,12 +264,12 @@ def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
 class Outcome(NamedTuple):
     """How well the model did on each example: sums that any set of examples can be scored from.
 
-    loss: (E,) nats; count: (E,) predictions; right: (E,) correct ones; matched, guessed, true:
+    loss: (E,) nats; predictions: (E,) how many; right: (E,) correct ones; matched, guessed, true:
     (E,) spans of tag, else zeros.
     """
 
     loss: np.ndarray
-    count: np.ndarray
+    predictions: np.ndarray
     right: np.ndarray
     matched: np.ndarray
     guessed: np.ndarray
@@ -277,7 +277,7 @@ class Outcome(NamedTuple):
 
     def nats(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Mean loss of a prediction."""
-        return float(self.loss[rows].sum() / max(self.count[rows].sum(), 1))
+        return float(self.loss[rows].sum() / max(self.predictions[rows].sum(), 1))
 
     def metric(self, task: Any, rows: np.ndarray | slice = slice(None)) -> float:
         """The score that `metric_name` names."""
@@ -286,7 +286,7 @@ class Outcome(NamedTuple):
             return float(2 * self.matched[rows].sum() / max(both, 1))
         if metric_name(task) == "cross_entropy":
             return self.nats(rows)
-        return float(self.right[rows].sum() / max(self.count[rows].sum(), 1))
+        return float(self.right[rows].sum() / max(self.predictions[rows].sum(), 1))
 
 
 def metric_name(task: Any) -> str:

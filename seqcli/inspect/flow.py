@@ -119,16 +119,17 @@ def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
     window = int(min(np.sort(lengths)[-min(len(lengths), TEXTS) // 2], LAGS + 1))
     rows = np.flatnonzero(lengths >= window)[-TEXTS:]
     steps = np.arange(window)
+    bounds = call.x.offsets.numpy()
     if call.reverse:
-        place_BT = call.x.offsets.numpy()[rows][:, None] + window - 1 - steps
+        place_BT = torch.from_numpy(bounds[rows][:, None] + window - 1 - steps)
     else:
-        place_BT = call.x.offsets.numpy()[rows + 1][:, None] - window + steps
-    place_BT = torch.from_numpy(place_BT)
-    state = _state_before(cell, call, place_BT[:, 0], torch.from_numpy(rows))
+        place_BT = torch.from_numpy(bounds[rows + 1][:, None] - window + steps)
+    state = _state_before(cell, call, place_BT[:, 0])
     seed_BH = _directions(ends_BH[torch.from_numpy(rows)], call.y.values.shape[1])
     with torch.enable_grad():
         state = tuple(part.detach().requires_grad_() for part in state)
-        history, y = [], None
+        history: list[tuple[Tensor, ...]] = []
+        y = state[0]
         for t in range(window):
             y, state = cell.step(call.x.values[place_BT[:, t]], state)
             history.append(state)
@@ -147,7 +148,7 @@ def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
     return Flow(norms, factor, slope, horizon, verdict, len(rows), typical)
 
 
-def _state_before(cell: Any, call: Call, first_B: Tensor, rows_B: Tensor) -> tuple[Tensor, ...]:
+def _state_before(cell: Any, call: Call, first_B: Tensor) -> tuple[Tensor, ...]:
     """The states before the positions `first_B`, by the reference steps up to there."""
     with torch.no_grad():
         steps = complete(cell, call, check=False)

@@ -167,7 +167,7 @@ def _site(found: Inspection, key: str) -> dict[str, Any]:
 
 
 def _clustering(one: Clustering, words: list[str], mean_WH: np.ndarray) -> dict[str, Any]:
-    layout = lay_out_all(words, one.words, one.score, one.count)
+    layout = lay_out_all(words, one.words, one.score, one.size)
     places = np.where(np.isnan(layout.places), 0, layout.places * np.array([10, 10, 10, 10]))
     both = links(mean_WH, one)
     return {

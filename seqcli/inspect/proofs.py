@@ -71,11 +71,11 @@ def parse_ablations(
         except ValueError:
             raise UsageError(f"--ablate {one}: {value!r} is no number") from None
         if kind == "clusters" and not value:
-            chosen = {f"cluster {at + 1}": at for at in range(clusters.count)}
+            chosen = {f"cluster {at + 1}": at for at in range(clusters.size)}
             found |= {n: np.flatnonzero(clusters.units == at).tolist() for n, at in chosen.items()}
         elif kind == "cluster" and len(numbers_) == 1:
-            if not 1 <= numbers_[0] <= clusters.count:
-                raise UsageError(f"--ablate {one}: there are clusters 1 to {clusters.count}")
+            if not 1 <= numbers_[0] <= clusters.size:
+                raise UsageError(f"--ablate {one}: there are clusters 1 to {clusters.size}")
             members = np.flatnonzero(clusters.units == numbers_[0] - 1).tolist()
             found[f"cluster {numbers_[0]}"] = members
         elif kind in ("unit", "units") and numbers_:

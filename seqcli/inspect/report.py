@@ -74,7 +74,7 @@ def inspect(
     )
     say("clustering words and units")
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
-    content = {
+    content: dict[str, Any] = {
         "schema": SCHEMA,
         "seqcli": __version__,
         "model": describe_model(task, model, folder),
@@ -268,7 +268,7 @@ def choose_sentences(corpus: Corpus, found: Survey) -> list[str]:
     long = np.array([min(len(text), 400) for text in texts])
     fit = np.flatnonzero((long >= np.percentile(long, 30)) & (long <= np.percentile(long, 80)))
     fit = fit if len(fit) else np.arange(len(texts))
-    loss = (found.outcome.loss / np.maximum(found.outcome.count, 1))[fit]
+    loss = (found.outcome.loss / np.maximum(found.outcome.predictions, 1))[fit]
     order = fit[np.argsort(loss, kind="stable")]
     places = np.unique(np.linspace(len(order) // 4, len(order) - 1, EXAMPLES).round().astype(int))
     return [texts[at] for at in order[places] if texts[at].strip()]
@@ -279,7 +279,7 @@ def _sentence(one: Sentence, clusters: dict[str, Clustering]) -> dict[str, Any]:
         key: {
             name: round_digits(values)
             for name, values in draw_glyphs(
-                one.states[key], one.before[key], clusters[key].units, clusters[key].count
+                one.states[key], one.before[key], clusters[key].units, clusters[key].size
             )
             ._asdict()
             .items()

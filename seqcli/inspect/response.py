@@ -32,13 +32,13 @@ SAMPLES = (256, 128, 64, 32, 16, 8)
 class Words(NamedTuple):
     """The words of one part that are followed: ids (C,), counts (C,), by falling count.
 
-    index: (V,) place of each vocabulary id among them, −1 for the rest. slot: (N,) place of a
+    place_of: (V,) place of each vocabulary id among them, −1 for the rest. slot: (N,) place of a
     token in the sample of occurrences, −1 for the rest. kept: (C,) occurrences in the sample.
     """
 
     ids: np.ndarray
     counts: np.ndarray
-    index: np.ndarray
+    place_of: np.ndarray
     slot: np.ndarray
     kept: np.ndarray
     forced: frozenset[int]
@@ -136,7 +136,7 @@ class Responses:
 
     def add(self, delta_NH: Tensor, ids_N: np.ndarray, places_N: np.ndarray) -> None:
         """Changes of state where the tokens `ids_N` at the positions `places_N` were read."""
-        word_N = torch.from_numpy(self.words.index[ids_N] % len(self.sum))
+        word_N = torch.from_numpy(self.words.place_of[ids_N] % len(self.sum))
         batch = torch.zeros(self.sum.shape)
         self.sum += batch.index_add_(0, word_N, delta_NH)
         self.squares += batch.zero_().index_add_(0, word_N, delta_NH.square())

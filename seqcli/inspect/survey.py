@@ -89,11 +89,11 @@ def survey(
             for layer in layers:
                 steps = complete(layer.cell, calls[layer.key], check=number < CHECKED)
                 at = batch.places[layer.part]
-                part = corpus.parts[layer.part]
+                tokens = corpus.parts[layer.part]
                 for site in (one for one in sites if one.layer is layer):
                     delta_NH = steps.states[site.state] - steps.before[site.state]
-                    responses[site.key].add(delta_NH, part.ids[at], at)
-                    numbers[site.key].add(steps, part.example[at])
+                    responses[site.key].add(delta_NH, tokens.ids[at], at)
+                    numbers[site.key].add(steps, tokens.example[at])
                     slot = slots[layer.part][at]
                     taken = np.flatnonzero(slot >= 0)
                     chosen = steps.states[site.state][torch.from_numpy(taken)]

@@ -90,6 +90,7 @@ class Steps(NamedTuple):
 
 def list_layers(model: nn.Module) -> list[Layer]:
     """The cells of a model, from the input upward. Raises SeqcliError for what cannot be traced."""
+    networks: list[tuple[str, Any, int]]
     if isinstance(model, Translator):
         networks = [("encoder", model.encoder, 0), ("decoder", model.lower, 0)]
         networks.append(("decoder", model.upper, len(model.lower.cells)))
@@ -149,12 +150,15 @@ def _full_number(layer: Layer) -> str:
 
 @contextmanager
 def replaced(cell: Any, sequence: Callable[..., tuple[Ragged, State]]) -> Iterator[None]:
-    """The cell with another `sequence` for a while."""
+    """The cell with another `sequence` for a while; may be nested."""
+    outer = vars(cell).get("sequence")
     cell.sequence = sequence
     try:
         yield
     finally:
         del cell.sequence  # the method of its class shows again
+        if outer is not None:
+            cell.sequence = outer
 
 
 @contextmanager
@@ -206,7 +210,7 @@ def complete(cell: Any, call: Call, *, check: bool) -> Steps:
     if isinstance(cell, LSTM):
         states["c"] = _memory(call, gates)
     elif parts > 1:
-        states |= _by_steps(cell, call)
+        states["c"] = _by_steps(cell, call)
     if "c" in states:
         memory = call.y.with_values(states["c"])
         before["c"] = shift(memory, call.state[1], reverse=call.reverse)
@@ -268,12 +272,11 @@ class _Recorder(NamedTuple):
         return torch.cat(after[:2], dim=1), after
 
 
-def _by_steps(cell: Any, call: Call) -> dict[str, Tensor]:
-    """h and c of any cell with two states, step by step."""
+def _by_steps(cell: Any, call: Call) -> Tensor:
+    """(N, H) the second state of any cell with two, step by step."""
     recorder: Any = _Recorder(cell)
     both = unroll(recorder, call.x, call.state, reverse=call.reverse)[0].values
-    h_NH, c_NH = both.split([part.shape[1] for part in call.state[:2]], dim=1)
-    return {"h": h_NH, "c": c_NH}
+    return both.split([part.shape[1] for part in call.state[:2]], dim=1)[1]
 
 
 def _compare(cell: Any, x_NI: Tensor, states: dict[str, Tensor], before: dict[str, Tensor]) -> None:

@@ -1,0 +1,90 @@
+"""Silenced units against a lesion made by hand, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted import classify_rows, planted_classifier, random_model, rows_of
+
+from seqcli.errors import UsageError
+from seqcli.inspect.ablation import ablate, silenced
+from seqcli.inspect.cocluster import Clustering
+from seqcli.inspect.corpus import make_corpus, measure
+from seqcli.inspect.proofs import parse_ablations
+from seqcli.inspect.trace import list_layers, watched
+from seqcli.nn.cells import CELLS
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_silenced_units_are_constant_for_all_who_read_them(cell: str, value: float) -> None:
+    rows = rows_of("classify", 20)
+    task, model = random_model("classify", rows, cell=cell, hidden=5, embedding=4)
+    layer, units = list_layers(model)[0], [1, 3]
+    batch = make_corpus(task, rows, max_tokens=None).batches[0]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    held = torch.full((2,), value)
+    with torch.no_grad(), watched([layer]) as calls:
+        with silenced(layer, units, held):
+            batch.run(model, None)
+        x = calls[layer.key].x
+    with torch.no_grad():
+        with silenced(layer, units, held):
+            y, _ = layer.cell.sequence(x, layer.cell.initial(x.batch))
+        at = 0
+        for x_TI in x.split():
+            state = layer.cell.initial(1)
+            for row in x_TI:
+                shown = tuple(part.clone() for part in state)
+                shown[0][:, units] = value
+                _, state = layer.cell.step(row[None], shown)
+                true = state[0][0].clone()
+                true[units] = value
+                kept = [unit for unit in range(5) if unit not in units]
+                assert torch.allclose(y.values[at][kept], true[kept], atol=1e-5)
+                assert torch.equal(y.values[at][units], held)
+                at += 1
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_planted_units_carry_the_answer() -> None:
+    """Units 0 to 3 are all that the head reads; units 4 to 7 can go without a trace."""
+    rows = classify_rows(200)
+    task, model = planted_classifier(rows, pool="mean")
+    corpus = make_corpus(task, rows, max_tokens=None)
+    whole, layer = measure(corpus, model), list_layers(model)[0]
+    assert whole.metric(task) > 0.6
+
+    def run(units: list[int]) -> Any:
+        return ablate(
+            corpus, model, layer, units, name="x", mean_H=None, whole=whole, sets=30, seed=1
+        )
+
+    read, unread = run([0, 1, 2, 3]), run([4, 5, 6, 7])
+    assert unread.loss[0] == pytest.approx(unread.loss[1])
+    assert unread.metric[0] == unread.metric[1]
+    assert read.loss[1] > read.loss[0] + 0.05
+    assert read.loss_worse < 0.1
+    assert unread.loss_worse == 1.0
+    assert len(read.random) == 30
+    assert read.whole_loop
+
+
+def test_what_to_ablate_is_read_with_care() -> None:
+    found = Clustering(np.zeros(3), np.array([0, 0, 1, -1]), np.zeros(3), None, 0.0, 1.0)
+    assert parse_ablations(["clusters"], found, 4) == {"cluster 1": [0, 1], "cluster 2": [2]}
+    assert parse_ablations(["cluster:2", "unit:3"], found, 4) == {"cluster 2": [2], "unit 3": [3]}
+    assert parse_ablations(["units:2,0,2"], found, 4) == {"units 2,0,2": [0, 2]}
+    assert parse_ablations(["none"], found, 4) == {}
+    for wrong, said in {
+        "cluster:3": "clusters 1 to 2",
+        "unit:4": "units 0 to 3",
+        "unit:x": "no number",
+        "everything": "use clusters",
+    }.items():
+        with pytest.raises(UsageError, match=said):
+            parse_ablations([wrong], found, 4)
