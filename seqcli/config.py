@@ -403,7 +403,7 @@ def _normalise(config: Config) -> Config:
                 f"comes next; use --cell {SHORT_FORMS[network.cell]}"
             )
         cell: Any = SHORT_FORMS[network.cell]
-        network = dataclasses.replace(network, cell=cell, bidirectional=True)
+        network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
     return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
             else:
                 report = run.train(config, folder, view, stop=stop)
     except run.Interrupted as interruption:
-        say(f"saved; go on with: seqcli {task} --resume {folder}")
+        say(f"saved; go on with: seqcli {task} --resume {shlex.quote(str(folder))}")
         raise typer.Exit(128 + interruption.signal) from None
     if json_output:
         content = {
@@ -111,7 +112,7 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
     else:
         print_scores(task, report.scores, report.baselines)
     say(f"best epoch {report.best_epoch}, saved in {folder}; try it:")
-    say("  " + NEXT[task].format(folder=folder))
+    say("  " + NEXT[task].format(folder=shlex.quote(str(folder))))
 
 
 @contextmanager
@@ -124,7 +125,8 @@ def _signals() -> Iterator[Any]:
         caught[0] = number
         signal.signal(number, before[number])
 
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.signal(number, catch) for number in numbers}
     try:
         yield lambda: caught[0]
     finally:
