@@ -76,7 +76,7 @@ def load(folder: Path, *, task_name: str | None = None) -> Bundle:
     task = load_task(folder, task_name=task_name)
     model = task.build()
     load_weights(folder, model)
-    return Bundle(task, model.eval(), folder)
+    return Bundle(task, model.eval().requires_grad_(False), folder)
 
 
 def load_task(folder: Path, *, task_name: str | None = None) -> Any:

@@ -168,8 +168,7 @@ class Fit:
 
     def _evaluate(self) -> Evaluation:
         at, training = self.at, self.training
-        self.model.eval()
-        scores = self.judge()
+        scores = self._judge()
         value = float(scores[self.task.watched])
         if not math.isfinite(value):
             raise SeqcliError(
@@ -199,6 +198,20 @@ class Fit:
         at.epoch, at.position = at.epoch + 1, 0
         at.loss_sum, at.items, at.tokens, at.seconds = 0.0, 0, 0, 0.0
         return event
+
+    def _judge(self) -> Scores:
+        """The validation scores, with the weights frozen so that they are packed only once."""
+        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        # Fused optimisers change weights unseen, and what is remembered of them must not be used.
+        torch.autograd.graph.increment_version(weights)
+        self.model.eval()
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            return self.judge()
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
 
     def snapshot(self) -> Snapshot:
         """Weights, optimiser, carried state, random numbers and position. Tensors are not copied:

@@ -136,7 +136,7 @@ def _train(
         bundle.cut_history(folder, fit.at.epoch)
     _follow(fit, folder, observer, stop, data=fingerprint(splits))
     bundle.load_weights(folder, model)
-    model.eval()
+    model.eval().requires_grad_(False)
     scores = {
         name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
     }

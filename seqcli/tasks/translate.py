@@ -29,7 +29,7 @@ from seqcli.nn.translator import Translator
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncate
 
-DECODING_TOKENS = 1_024
+DECODING_TOKENS = 3_072
 SCORING_TOKENS = 4_096
 LONGEST = 1_000
 """Tokens of a translation, at most, where no limit is named."""
