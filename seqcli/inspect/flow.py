@@ -13,7 +13,8 @@ Dimensions: B sequences, T steps, I inputs, H units, K lags.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ GROWN = 1.05
 FAINT = 0.01
 REACH = 10
 """The gradient must still be felt at a tenth of a text."""
-SMALLEST = 1e-30
+SMALLEST, LARGEST = 1e-30, 1e38
 
 
 class Flow(NamedTuple):
@@ -42,8 +43,8 @@ class Flow(NamedTuple):
     within sight); verdict: vanishing, healthy, exploding or unknown."""
 
     norms: dict[str, list[float]]
-    factor: float
-    slope: float
+    factor: float | None
+    slope: float | None
     horizon: float | None
     verdict: str
     texts: int
@@ -65,24 +66,15 @@ def gradient_flow(corpus: Corpus, model: nn.Module, layers: Sequence[Layer]) -> 
 def _calls_with_gradients(
     corpus: Corpus, model: nn.Module, layers: Sequence[Layer]
 ) -> tuple[dict[str, Call], dict[str, Tensor]]:
-    """The calls of a batch of long texts, and the loss's gradient at each sequence's last step.
-
-    The network stays in eval mode: dropout must not run, and cuDNN, which refuses a backward pass
-    there, is left out.
-    """
+    """The calls of a batch of long texts, and the loss's gradient at each sequence's last step."""
     batch = corpus.batches[_longest(corpus)]
-    with (
-        torch.enable_grad(),
-        torch.backends.cudnn.flags(enabled=False),
-        watched(layers) as calls,
-    ):
+    with differentiable(model), watched(layers) as calls:
         found = batch.run(model, None)
         for call in calls.values():
             call.y.values.retain_grad()
         known = found.gold >= 0
         gold_P = torch.where(known, found.gold, found.scores.argmax(dim=1).cpu())
         F.cross_entropy(found.scores, gold_P.to(found.scores.device)).backward()
-    model.zero_grad(set_to_none=True)
     ends = {}
     for key, call in calls.items():
         grad = call.y.values.grad
@@ -98,6 +90,22 @@ def _calls_with_gradients(
         for key, call in calls.items()
     }
     return plain, ends
+
+
+@contextmanager
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """Gradients through a model in eval mode: dropout must not run, and cuDNN, which refuses a
+    backward pass there, is left out. A loaded model's weights ask for none, so they do meanwhile.
+    """
+    asked = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(True)
+    try:
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        for parameter, before in zip(model.parameters(), asked, strict=True):
+            parameter.requires_grad_(before)
 
 
 def _longest(corpus: Corpus) -> int:
@@ -141,7 +149,7 @@ def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
         by_lag = []
         for grad in reversed(grads[at::width]):
             size_B = torch.zeros(len(rows)) if grad is None else grad.norm(dim=1)
-            by_lag.append(size_B.double().clamp(min=1e-45).log())
+            by_lag.append(size_B.double().nan_to_num(nan=LARGEST).clamp(1e-45, LARGEST).log())
         logs_KB = torch.stack(by_lag)
         norms[letter] = (logs_KB - logs_KB[0]).mean(1).exp().tolist()
     factor, slope, horizon, verdict = judge(norms["hc"[width - 1]], typical)
@@ -164,7 +172,9 @@ def _directions(grad_BH: Tensor, width: int) -> Tensor:
     return found / found.norm(dim=1, keepdim=True)
 
 
-def judge(norms: Sequence[float], typical: float) -> tuple[float, float, float | None, str]:
+def judge(
+    norms: Sequence[float], typical: float
+) -> tuple[float | None, float | None, float | None, str]:
     """Factor a step, log slope, horizon and verdict of norms by lag (lag 0 first).
 
     vanishing: less than 70 % is kept a step, or at that rate less than 1 % after a tenth of a
@@ -174,9 +184,9 @@ def judge(norms: Sequence[float], typical: float) -> tuple[float, float, float |
     lags = np.flatnonzero(sizes > SMALLEST)
     lags = lags[lags > 0]
     if len(lags) == 0:
-        return 0.0, -np.inf, 1.0, "vanishing" if len(sizes) > 1 else "unknown"
+        return 0.0, None, 1.0, "vanishing" if len(sizes) > 1 else "unknown"
     if len(lags) < 3:
-        return float("nan"), float("nan"), None, "unknown"
+        return None, None, None, "unknown"
     slope = float(np.polyfit(lags, np.log(sizes[lags]), 1)[0])
     factor = float(np.exp(slope))
     below = np.flatnonzero(sizes < FAINT)
@@ -201,11 +211,7 @@ def connectivity(
     batch = corpus.batches[_longest(corpus)]
     first = [layer for layer in layers if layer.number == 1 and not layer.reverse]
     found: dict[str, list[float]] = {}
-    with (
-        torch.enable_grad(),
-        torch.backends.cudnn.flags(enabled=False),
-        watched(layers) as calls,
-    ):
+    with differentiable(model), watched(layers) as calls:
         scores = batch.run(model, None).scores
         top = calls[layers[-1].key].y
         at = torch.arange(len(scores)) if len(scores) == top.batch else top.last()

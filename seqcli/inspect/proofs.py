@@ -20,6 +20,7 @@ from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
 ABLATION_TOKENS = 4_000
+NO_CLUSTERS = Clustering(np.zeros(0), np.zeros(0), np.zeros(0), None, 0.0, 0.0)
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 
 
@@ -56,6 +57,17 @@ def run_ablations(
         )._asdict()
         for name, units in wanted.items()
     ]
+
+
+def check(task: Any, settings: Settings, units: int) -> None:
+    """Raise UsageError for what no amount of reading can make right, before anything is read."""
+    for one in settings.ablate:
+        if not one.startswith("cluster"):
+            parse_ablations([one], NO_CLUSTERS, units)
+    gold: list[str] | None = [] if task.name in ("classify", "tag") else None
+    for name in settings.probes:
+        if name not in ("auto", "none"):
+            probe.property_values(name, [], np.zeros(0), gold)
 
 
 def parse_ablations(

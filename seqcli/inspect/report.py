@@ -18,7 +18,7 @@ from seqcli.inspect import flow, numbers
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
 from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus, metric_name
-from seqcli.inspect.proofs import run_ablations, run_probes, run_search
+from seqcli.inspect.proofs import check, run_ablations, run_probes, run_search
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
 from seqcli.inspect.settings import Settings
@@ -58,6 +58,7 @@ def inspect(
         every, layer=settings.layer, direction=settings.direction, state=settings.state
     )
     main = choose_main(sites)
+    check(task, settings, main.layer.cell.hidden_size)
     corpus = make_corpus(task, rows, max_tokens=settings.max_tokens, seed=settings.seed)
     for text in (*settings.sentences, *([settings.find] if settings.find else [])):
         if not text.strip():

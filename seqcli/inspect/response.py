@@ -77,7 +77,7 @@ def choose_candidates(
     ids = np.array(sorted({*chosen, *named}, key=lambda at: -counts_V[at]), dtype=np.int64)
     if not len(ids):
         raise UsageError(
-            f"no token occurs {min_count} times in {len(tokens.ids):,}; use a lower --min-count"
+            f"no token occurs {min_count:,} times in {len(tokens.ids):,}; use a lower --min-count"
         )
     index = np.full(len(tokens.vocabulary), -1)
     index[ids] = np.arange(len(ids))

@@ -152,9 +152,10 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
         horizon = "beyond sight" if found["horizon"] is None else f"{found['horizon']:.0f} steps"
+        factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
         yield (
-            f"  {'':<18} lags 0 to {len(norms) - 1}; × {found['factor']:.3f} a step; 1 % is left "
+            f"  {'':<18} lags 0 to {len(norms) - 1}; × {factor} a step; 1 % is left "
             f"after {horizon}; a text has {found['length']:.0f} tokens"
         )
     yield ""

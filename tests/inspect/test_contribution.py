@@ -20,11 +20,10 @@ def read(task, model, text=TEXT):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("pool", ["last", "mean", "max", "attention"])
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_they_sum_to_the_logit(pool: str, bidirectional: bool, layers: int) -> None:
+def test_they_sum_to_the_logit(pool: str, bidirectional: bool) -> None:
     rows = classify_rows(40)
     task, model = random_model(
-        "classify", rows, cell="lstm", pool=pool, bidirectional=bidirectional, layers=layers,
+        "classify", rows, cell="lstm", pool=pool, bidirectional=bidirectional, layers=2,
         hidden=7, embedding=6,
     )  # fmt: skip
     facts = read(task, model)

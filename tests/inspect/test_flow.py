@@ -119,4 +119,4 @@ def test_judging_known_curves() -> None:
     assert flow.judge([0.9**lag for lag in range(30)], 20)[3] == "healthy"
     assert flow.judge([0.9**lag for lag in range(30)], 1000)[3] == "vanishing"
     assert flow.judge([1.0] + [0.0] * 10, 10)[3] == "vanishing"
-    assert flow.judge([1.0, 0.9], 2)[3] == "unknown"
+    assert flow.judge([1.0, 0.9], 2) == (None, None, None, "unknown")

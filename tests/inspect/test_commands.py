@@ -1,0 +1,146 @@
+"""inspect and compare on the command line: every task, every output, every wrong input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Result
+
+QUICK = ("--threads", "1", "--min-count", "1", "--split", "train", "--random-sets", "2")
+Cli = Callable[..., Result]
+Models = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "lm", "translate"])
+def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None:
+    page = tmp_path / "page.html"
+    result = cli("inspect", models(task), *QUICK, "--out", page)
+    assert result.status == 0, result.err
+    for heading in ("CLUSTERS of", "NUMBERS", "GRADIENT FLOW", "ABLATION in"):
+        assert heading in result.out
+    assert "gates" in result.out
+    content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert content["model"]["task"] == task
+    arrays = np.load(page.with_suffix(".npz"))
+    main = content["main"]
+    words = content["parts"][content["sites"][main]["part"]]["words"]
+    assert arrays[f"{main}/mean"].shape == (len(words), content["sites"][main]["units"])
+    assert page.stat().st_size < 3_000_000
+    assert str(page) in result.err
+
+
+def test_json_goes_to_stdout_alone(cli: Cli, models: Models) -> None:
+    result = cli(
+        "inspect", models("classify"), *QUICK, "--json", "--ablate", "none", "--probe", "none",
+        "--sentence", "go to rome", "--word", "paris", "--layer", "1", "--state", "h",
+        "--clusters", "2", "--find", "stay in rome", "--span", "0:1", "--out", "x.html",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    content = json.loads(result.out)
+    assert [one["text"] for one in content["sentences"]] == ["go to rome"]
+    assert content["sites"]["1.forward.h"]["clusters"]["count"] == 2
+    assert "paris" in content["parts"][""]["words"]
+    assert content["search"]["tokens"] == ["stay", "in", "rome"]
+    assert content["search"]["span"] == [0, 1]
+
+
+def test_other_data_is_inspected(cli: Cli, models: Models, data: Path, tmp_path: Path) -> None:
+    result = cli(
+        "inspect", models("classify"), data / "test.jsonl", "--min-count", "1", "--threads", "1",
+        "--ablate", "none", "--out", tmp_path / "x.html",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    assert "test.jsonl: 8 rows" in result.out
+
+
+def wrong(status: int, said: str, *arguments: Any) -> Any:
+    return pytest.param(arguments, status, said, id=said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        wrong(1, "no model folder at nowhere", "inspect", "nowhere"),
+        wrong(1, "no such file or folder", "inspect", "MODEL", "nowhere.csv"),
+        wrong(2, "does not know the word 'zebra'", "inspect", "MODEL", "--word", "zebra"),
+        wrong(2, "--layer 9: this model has only 1", "inspect", "MODEL", "--layer", "9"),
+        wrong(2, "--direction reverse", "inspect", "MODEL", "--direction", "reverse"),
+        wrong(2, "--state c: this model has only h", "inspect", "MODEL", "--state", "c"),
+        wrong(2, "--clusters many", "inspect", "MODEL", "--clusters", "many"),
+        wrong(2, "--clusters 99: there are only", "inspect", "MODEL", "--clusters", "99"),
+        wrong(2, "no token occurs 5,000 times", "inspect", "MODEL", "--min-count", "5000"),
+        wrong(2, "--ablate unit:99", "inspect", "MODEL", "--ablate", "unit:99"),
+        wrong(2, "--probe mood is not known", "inspect", "MODEL", "--probe", "mood"),
+        wrong(2, "is empty", "inspect", "MODEL", "--sentence", " "),
+        wrong(2, "--span 7:9", "inspect", "MODEL", "--find", "go to rome", "--span", "7:9"),
+        wrong(1, "there is no folder", "inspect", "MODEL", "--out", "none/x.html"),
+        wrong(2, "compare models of one task", "compare", "MODEL", "TAG"),
+        wrong(2, "--layer 3: this model has only 1", "compare", "MODEL:3", "MODEL"),
+        wrong(1, "no model folder at", "compare", "MODEL", "nowhere"),
+    ],
+)
+def test_wrong_input(
+    cli: Cli, models: Models, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    places = {"MODEL": models("classify"), "TAG": models("tag")}
+    named = [
+        f"{places[name]}{colon}{rest}" if name in places else argument
+        for argument in arguments
+        for name, colon, rest in [argument.partition(":")]
+    ]
+    more = () if "--min-count" in named else ("--min-count", "1")
+    result = cli(*named, *more, "--threads", "1", "--split", "train")
+    assert result.status == status, result.err
+    assert len(result.errors) == 1
+    assert said in result.errors[0]
+    assert "Traceback" not in result.err
+    assert not result.out
+
+
+def test_a_model_whose_data_are_gone(cli: Cli, models: Models, tmp_path: Path, data: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(models("classify"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["data"] = str(tmp_path / "gone")
+    (folder / "config.json").write_text(json.dumps(config))
+    result = cli("inspect", folder, "--threads", "1")
+    assert result.status == 1
+    assert "no such file or folder" in result.errors[0]
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "lm"])
+def test_compare_a_model_with_itself(cli: Cli, models: Models, tmp_path: Path, task: str) -> None:
+    page = tmp_path / "both.html"
+    result = cli(
+        "compare", models(task), models(task), "--threads", "1", "--min-count", "1",
+        "--split", "train", "--out", page,
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert content["schema"] == "seqcli.compare/1"
+    assert content["metric"]["difference"] == 0
+    assert content["metric"]["p"] == 1.0
+    assert content["cka"]["chosen"] == pytest.approx(1.0, abs=1e-3)
+    assert content["agreement"] == pytest.approx(1.0)
+    assert content["matching"]["mean"] == pytest.approx(1.0, abs=1e-3)
+    assert all(row["difference"] == 0 for row in content["numbers"].values())
+    assert page.stat().st_size < 3_000_000
+
+
+def test_compare_without_scikit_learn(
+    cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for command in (("inspect", models("classify")), ("compare", *[models("classify")] * 2)):
+        result = cli(*command, "--threads", "1", "--split", "train")
+        assert result.status == 1
+        assert "pip install 'seqcli[inspect]'" in result.errors[0]
