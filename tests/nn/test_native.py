@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from seqcli.nn.native import KINDS, library, ops, status
 from seqcli.nn.native.attention import attend
+from seqcli.nn.native.linear import linear
 from seqcli.nn.ragged import offsets
 
 pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
@@ -399,6 +400,45 @@ def test_attention_passes_torch_opcheck_and_refuses_what_does_not_fit():
     for bad in (q[:-1], k[:, :-1]), (q, k[:-1]), (q[:, :0], k[:, :0]):
         with pytest.raises(ValueError, match=r"fit together|offsets"):
             attend(bad[0], queries, bad[1], v, keys)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (1, 64, 130), (100, 33, 65), (7, 40, 64)])
+def test_linear_agrees_with_torch(shape, instruction_set):
+    tokens, depth, width = shape
+    generator = torch.Generator().manual_seed(0)
+    parts = {
+        "x": torch.randn(tokens, depth, generator=generator),
+        "weight": torch.randn(width, depth, generator=generator) / depth**0.5,
+        "bias": torch.randn(width, generator=generator),
+    }
+    gradient = torch.randn(tokens, width, generator=generator)
+    exact = {name: part.double().requires_grad_() for name, part in parts.items()}
+    truth = F.linear(**{"input" if n == "x" else n: part for n, part in exact.items()})
+    exact_gradients = torch.autograd.grad(truth, list(exact.values()), gradient.double())
+    for precision in ("fp32", "bf16") if instruction_set == "avx512bf16" else ("fp32",):
+        ours = {name: part.clone().requires_grad_() for name, part in parts.items()}
+        y = linear(ours["x"], ours["weight"], ours["bias"], precision=precision)
+        gradients = torch.autograd.grad(y, list(ours.values()), gradient)
+        pairs = zip((y, *gradients), (truth, *exact_gradients), strict=True)
+        for got, wanted in pairs:
+            error = (got - wanted).norm() / (wanted.norm() + 0.1)
+            assert error < (2e-6 if precision == "fp32" else 0.01)
+        frozen = linear(parts["x"], parts["weight"], parts["bias"], precision=precision)
+        assert torch.equal(frozen, y)
+        rows = [
+            linear(row[None], parts["weight"], parts["bias"], precision=precision)
+            for row in parts["x"]
+        ]
+        assert torch.equal(torch.cat(rows), y)  # whatever rows surround a row
+
+
+def test_linear_passes_torch_opcheck_and_refuses_what_does_not_fit():
+    x, weight, bias = (torch.randn(s, requires_grad=True) for s in ((5, 7), (9, 7), (9,)))
+    for bf16 in {False, status().bf16}:
+        torch.library.opcheck(torch.ops.seqcli.linear.default, (x, weight, bias, bf16))
+    for bad in ((x[:, :-1], bias), (x, bias[:-1]), (x[0], bias)):
+        with pytest.raises(ValueError, match="does not fit"):
+            linear(bad[0], weight, bad[1], precision="fp32")
 
 
 def test_bad_input_is_refused():

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqcli.nn.native import attention, library, ops
+from seqcli.nn.native import attention, library, linear, ops
 
-__all__ = ["KINDS", "Status", "attention", "ops", "status"]
+__all__ = ["KINDS", "Status", "attention", "linear", "ops", "status"]
 
 KINDS = frozenset(library.KIND_NUMBERS)
 

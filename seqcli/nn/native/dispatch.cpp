@@ -39,11 +39,12 @@ const Kernels* chosen = nullptr;
 // Work below this many multiply-adds is done before a second thread has woken up.
 constexpr int64_t SMALL = 500'000;
 
-// Runs of about equal length of `units` units on up to `threads` threads.
+// run(first, last) for runs of about equal length of `units` units, several a thread.
 template <class Run>
 void spread(int64_t units, int64_t work, int64_t threads, Run run) {
-    const int64_t parts = work < SMALL ? 1 : std::min(threads, units);
-    parallel(parts, [&](int64_t i) { run(units * i / parts, units * (i + 1) / parts); });
+    if (work < SMALL) threads = 1;
+    const int64_t parts = std::min(threads > 1 ? 4 * threads : 1, units);
+    parallel(threads, parts, [&](int64_t i) { run(units * i / parts, units * (i + 1) / parts); });
 }
 
 std::vector<int64_t> lengths(const Recurrent& call, int64_t blocks) {
@@ -69,7 +70,7 @@ int64_t run(const Recurrent& call, bool backward) {
     const auto kernel = scan ? (backward ? chosen->scan_backward : chosen->scan_forward)
                              : (backward ? chosen->backward : chosen->forward);
     const Shares shares = divide(lengths(call, blocks), work < SMALL ? 1 : call.threads);
-    parallel(shares.size(), [&](int64_t i) {
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
         kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
     });
     return 0;
@@ -89,7 +90,7 @@ int64_t run(const Attention& call, bool backward) {
     const bool small = call.pairs[call.batch] * (call.depth + call.width) < SMALL;
     const auto kernel = backward ? chosen->attend_backward : chosen->attend_forward;
     const Shares shares = divide(work, small ? 1 : call.threads);
-    parallel(shares.size(), [&](int64_t i) {
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
         kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
     });
     return 0;

@@ -99,7 +99,7 @@ def _check(
 # ---- a call of the library ----
 
 
-def _mm(a: Tensor, b: Tensor) -> Tensor:
+def multiply(a: Tensor, b: Tensor) -> Tensor:
     """a · b with the operands as they are, autocast or not."""
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
@@ -313,9 +313,9 @@ class _Recurrent(torch.autograd.Function):
         names = [*(["h"] if c is None else ["h", "c"]), *(["x"] if needs["x"] else [])]
         found: dict[str, Tensor] = dict(zip(names, others, strict=True))
         if needs["w_ih"]:
-            found["w_ih"] = _mm(for_input.t(), x).float()
+            found["w_ih"] = multiply(for_input.t(), x).float()
         if needs["w_hh"]:
-            found["w_hh"] = _mm(for_hidden.t(), kept[0]).float()
+            found["w_hh"] = multiply(for_hidden.t(), kept[0]).float()
         if needs["b_ih"] or needs["b_hh"]:
             total = dgates.sum(0, dtype=torch.float32)
             found["b_ih"], found["b_hh"] = total[skip : skip + width], total[:width]

@@ -45,18 +45,19 @@ struct Queue {
 };
 }  // namespace
 
-void parallel(int64_t count, const std::function<void(int64_t)>& work) {
+void parallel(int64_t threads, int64_t count, const std::function<void(int64_t)>& work) {
     Queue queue{work, count};
-    if (count <= 1) {
+    threads = std::min(threads, count);
+    if (threads <= 1) {
         queue.drain();
     } else if (team) {
         team([](void* data) { static_cast<Queue*>(data)->drain(); }, &queue,
-             static_cast<unsigned>(count), 0);
+             static_cast<unsigned>(threads), 0);
     } else {
-        std::vector<std::thread> threads;
-        for (int64_t i = 1; i < count; ++i) threads.emplace_back([&] { queue.drain(); });
+        std::vector<std::thread> started;
+        for (int64_t i = 1; i < threads; ++i) started.emplace_back([&] { queue.drain(); });
         queue.drain();
-        for (std::thread& thread : threads) thread.join();
+        for (std::thread& thread : started) thread.join();
     }
 }
 

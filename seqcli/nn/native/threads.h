@@ -13,7 +13,8 @@ using Shares = std::vector<std::vector<int32_t>>;
 // Divide items of the given lengths so that every share has about the same total.
 Shares divide(const std::vector<int64_t>& lengths, int64_t shares);
 
-// Run work(0) … work(count - 1) on up to `count` threads and wait for all.
-void parallel(int64_t count, const std::function<void(int64_t)>& work);
+// Run work(0) … work(count - 1) on up to `threads` threads and wait for all. A free thread takes the
+// next piece, so that more pieces than threads even out a core that other programs keep busy.
+void parallel(int64_t threads, int64_t count, const std::function<void(int64_t)>& work);
 
 }  // namespace seqcli
