@@ -182,6 +182,11 @@ class LanguageNetwork(Network):
     """From a state to the next token."""
 
     tie: bool = setting(False, "Share embedding and output projection.")
+    softmax: Literal["full", "adaptive", "sampled"] = setting(
+        "full",
+        "Output layer: exact, or for large vocabularies clusters of rarer words, or trained "
+        "against 1,024 words drawn at random.",
+    )
 
 
 # -------------------------------------------------------------------------------------- training

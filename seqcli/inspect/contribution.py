@@ -78,8 +78,10 @@ def spread(weights_TH: Tensor, h_TH: Tensor, half: int) -> Tensor:
     return torch.cat([forward, backward], dim=1)
 
 
-def read_out(model: Any) -> tuple[Tensor, Tensor]:
-    """Weight (L, H) and bias (L,) from top states to scores, where a model's head is linear."""
+def read_out(model: Any) -> tuple[Tensor, Tensor] | None:
+    """Weight (L, H) and bias (L,) from top states to scores; None where a head is not linear."""
+    if not hasattr(model.head, "bias"):
+        return None
     if getattr(model, "narrow", None) is not None:
         vectors_VE = model.embedding.weight
         bias = vectors_VE @ model.narrow.bias + model.head.bias
@@ -106,7 +108,7 @@ def of_text(model: Any, h_TH: Tensor, scores_L: Tensor) -> Contribution | None:
     """Contributions of a text's tokens to its class scores, or None where they are not exact."""
     if not hasattr(model, "pool") or not isinstance(model.head, nn.Linear):
         return None
-    weight_LH, bias_L = read_out(model)
+    weight_LH, bias_L = model.head.weight, model.head.bias
     if weight_LH.shape[1] != h_TH.shape[1]:
         return None
     half = h_TH.shape[1] // (2 if model.pool.bidirectional else 1)
@@ -119,12 +121,12 @@ def of_text(model: Any, h_TH: Tensor, scores_L: Tensor) -> Contribution | None:
 
 
 @torch.no_grad()
-def of_tokens(
-    model: Any, h_TH: Tensor, scores_TL: Tensor, *, bidirectional: bool
-) -> tuple[Tensor, bool]:
-    """(T, T) what each token (column) adds to the best score at each token (row), and whether the
-    rows, with the bias, sum to those scores."""
-    weight_LH, bias_L = read_out(model)
+def of_tokens(model: Any, h_TH: Tensor, scores_TL: Tensor, *, bidirectional: bool) -> Tensor | None:
+    """(T, T) what each token (column) adds to the best score at each token (row), or None where
+    the rows, with the bias, do not sum to those scores."""
+    if (linear := read_out(model)) is None:
+        return None
+    weight_LH, bias_L = linear
     best_T = scores_TL.argmax(dim=1)
     steps, width = h_TH.shape
     half = width // (2 if bidirectional else 1)
@@ -135,7 +137,7 @@ def of_tokens(
     found_TT = torch.stack(rows)
     best_scores = scores_TL.gather(1, best_T[:, None]).squeeze(1)
     off = (found_TT.sum(1) + bias_L[best_T] - best_scores).abs() / (1 + best_scores.abs())
-    return found_TT, bool(float(off.max()) <= EXACT)
+    return found_TT if float(off.max()) <= EXACT else None
 
 
 def integrated_gradients(

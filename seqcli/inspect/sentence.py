@@ -171,8 +171,8 @@ def _pairs(
 ) -> dict[str, Any]:
     top_TH = _top(layers, calls)
     both = any(layer.reverse for layer in layers)
-    found_TT, exact = contribution.of_tokens(model, top_TH, scores_TL, bidirectional=both)
-    if not exact:
+    found_TT = contribution.of_tokens(model, top_TH, scores_TL, bidirectional=both)
+    if found_TT is None:
         return {}
     return {"pairs": [[round(value, 4) for value in row] for row in found_TT.tolist()]}
 

@@ -16,6 +16,7 @@ from seqcli.nn.cells import make_cell
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import Recurrent, States
+from seqcli.nn.softmax import Softmax, make_softmax
 
 
 def make_recurrent(
@@ -144,25 +145,27 @@ class LanguageModel(nn.Module):
     def __init__(self, vocabulary: int, network: LanguageNetwork) -> None:
         super().__init__()
         self.dropout = network.dropout
-        self.tie = network.tie
         self.embedding = make_embedding(vocabulary, network.embedding)
         self.recurrent = make_recurrent(network, network.embedding)
-        size = self.recurrent.output_size
+        width = self.recurrent.output_size
         # Tied (Press and Wolf 2017): the scores come from the token vectors themselves.
-        self.narrow = nn.Linear(size, network.embedding) if self.tie else None
-        self.head = nn.Linear(network.embedding if self.tie else size, vocabulary, bias=True)
-        if self.tie:
-            del self.head.weight
-            self.head.register_parameter("weight", None)
+        tied = self.embedding if network.tie else None
+        self.narrow = nn.Linear(width, network.embedding) if tied else None
+        self.head: Softmax = make_softmax(
+            network, network.embedding if tied else width, vocabulary, tied=tied
+        )
 
     def forward(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
         """(N,) token ids and the carried states to (N, V) scores and the states after."""
+        h_NH, states = self.read(tokens, states)
+        return self.head.scores(h_NH), states
+
+    def read(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
+        """(N,) token ids and the carried states to what `head` takes and the states after."""
         x_NE = F.dropout(self.embedding(tokens.values), self.dropout, self.training)
         h, states = self.recurrent(tokens.with_values(x_NE), states)
         h_NH = F.dropout(h.values, self.dropout, self.training)
-        if self.narrow is None:
-            return self.head(h_NH), states
-        return F.linear(self.narrow(h_NH), self.embedding.weight, self.head.bias), states
+        return (h_NH if self.narrow is None else self.narrow(h_NH)), states
 
 
 def drop_words(tokens: Ragged, fraction: float, *, training: bool) -> Ragged:

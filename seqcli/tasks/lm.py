@@ -14,7 +14,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli import baselines, metrics
@@ -34,6 +33,7 @@ from seqcli.nn.decode import Sampling, sample
 from seqcli.nn.models import LanguageModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
+from seqcli.nn.softmax import check_softmax
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of
 from seqcli.tasks.text import describe_tokens, read_field, resolve_kind
 
@@ -88,6 +88,7 @@ class LanguageModeling:
             lowercase=tokens.lowercase,
             joiner=True,
         )
+        check_softmax(config.network, len(tokenizer.vocabulary))
         return cls(config, tokenizer, reason)
 
     @classmethod
@@ -123,9 +124,10 @@ class LanguageModeling:
 
     def loss(self, model: nn.Module, batch: Block, state: States | None) -> Loss:
         device = device_of(model)
-        scores_NV, states = model(_streams(batch.tokens, device), state)
+        assert isinstance(model, LanguageModel)
+        h_NH, states = model.read(_streams(batch.tokens, device), state)
         gold_N = torch.from_numpy(np.ascontiguousarray(batch.following)).flatten().to(device)
-        mean = F.cross_entropy(scores_NV.float(), gold_N)
+        mean = model.head.loss(h_NH, gold_N)
         return Loss(mean, len(gold_N), len(gold_N), detach(states))
 
     @torch.inference_mode()
@@ -135,6 +137,7 @@ class LanguageModeling:
         Read in a fixed number of contiguous streams, each from a zero state; every token is
         scored once.
         """
+        assert isinstance(model, LanguageModel)
         device = device_of(model)
         steps = max(1, -(-(len(tokens_N) - 1) // EVALUATION_STREAMS))
         total, states = 0.0, None
@@ -149,9 +152,9 @@ class LanguageModeling:
             flat = np.concatenate(places)
             bounds = np.concatenate([[0], np.cumsum([len(place) for place in places])])
             batch = Ragged(torch.from_numpy(tokens_N[flat]).to(device), torch.from_numpy(bounds))
-            scores_NV, states = model(batch, states)
+            h_NH, states = model.read(batch, states)
             gold_N = torch.from_numpy(tokens_N[flat + 1]).to(device)
-            total += float(F.cross_entropy(scores_NV.float(), gold_N, reduction="sum"))
+            total += float(model.head.nats(h_NH, gold_N).sum())
         return total
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
@@ -191,6 +194,7 @@ class LanguageModeling:
     @torch.inference_mode()
     def log_probabilities(self, model: nn.Module, texts: Sequence[str]) -> list[Tensor]:
         """For each text, the log-probability of each of its tokens and of its end."""
+        assert isinstance(model, LanguageModel)
         lines = self.tokenizer.encode(texts, bos=False, eos=True)
         device = device_of(model)
         found: list[Tensor] = [torch.empty(0)] * len(texts)
@@ -204,9 +208,8 @@ class LanguageModeling:
             for begin in range(0, len(gold_N), EVALUATION_TOKENS):
                 end = begin + EVALUATION_TOKENS
                 block = Ragged(read_N[begin:end], bounds.clamp(begin, end) - begin)
-                scores_NV, states = model(block, states)
-                gold = gold_N[begin:end]
-                logs.append(-F.cross_entropy(scores_NV.float(), gold, reduction="none").cpu())
+                h_NH, states = model.read(block, states)
+                logs.append(-model.head.nats(h_NH, gold_N[begin:end]).cpu())
             for row, one in zip(rows, torch.cat(logs).split(part.lengths.tolist()), strict=True):
                 found[row] = one
         return found
