@@ -20,7 +20,7 @@ LAYERS = [
     ["tasks"],
     ["fit", "bundle"],
     ["report"],
-    ["run", "stream", "facts", "inspect", "compare", "export"],
+    ["run", "stream", "facts", "inspect", "compare", "export", "bench"],
     ["console"],
     ["cli", "__main__"],
 ]

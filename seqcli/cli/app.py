@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from seqcli import __version__
-from seqcli.cli import inspect, look, train, use
+from seqcli.cli import bench, inspect, look, train, use
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
 
@@ -38,6 +38,7 @@ train.register(app)
 use.register(app)
 look.register(app)
 inspect.register(app)
+bench.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

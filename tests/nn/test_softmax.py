@@ -30,6 +30,11 @@ VOCABULARY, WIDTH = 3_100, 32
 KINDS = (FullSoftmax, AdaptiveSoftmax, SampledSoftmax)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
 def zipf(count: int, vocabulary: int = VOCABULARY) -> Tensor:
     """Tokens as frequent as the words of a text."""
     return torch.multinomial(1 / torch.arange(3.0, vocabulary + 3), count, replacement=True)
