@@ -1,0 +1,286 @@
+"""The pages in a real browser: clicks, keys, search, and not one script error.
+
+Needs Debian's chromium and chromedriver, and selenium; skipped with a reason where one is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted import BAD, GOOD, WORDS, classify_rows, planted_classifier, random_model, rows_of
+
+from seqcli.data.rows import Rows
+from seqcli.inspect import compare, compare_page, page, report, search
+from seqcli.inspect.settings import Settings
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--window-size=1500,1000", "--force-device-scale-factor=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser that reaches nothing but files."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("no chromium and chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=DRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_page_load_timeout(30)
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A page that is open, and what a person does with it."""
+
+    def __init__(self, driver: Any, path: Path) -> None:
+        self.driver = driver
+        driver.get(path.as_uri())
+        assert self.js("return document.documentElement.dataset.ready") == "yes"
+
+    def js(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(code, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        return self.driver.find_elements("css selector", selector)
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def click(self, selector: str) -> None:
+        self.js("arguments[0].scrollIntoView({block: 'center'})", self.one(selector))
+        self.one(selector).click()
+
+    def text(self, selector: str) -> str:
+        return self.one(selector).text
+
+    def type(self, selector: str, keys: str) -> None:
+        self.one(selector).send_keys(keys)
+
+    def word(self, text: str) -> str:
+        """The selector of a word in the overview."""
+        number = self.js("return site().words.indexOf(arguments[0])", text)
+        assert number >= 0
+        return f".word[data-word='{number}']"
+
+    def errors(self) -> list[Any]:
+        return [one for one in self.driver.get_log("browser") if one["level"] == "SEVERE"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, report.Inspection]:
+    """The page of the planted network."""
+    rows = classify_rows(300)
+    task, model = planted_classifier(rows, pool="mean")
+    settings = Settings(
+        min_count=1, random_sets=5, clusters=2, sentences=("the moving rome of worst june",)
+    )
+    found = report.inspect(model, task, rows, settings)
+    path = tmp_path_factory.mktemp("page") / "inspect.html"
+    page.write(found, path)
+    return path, found
+
+
+ENTER, ESCAPE, RIGHT = "\ue007", "\ue00c", "\ue014"
+
+
+def test_a_person_explores_the_page(browser: Any, planted: tuple[Path, Any]) -> None:
+    shown = Page(browser, planted[0])
+    loaded = shown.js(
+        "const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd"
+    )
+    assert loaded < 1000
+    # A word: its units take colours, and its card opens.
+    before = shown.js("return document.querySelector('.unit').style.fill")
+    shown.click(shown.word(GOOD[0]))
+    assert shown.text("[data-card='word'] b") == GOOD[0]
+    assert shown.js("return document.querySelector('.unit').style.fill") != before
+    # A unit: its four lowest and four highest words.
+    shown.click(".unit[data-unit='0']")
+    card = shown.text("[data-card='unit']")
+    assert all(word in card for word in GOOD)
+    assert all(word in card for word in BAD)
+    # A cluster: its members, and what its ablation did.
+    shown.click("[data-head='0']")
+    assert "Silenced" in shown.text("[data-card='cluster']")
+    assert shown.js("return document.querySelectorAll('.word.dim').length") > 0
+    # Search for a word, a unit, and something that is not there.
+    shown.type("body", ESCAPE)
+    assert not shown.all("[data-card='word']")
+    shown.type("body", "/")
+    shown.type("#find", f"{BAD[0]}{ENTER}")
+    assert shown.text("[data-card='word'] b") == BAD[0]
+    shown.type("#find", f"unit 5{ENTER}")
+    assert shown.text("[data-card='unit'] b") == "unit 5"
+    shown.type("#find", f"qwerty{ENTER}")
+    assert "qwerty" in shown.text("#missed")
+    assert not shown.errors()
+
+
+def test_the_sentence_is_drawn_as_it_was_computed(browser: Any, planted: tuple[Path, Any]) -> None:
+    path, found = planted
+    shown = Page(browser, path)
+    true = found.content["sentences"][0]["glyphs"]["1.forward.h"]
+    drawn = shown.js(
+        "return [...document.querySelectorAll('[data-glyphs]')].map((row) =>"
+        " [...row.querySelectorAll('[data-kept]')].map((one) =>"
+        " [Number(one.dataset.positive), Number(one.dataset.kept)]))"
+    )
+    for at, row in enumerate(drawn):
+        for step, (positive, kept) in enumerate(row):
+            assert positive == pytest.approx(true["positive"][step][at], abs=0.02)
+            # A state that is nearly zero is rounded to zero, and then nothing of it is kept.
+            assert kept == pytest.approx(true["kept_rate"][step][at], abs=0.05) or kept == 0
+    bars = shown.js(
+        "return [...document.querySelectorAll('#contributions rect')].map((r) => r.dataset.value)"
+    )
+    values = [row[0] for row in found.content["sentences"][0]["contributions"]["values"]]
+    assert [float(value) for value in bars] == pytest.approx(values, abs=1e-6)
+    assert not shown.errors()
+
+
+@pytest.mark.slow
+def test_keys_move_and_pick(browser: Any, planted: tuple[Path, Any]) -> None:
+    shown = Page(browser, planted[0])
+    for kind, card in ((".word", "word"), (".unit", "unit"), (".head[tabindex]", "cluster")):
+        shown.js(f"document.querySelector(\"#map {kind}[tabindex='0']\").focus()")
+        first = shown.js("return document.activeElement.outerHTML")
+        browser.switch_to.active_element.send_keys(RIGHT)
+        assert shown.js("return document.activeElement.outerHTML") != first
+        browser.switch_to.active_element.send_keys(ENTER)
+        assert shown.all(f"[data-card='{card}']")
+        assert len(shown.all(f"#map {kind}[tabindex='0']")) == 1
+        shown.type("body", ESCAPE)
+    assert not shown.errors()
+
+
+@pytest.mark.slow
+def test_sliders_theme_and_search_in_the_page(browser: Any, planted: tuple[Path, Any]) -> None:
+    path, found = planted
+    shown = Page(browser, path)
+    for count in (2, 5, 8):
+        shown.js("const s = document.getElementById('clusters'); s.value = arguments[0];"
+                 "s.dispatchEvent(new Event('input'))", count)  # fmt: skip
+        assert len(shown.all("#map [data-head]")) == count
+        assert shown.text("#count") == str(count)
+    links = len(shown.all(".link"))
+    shown.js("const s = document.getElementById('links'); s.value = 100;"
+             "s.dispatchEvent(new Event('input'))")  # fmt: skip
+    assert len(shown.all(".link")) > links
+    background = "return getComputedStyle(document.body).backgroundColor"
+    light = shown.js(background)
+    shown.click("#theme")
+    assert shown.js(background) != light
+    # The page's own search finds what search.py finds in the same sample.
+    sample = json.loads(shown.js("return document.getElementById('data').textContent"))["sample"]
+    states = found.survey.states["1.forward.h"][: len(sample["tokens"])].astype(np.float32)
+    step = shown.js("return query.begin")
+    own = found.sentences[0].states["1.forward.h"][step : step + 1]
+    true = search.find_spans(
+        states, np.array(sample["sequence"]), search.pattern(own, 0.3),
+        threshold=0.3, longest=3, count=15,
+    )  # fmt: skip
+    drawn = shown.js("return runSearch(data.sentences[0]).matches")
+    assert [one["shared"] for one in drawn] == [one.shared for one in true]
+    assert [one["union"] for one in drawn] == [one.union for one in true]
+    assert len(shown.all("#found .result")) >= len(true)
+    assert not shown.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tag", "lm", "translate"])
+def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
+    rows = rows_of(name, 60)
+    more = {"tokens": "word"} if name in ("lm", "translate") else {}
+    task, model = random_model(name, rows, cell="lstm", hidden=6, embedding=5, layers=2, **more)
+    settings = Settings(min_count=1, random_sets=2)
+    page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
+    shown = Page(browser, tmp_path / "page.html")
+    for key in shown.js("return Object.keys(data.sites)"):
+        shown.js("changeSite(arguments[0])", key)
+        assert shown.all("#map .word")
+        assert shown.all("[data-glyphs]")
+    if name == "translate":
+        weights = shown.js("return [...document.querySelectorAll('[data-weight]')].length")
+        assert weights > 0
+        assert shown.all("[data-node]")
+    else:
+        shown.js("set({target: 0})")
+        assert shown.all("#contributions rect")
+    assert not shown.errors()
+
+
+@pytest.mark.slow
+def test_the_comparison(browser: Any, tmp_path: Path) -> None:
+    rows = classify_rows(200)
+    models = [
+        (cell, *random_model("classify", rows, cell=cell, hidden=8, embedding=6), None)
+        for cell in ("rnn", "lstm")
+    ]
+    found = compare.compare(models, rows, Settings(min_count=1, max_tokens=None))
+    path = tmp_path / "compare.html"
+    page.save(compare_page.build(found), path)
+    shown = Page(browser, path)
+    assert len(shown.all("#map .unit")) == 16
+    assert len(shown.all("#map .word")) == len(found.content["words"])
+    shown.click("#map .word[data-word='2']")
+    assert len(shown.all("#overlay svg")) == 2
+    assert len(shown.all("#overlay [data-curve]")) == 4
+    assert "An LSTM updates its memory more sparsely" in shown.text("#claims")
+    assert len(shown.all("[data-glyphs]")) >= 2
+    shown.type("#find", f"rome{ENTER}")
+    assert len(shown.all("#overlay svg")) == 3
+    assert not shown.errors()
+
+
+@pytest.mark.slow
+def test_a_large_page_is_quick_and_does_not_overlap(browser: Any, tmp_path: Path) -> None:
+    """300 words × 600 units × 20 clusters."""
+    draw = random.Random(0)
+    words = [f"{draw.choice(WORDS)}{at}" for at in range(310)]
+    texts = [" ".join(draw.choices(words, k=20)) for _ in range(500)]
+    rows = Rows({"text": texts, "label": ["yes", "no"] * 250}, "x")
+    task, model = random_model("classify", rows, cell="gru", hidden=600, embedding=16)
+    with torch.no_grad():
+        model.recurrent.cells[0].weight_ih.mul_(4)
+    settings = Settings(ablate=("none",), probes=("none",), min_count=1)
+    page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 3_000_000
+    shown = Page(browser, tmp_path / "page.html")
+    assert shown.js("return performance.getEntriesByType('navigation')[0].loadEventEnd") < 1000
+    took = shown.js("const t = performance.now(); set({count: 20}); return performance.now() - t")
+    assert took < 1000
+    assert len(shown.all("#map [data-head]")) == 20
+    assert len(shown.all("#map .unit")) == 600
+    overlaps = shown.js("""
+        const found = [];
+        for (const cloud of document.querySelectorAll('#map g[data-pole]')) {
+          const marks = [...cloud.querySelectorAll('.word')];
+          const boxes = marks.map((one) => one.getBoundingClientRect());
+          boxes.forEach((a, i) => boxes.slice(0, i).forEach((b, j) => {
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (wide > 1.5 && high > 7) found.push([marks[i].textContent, marks[j].textContent]);
+          }));
+        }
+        return found;""")
+    assert overlaps == []
+    assert not shown.errors()
