@@ -323,6 +323,16 @@ def test_a_gradient_may_have_any_strides():
     assert torch.equal(ones[0], torch.autograd.grad(y, tensors["w_hh"], torch.ones(y.shape))[0])
 
 
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_gradients_do_not_share_memory(kind):
+    """Clipping scales them in place: shared memory would be scaled twice."""
+    problem = make_problem(kind, [3, 2], inputs=4, hidden=6)
+    tensors = {name: tensor.clone().requires_grad_() for name, tensor in problem.tensors.items()}
+    run_native(problem, tensors)[0].sum().backward()
+    places = {tensor.grad.untyped_storage().data_ptr() for tensor in tensors.values()}
+    assert len(places) == len(tensors)
+
+
 def test_frozen_weights_are_packed_once_and_again_after_a_change():
     problem = make_problem("lstm", LENGTHS, inputs=4, hidden=6)
     before, _ = run_native(problem, problem.tensors)

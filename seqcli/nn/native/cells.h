@@ -11,8 +11,10 @@
 //     gru    r, z = σ(input + hidden);  q = hidden_n;  n = tanh(input_n + r q)
 //            h = (1 - z) n + z h'
 //
-// Columns of `dgates`, in units of H. The recurrent product of the backward pass and the gradient
-// of W_hh read the first GATES of them, the gradients of x and W_ih the last GATES:
+// A backward function fills `d`, the gradients of the sums inside the gates, and returns the part
+// of dh' that does not pass through W_hh. Columns of `dgates`, in units of H: the recurrent product
+// of the backward pass and the gradient of W_hh read the first GATES of them, the gradients of x
+// and W_ih the last GATES:
 //
 //     rnn    da                lstm   di df dg do
 //     gru    dq | dr dz | dn       (dq = r dn, since r stands between W_hn h' and n)
@@ -74,10 +76,10 @@ struct Rnn {
     }
 
     template <class T>
-    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, T* d) {
+    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, Vec* d) {
         const Vec h = load(call.y + at.token * call.y_stride + at.unit, at.lanes);
-        if constexpr (RELU) store(d, h > 0.f ? dh : Vec{}, at.lanes);
-        else store(d, dh * (1.f - h * h), at.lanes);
+        if constexpr (RELU) d[0] = h > 0.f ? dh : Vec{};
+        else d[0] = dh * (1.f - h * h);
         return Vec{};
     }
 };
@@ -133,7 +135,7 @@ struct Lstm {
     }
 
     template <class T>
-    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, T* d) {
+    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, Vec* d) {
         const int64_t H = call.hidden;
         const auto* gates = gates_at<T>(call, at);
         const Vec i = load(gates, at.lanes), f = load(gates + H, at.lanes);
@@ -143,10 +145,10 @@ struct Lstm {
         float* carried = call.dc + at.sequence * H + at.unit;
         const Vec dc = fma(dh * o, 1.f - tanh_c * tanh_c, load(carried, at.lanes));
         store(carried, dc * f, at.lanes);
-        store(d, dc * g * (i * (1.f - i)), at.lanes);
-        store(d + H, dc * c_before * (f * (1.f - f)), at.lanes);
-        store(d + 2 * H, dc * i * (1.f - g * g), at.lanes);
-        store(d + 3 * H, dh * tanh_c * (o * (1.f - o)), at.lanes);
+        d[0] = dc * g * (i * (1.f - i));
+        d[1] = dc * c_before * (f * (1.f - f));
+        d[2] = dc * i * (1.f - g * g);
+        d[3] = dh * tanh_c * (o * (1.f - o));
         return Vec{};
     }
 };
@@ -198,17 +200,17 @@ struct Gru {
     }
 
     template <class T>
-    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, T* d) {
+    static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, Vec* d) {
         const int64_t H = call.hidden;
         const auto* gates = gates_at<T>(call, at);
         const Vec r = load(gates, at.lanes), z = load(gates + H, at.lanes);
         const Vec n = load(gates + 2 * H, at.lanes), q = load(q_at<T>(call, at), at.lanes);
         const Vec h_before = load(state_before(call, at), at.lanes);
         const Vec dn = dh * (1.f - z) * (1.f - n * n);
-        store(d, dn * r, at.lanes);
-        store(d + H, dn * q * (r * (1.f - r)), at.lanes);
-        store(d + 2 * H, dh * (h_before - n) * (z * (1.f - z)), at.lanes);
-        store(d + 3 * H, dn, at.lanes);
+        d[0] = dn * r;
+        d[1] = dn * q * (r * (1.f - r));
+        d[2] = dh * (h_before - n) * (z * (1.f - z));
+        d[3] = dn;
         return dh * z;
     }
 };

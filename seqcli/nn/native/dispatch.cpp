@@ -62,17 +62,36 @@ bool valid(const Recurrent& call) {
     return std::is_sorted(call.offsets, call.offsets + call.batch + 1);
 }
 
-int64_t run(const Recurrent& call, bool backward) {
+bool is_scan(const Recurrent& call) { return call.kind == MINGRU || call.kind == MINLSTM; }
+
+Shares shares_of(const Recurrent& call) {
+    const int64_t H = call.hidden, blocks = is_scan(call) ? (H + SCAN_UNITS - 1) / SCAN_UNITS : 1;
+    const int64_t work = call.tokens * H * (is_scan(call) ? 64 : 4 * H);
+    return divide(lengths(call, blocks), work < SMALL ? 1 : call.threads);
+}
+
+int64_t forward(const Recurrent& call) {
     if (!valid(call)) return 1;
-    const bool scan = call.kind == MINGRU || call.kind == MINLSTM;
-    const int64_t H = call.hidden, blocks = scan ? (H + SCAN_UNITS - 1) / SCAN_UNITS : 1;
-    const int64_t work = call.tokens * H * (scan ? 64 : 4 * H);
-    const auto kernel = scan ? (backward ? chosen->scan_backward : chosen->scan_forward)
-                             : (backward ? chosen->backward : chosen->forward);
-    const Shares shares = divide(lengths(call, blocks), work < SMALL ? 1 : call.threads);
+    const auto kernel = is_scan(call) ? chosen->scan_forward : chosen->forward;
+    const Shares shares = shares_of(call);
     parallel(shares.size(), shares.size(), [&](int64_t i) {
         kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
     });
+    return 0;
+}
+
+int64_t backward(const Recurrent& call) {
+    if (!valid(call)) return 1;
+    const auto kernel = is_scan(call) ? chosen->scan_backward : chosen->backward;
+    const Shares shares = shares_of(call);
+    const int64_t width = call.gradients * call.hidden;
+    std::vector<std::vector<float>> totals(shares.size(), std::vector<float>(width));
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()), totals[i].data());
+    });
+    std::fill_n(call.dbias, width, 0.f);
+    for (const std::vector<float>& total : totals)
+        for (int64_t j = 0; j < width; ++j) call.dbias[j] += total[j];
     return 0;
 }
 
@@ -137,8 +156,8 @@ int64_t seqcli_linear(const Linear* call) {
 }
 
 // Both return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
-int64_t seqcli_forward(const Recurrent* call) { return run(*call, false); }
-int64_t seqcli_backward(const Recurrent* call) { return run(*call, true); }
+int64_t seqcli_forward(const Recurrent* call) { return forward(*call); }
+int64_t seqcli_backward(const Recurrent* call) { return backward(*call); }
 
 // The same for attention.
 int64_t seqcli_attend_forward(const Attention* call) { return run(*call, false); }

@@ -25,6 +25,7 @@ enum Kind : int64_t { RNN_TANH, RNN_RELU, LSTM, GRU, MINGRU, MINLSTM };
 // One direction of one layer. H hidden units, G gates (rnn 1, lstm 4, gru 3, mingru 2, minlstm 3).
 struct Recurrent {
     int64_t kind, batch, tokens, hidden;
+    int64_t gradients;  // width of dgates in units of H (cells.h)
     int64_t reverse;    // 1: from each sequence's last token to its first
     int64_t bf16;       // 1: operands are bf16
     int64_t keep;       // 1: write what the backward pass needs
@@ -50,6 +51,7 @@ struct Recurrent {
     // Backward:
     const float* dy;  // (N, H), or null when only the last state was used
     void* dgates;     // operand gradients of the sums inside the gates; layouts in cells.h
+    float* dbias;     // sums of dgates over all tokens
     float* dh;        // (B, H) in: gradient of h_last; out: of h_first
     float* dc;        // (B, H) in: gradient of c_last; out: of c_first
 };
@@ -106,10 +108,12 @@ struct Kernels {
     void (*linear)(const Linear& call, int64_t first_unit, int64_t last_unit);
     // `share` lists the sequences to run, longest first.
     void (*forward)(const Recurrent& call, const int32_t* share, int64_t count);
-    void (*backward)(const Recurrent& call, const int32_t* share, int64_t count);
+    // `totals`: sums of the share's dgates, zero before.
+    void (*backward)(const Recurrent& call, const int32_t* share, int64_t count, float* totals);
     // `share` lists (sequence, block of SCAN_UNITS units) pairs as sequence · blocks + block.
     void (*scan_forward)(const Recurrent& call, const int32_t* share, int64_t count);
-    void (*scan_backward)(const Recurrent& call, const int32_t* share, int64_t count);
+    void (*scan_backward)(const Recurrent& call, const int32_t* share, int64_t count,
+                          float* totals);
     void (*attend_forward)(const Attention& call, const int32_t* share, int64_t count);
     void (*attend_backward)(const Attention& call, const int32_t* share, int64_t count);
 };

@@ -110,9 +110,9 @@ static void forward(const Recurrent& call, const int32_t* share, int64_t count) 
               [&](auto cell, auto operand) { WALK(call, share, count).forward(); });
 }
 
-static void backward(const Recurrent& call, const int32_t* share, int64_t count) {
+static void backward(const Recurrent& call, const int32_t* share, int64_t count, float* totals) {
     with_walk(call.kind, call.bf16,
-              [&](auto cell, auto operand) { WALK(call, share, count).backward(); });
+              [&](auto cell, auto operand) { WALK(call, share, count, totals).backward(); });
 }
 
 static void scan_forward(const Recurrent& call, const int32_t* share, int64_t count) {
@@ -124,10 +124,11 @@ static void scan_forward(const Recurrent& call, const int32_t* share, int64_t co
     });
 }
 
-static void scan_backward(const Recurrent& call, const int32_t* share, int64_t count) {
+static void scan_backward(const Recurrent& call, const int32_t* share, int64_t count,
+                          float* totals) {
     const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
     with_scan(call.kind, call.bf16, [&](auto cell, auto operand) {
-        SCAN scan(call);
+        SCAN scan(call, totals);
         for (int64_t i = 0; i < count; ++i)
             scan.backward(share[i] / blocks, share[i] % blocks * SCAN_UNITS);
     });

@@ -27,9 +27,9 @@ class Recurrent(ctypes.Structure):
     """`struct Recurrent` of interface.h."""
 
     _fields_ = _fields(
-        "kind batch tokens hidden reverse bf16 keep dfirst threads y_stride dy_stride",
+        "kind batch tokens hidden gradients reverse bf16 keep dfirst threads y_stride dy_stride",
         "offsets inputs b_ih b_hh panels h_first c_first y before gates other h_last c_last "
-        "dy dgates dh dc",
+        "dy dgates dbias dh dc",
     )
 
 

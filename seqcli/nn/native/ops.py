@@ -215,8 +215,8 @@ def _backward(
     dh_last: Tensor | None,
     dc_last: Tensor | None,
 ) -> list[Tensor]:
-    """Gradients of the sums inside the gates (layout in cells.h), of the first state (unless
-    wanted: nothing useful) and, if wanted, of x."""
+    """Gradients of the sums inside the gates (layout in cells.h), their sums over all tokens, the
+    gradients of the first state (nothing useful unless wanted) and, if wanted, of x."""
     tokens, hidden = y.shape
     offsets, h, c = offsets.contiguous(), h.contiguous(), None if c is None else c.contiguous()
     b_ih = b_ih.contiguous()
@@ -224,7 +224,8 @@ def _backward(
     if w_hh is not None:
         memory["panels"] = packing.panels("hidden backward", w_hh, bf16=bf16, kind=kind)
     operand = torch.bfloat16 if bf16 else torch.float32
-    dgates = torch.empty(tokens, GRADIENTS[kind] * hidden, dtype=operand)
+    width = GRADIENTS[kind] * hidden
+    dgates, dbias = torch.empty(tokens, width, dtype=operand), torch.empty(width)
     # The kernel turns the gradient of the last state into that of the first, in place.
     dfirst = [
         torch.zeros(h.shape) if d is None else d.clone(memory_format=torch.contiguous_format)
@@ -238,6 +239,7 @@ def _backward(
         batch=len(offsets) - 1,
         tokens=tokens,
         hidden=hidden,
+        gradients=GRADIENTS[kind],
         reverse=reverse,
         bf16=bf16,
         keep=True,
@@ -251,15 +253,17 @@ def _backward(
         y=y,
         dy=dy,
         dgates=dgates,
+        dbias=dbias,
         dh=dfirst[0],
         dc=None if c is None else dfirst[1],
         **memory,
     )
     if not wants_x:
-        return [dgates, *dfirst]
+        return [dgates, dbias, *dfirst]
     panels = packing.panels("columns of", w_ih, bf16=bf16)
     d_input = dgates[:, dgates.shape[1] - w_ih.shape[0] :]
-    return [*(dgates, *dfirst), packing.linear(d_input, panels, w_ih.shape[1], dtype=torch.float32)]
+    dx = packing.linear(d_input, panels, w_ih.shape[1], dtype=torch.float32)
+    return [dgates, dbias, *dfirst, dx]
 
 
 def _backward_shapes(
@@ -267,9 +271,10 @@ def _backward_shapes(
 ) -> list[Tensor]:
     _, w_ih, _, _, h, c, y, *_ = tensors
     operand = torch.bfloat16 if bf16 else torch.float32
-    dgates = y.new_empty(y.shape[0], GRADIENTS[kind] * h.shape[1], dtype=operand)
-    dfirst = [state.new_empty(state.shape) for state in (h, c) if state is not None]
-    return [dgates, *dfirst, *([y.new_empty(y.shape[0], w_ih.shape[1])] if wants_x else [])]
+    width = GRADIENTS[kind] * h.shape[1]
+    gradients = [y.new_empty(y.shape[0], width, dtype=operand), y.new_empty(width)]
+    gradients += [state.new_empty(state.shape) for state in (h, c) if state is not None]
+    return [*gradients, *([y.new_empty(y.shape[0], w_ih.shape[1])] if wants_x else [])]
 
 
 _INPUTS = (
@@ -303,7 +308,7 @@ class _Recurrent(torch.autograd.Function):
         dh_last, dc_last = gradients[0], None if c is None else gradients[1]
         needs = dict(zip(_INPUTS, ctx.needs_input_grad, strict=True))
         with torch._C._AutoDispatchBelowAutograd():
-            dgates, *others = torch.ops.seqcli.recurrent_backward.default(
+            dgates, dbias, *others = torch.ops.seqcli.recurrent_backward.default(
                 *(kind, reverse, bf16, needs["h"] or needs["c"], needs["x"]),
                 *(offsets, w_ih, w_hh, b_ih, h, c, y, kept, dy, dh_last, dc_last),
             )
@@ -316,13 +321,12 @@ class _Recurrent(torch.autograd.Function):
             found["w_ih"] = multiply(for_input.t(), x).float()
         if needs["w_hh"]:
             found["w_hh"] = multiply(for_hidden.t(), kept[0]).float()
-        if needs["b_ih"] or needs["b_hh"]:
-            total = dgates.sum(0, dtype=torch.float32)
-            found["b_ih"], found["b_hh"] = total[skip : skip + width], total[:width]
+        # Copies: two parameters must not share the memory of their gradients.
+        found["b_ih"] = dbias[skip : skip + width].clone()
+        found["b_hh"] = dbias[:width].clone()
         if kind == "gru":  # its recurrent gradients stand in the order n r z
-            for name in ("w_hh", "b_hh"):
-                if name in found:
-                    found[name] = found[name].roll(-hidden, 0)
+            for name in {"w_hh", "b_hh"} & found.keys():
+                found[name] = found[name].roll(-hidden, 0)
         return tuple(found.get(name) if need else None for name, need in needs.items())
 
 

@@ -24,10 +24,11 @@ struct Walk {
     const Recurrent& call;
     const int32_t* share;
     const int64_t count;
+    float* const totals;  // backward: sums of dgates over the share's tokens
     const int64_t H;
 
-    Walk(const Recurrent& call, const int32_t* share, int64_t count)
-        : call(call), share(share), count(count), H(call.hidden) {}
+    Walk(const Recurrent& call, const int32_t* share, int64_t count, float* totals = nullptr)
+        : call(call), share(share), count(count), totals(totals), H(call.hidden) {}
 
     int64_t length(int64_t b) const { return call.offsets[b + 1] - call.offsets[b]; }
     int64_t token(int64_t b, int64_t s) const {
@@ -203,22 +204,33 @@ struct Walk {
             for (int i = 0; i < rows * BACKWARD_COLUMNS; ++i) sum[i] = Vec{};
         }
 
-        for (int c = 0; c < last; ++c)
+        for (int c = 0; c < last; ++c) {
+            const int64_t unit = unit0 + c * LANES;
+            const int lanes = lanes_from(unit, H);
+            Vec total[Cell::GRADIENTS] = {};
             for (int r = 0; r < rows; ++r) {
-                at[r].unit = unit0 + c * LANES;
-                at[r].lanes = lanes_from(at[r].unit, H);
-                float* carried = call.dh + at[r].sequence * H + at[r].unit;
+                at[r].unit = unit;
+                at[r].lanes = lanes;
+                float* carried = call.dh + at[r].sequence * H + unit;
                 Vec dh = sum[r * BACKWARD_COLUMNS + c];
-                if (!multiply || Cell::CARRIES) dh = dh + load(carried, at[r].lanes);
+                if (!multiply || Cell::CARRIES) dh = dh + load(carried, lanes);
                 if (s < 0) {
-                    store(carried, dh, at[r].lanes);
+                    store(carried, dh, lanes);
                     continue;
                 }
-                if (call.dy)
-                    dh = dh + load(call.dy + at[r].token * call.dy_stride + at[r].unit, at[r].lanes);
-                const Vec around = Cell::backward(call, at[r], dh, dgates(at[r].token) + at[r].unit);
-                if (Cell::CARRIES) store(carried, around, at[r].lanes);
+                const int64_t n = at[r].token;
+                if (call.dy) dh = dh + load(call.dy + n * call.dy_stride + unit, lanes);
+                Vec d[Cell::GRADIENTS];
+                const Vec around = Cell::template backward<T>(call, at[r], dh, d);
+                if (Cell::CARRIES) store(carried, around, lanes);
+                UNROLL for (int g = 0; g < Cell::GRADIENTS; ++g) {
+                    store(dgates(n) + g * H + unit, d[g], lanes);
+                    total[g] = total[g] + d[g];
+                }
             }
+            UNROLL for (int g = 0; g < Cell::GRADIENTS; ++g)
+                add_to(totals + g * H + unit, total[g], lanes);
+        }
     }
 };
 

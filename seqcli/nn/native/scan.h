@@ -60,9 +60,11 @@ template <class Cell, class T>
 struct Scan {
     static constexpr int VECTORS = SCAN_UNITS / LANES;
     const Recurrent& call;
+    float* const totals;  // backward: sums of dgates over the share's tokens
     const int64_t H;
 
-    explicit Scan(const Recurrent& call) : call(call), H(call.hidden) {}
+    explicit Scan(const Recurrent& call, float* totals = nullptr)
+        : call(call), totals(totals), H(call.hidden) {}
 
     T* dgates(int64_t token) const {
         return static_cast<T*>(call.dgates) + token * Cell::GATES * H;
@@ -102,7 +104,7 @@ struct Scan {
         const int64_t first = call.offsets[b], length = call.offsets[b + 1] - first;
         const int64_t step = call.reverse ? 1 : -1;
         int64_t n = call.reverse ? first : first + length - 1;
-        Vec dh[VECTORS];
+        Vec dh[VECTORS], total[VECTORS][Cell::GATES] = {};
         for (int c = 0; c < VECTORS; ++c) {
             const int64_t unit = unit0 + c * LANES;
             if (unit < H) dh[c] = load(call.dh + b * H + unit, lanes_from(unit, H));
@@ -118,12 +120,17 @@ struct Scan {
                                             : call.h_first + b * H + unit;
                 if (call.dy) dh[c] = dh[c] + load(call.dy + n * call.dy_stride + unit, lanes);
                 dh[c] = Cell::backward(a, load(before, lanes), dh[c], da);
-                UNROLL for (int g = 0; g < Cell::GATES; ++g)
+                UNROLL for (int g = 0; g < Cell::GATES; ++g) {
                     store(dgates(n) + g * H + unit, da[g], lanes);
+                    total[c][g] = total[c][g] + da[g];
+                }
             }
         for (int c = 0; c < VECTORS; ++c) {
             const int64_t unit = unit0 + c * LANES;
-            if (unit < H) store(call.dh + b * H + unit, dh[c], lanes_from(unit, H));
+            if (unit >= H) break;
+            const int lanes = lanes_from(unit, H);
+            store(call.dh + b * H + unit, dh[c], lanes);
+            for (int g = 0; g < Cell::GATES; ++g) add_to(totals + g * H + unit, total[c][g], lanes);
         }
     }
 };

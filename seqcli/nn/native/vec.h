@@ -126,6 +126,8 @@ INLINE Vec tanh(Vec x) {
     return fma(broadcast(2.f), reciprocal(1.f + exp2(x * (-2.f * LOG2_E))), broadcast(-1.f));
 }
 
+INLINE void add_to(float* p, Vec x, int lanes) { store(p, load(p, lanes) + x, lanes); }
+
 // The sum of all lanes, pairwise.
 INLINE float total(Vec x) {
     float part[LANES];
