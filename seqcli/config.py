@@ -143,7 +143,7 @@ class Network:
 class ClassifyNetwork(Network):
     """From the states of a text to one vector."""
 
-    bidirectional: bool = setting(False, "Read the text from both ends.")
+    bidirectional: bool = setting(True, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(
         "max", "How the states of a text become one vector."
     )
@@ -289,8 +289,8 @@ class ClassifyConfig:
     task: ClassVar[str] = "classify"
     data: ClassifyData = ClassifyData()
     tokens: Tokens = Tokens(lowercase=True)
-    network: ClassifyNetwork = ClassifyNetwork()
-    training: ClassifyTraining = ClassifyTraining()
+    network: ClassifyNetwork = ClassifyNetwork(dropout=0.5)
+    training: ClassifyTraining = ClassifyTraining(learning_rate=1.5e-3, label_smoothing=0.1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def _verb(task: str) -> Any:
             return
         values = read_config(config, task) if config else {}
         chosen = make_config(task, {**values, **settings})
-        folder = out or _free_folder(Path("runs") / f"{task}-{_short_form(chosen)}")
+        folder = out or _free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise SeqcliError(f"{out} exists and is not empty; choose another --out")
         _train(task, chosen, folder, json_output=json_output)
@@ -132,12 +132,6 @@ def _signals() -> Iterator[Any]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _short_form(config: Config) -> str:
-    network: Any = config.network
-    both = getattr(network, "bidirectional", False) and config.task != "translate"
-    return ("bi" if both and network.cell in ("rnn", "lstm", "gru") else "") + network.cell
 
 
 def _free_folder(path: Path) -> Path:

@@ -164,9 +164,9 @@ def test_bad_configuration_file(cli: Cli, name: str, content: str | None, said: 
 def test_default_folder_is_numbered(cli: Cli, data: Path) -> None:
     for _ in range(3):
         assert cli("classify", data, "--cell", "rnn", *SMALL).status == 0
-    assert cli("classify", data, "--cell", "bigru", *SMALL).status == 0
+    assert cli("classify", data, "--cell", "lstm", *SMALL).status == 0
     names = sorted(path.name for path in Path("runs").iterdir())
-    assert names == ["classify-bigru", "classify-rnn", "classify-rnn-2", "classify-rnn-3"]
+    assert names == ["classify-lstm", "classify-rnn", "classify-rnn-2", "classify-rnn-3"]
 
 
 def test_out_is_never_overwritten(cli: Cli, data: Path) -> None:
