@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqcli.inspect.corpus import Corpus, Outcome, measure, metric_name
+from seqcli.inspect.corpus import Corpus, Outcome, class_names, measure, metric_name
 from seqcli.inspect.trace import Layer, replaced
 from seqcli.nn.cells import MinGRU, MinLSTM
 from seqcli.nn.cells.cell import State
@@ -24,6 +24,8 @@ from seqcli.nn.ragged import Ragged
 
 LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
 """Names of the recurrent weight and the bias beside it, of the cells that have them."""
+LEAST, MOST_HURT = 10, 3
+"""Predictions of a class that its recall needs to mean something; classes that are named."""
 
 
 class Ablation(NamedTuple):
@@ -45,6 +47,9 @@ class Ablation(NamedTuple):
     random_loss: list[float]
     worse: float
     loss_worse: float
+    classes: list[tuple[str, float, float, float]]
+    """The classes that lost most: name, recall before and after, and after on average of the
+    random sets."""
     whole_loop: bool
     """Whether the unit is silent in its own recurrence too."""
 
@@ -107,10 +112,9 @@ def ablate(
     task, size = corpus.task, layer.cell.hidden_size
     values_H = torch.zeros(size) if mean_H is None else mean_H
 
-    def outcome(chosen: Sequence[int]) -> tuple[float, float]:
+    def outcome(chosen: Sequence[int]) -> Outcome:
         with silenced(layer, chosen, values_H[torch.as_tensor(list(chosen))]):
-            found = measure(corpus, model)
-        return found.metric(task), found.nats()
+            return measure(corpus, model)
 
     after = outcome(units)
     random = np.random.default_rng(seed)
@@ -118,22 +122,41 @@ def ablate(
         outcome(random.choice(size, len(units), replace=False).tolist())
         for _ in range(sets if len(units) < size else 0)
     ]
-    metrics, losses = [one[0] for one in drawn], [one[1] for one in drawn]
+    metrics, losses = [one.metric(task) for one in drawn], [one.nats() for one in drawn]
     lower_is_worse = metric_name(task) != "cross_entropy"
     sign = 1 if lower_is_worse else -1
-    worse = (1 + sum(sign * one <= sign * after[0] for one in metrics)) / (1 + len(drawn))
-    loss_worse = (1 + sum(one >= after[1] for one in losses)) / (1 + len(drawn))
+    metric, loss = after.metric(task), after.nats()
+    worse = (1 + sum(sign * one <= sign * metric for one in metrics)) / (1 + len(drawn))
+    loss_worse = (1 + sum(one >= loss for one in losses)) / (1 + len(drawn))
     return Ablation(
         name,
         layer.key,
         [int(unit) for unit in units],
         "zero" if mean_H is None else "mean",
         metric_name(task),
-        (whole.metric(task), after[0]),
-        (whole.nats(), after[1]),
+        (whole.metric(task), metric),
+        (whole.nats(), loss),
         metrics,
         losses,
         worse,
         loss_worse,
+        _hurt(class_names(task), whole, after, drawn),
         loop_of(layer.cell) is not None or isinstance(layer.cell, MinGRU | MinLSTM),
     )
+
+
+def _hurt(
+    names: Sequence[str], whole: Outcome, after: Outcome, drawn: Sequence[Outcome]
+) -> list[tuple[str, float, float, float]]:
+    """The classes whose recall fell most, beyond what random sets do to them."""
+    if not names:
+        return []
+    before_L, after_L = whole.recall(), after.recall()
+    random_L = np.mean([one.recall() for one in drawn], axis=0) if drawn else before_L
+    known = np.flatnonzero(whole.class_total >= LEAST)
+    order = known[np.argsort((after_L - random_L)[known], kind="stable")]
+    return [
+        (names[at], float(before_L[at]), float(after_L[at]), float(random_L[at]))
+        for at in order[:MOST_HURT]
+        if after_L[at] < random_L[at]
+    ]

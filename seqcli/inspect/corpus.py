@@ -265,7 +265,8 @@ class Outcome(NamedTuple):
     """How well the model did on each example: sums that any set of examples can be scored from.
 
     loss: (E,) nats; predictions: (E,) how many; right: (E,) correct ones; matched, guessed, true:
-    (E,) spans of tag, else zeros.
+    (E,) spans of tag, else zeros. class_right and class_total: (L,) predictions by true class, of
+    classify and tag, else empty.
     """
 
     loss: np.ndarray
@@ -274,6 +275,13 @@ class Outcome(NamedTuple):
     matched: np.ndarray
     guessed: np.ndarray
     true: np.ndarray
+    class_right: np.ndarray
+    class_total: np.ndarray
+
+    def recall(self) -> np.ndarray:
+        """(L,) share of each class that is recognised, NaN for a class that does not occur."""
+        whole = np.where(self.class_total > 0, self.class_total, np.nan)
+        return self.class_right / whole
 
     def nats(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Mean loss of a prediction."""
@@ -296,12 +304,20 @@ def metric_name(task: Any) -> str:
     return "accuracy" if task.name == "classify" else "cross_entropy"
 
 
+def class_names(task: Any) -> list[str]:
+    """The labels of classify, the tags of tag; nothing for the others."""
+    if task.name == "classify":
+        return list(task.labels)
+    return list(task.tags) if task.name == "tag" else []
+
+
 class Outcomes:
     """Gathers the outcome of each example from passes."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
         self.sums = np.zeros((6, corpus.examples))
+        self.classes = np.zeros((2, len(class_names(corpus.task))))
 
     def add(self, found: Pass) -> None:
         known = found.gold >= 0
@@ -310,6 +326,13 @@ class Outcomes:
         best_P = found.scores.argmax(dim=1).cpu()
         for at, values in enumerate((loss_P * known, known, (best_P == found.gold) & known)):
             np.add.at(self.sums[at], found.example, values.double().numpy())
+        if self.classes.size:
+            gold, right = found.gold[known].numpy(), (best_P == found.gold)[known].numpy()
+            width = self.classes.shape[1]
+            self.classes += [
+                np.bincount(gold[right], minlength=width),
+                np.bincount(gold, minlength=width),
+            ]
         if self.corpus.task.name == "tag" and self.corpus.task.scheme:
             self._spans(found.example, best_P.numpy())
 
@@ -324,7 +347,7 @@ class Outcomes:
             self.sums[3:, rows[0]] += len(guessed & true), len(guessed), len(true)
 
     def result(self) -> Outcome:
-        return Outcome(*self.sums)
+        return Outcome(*self.sums, *self.classes)
 
 
 @torch.inference_mode()

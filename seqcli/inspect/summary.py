@@ -177,6 +177,12 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
                 f"{after - before:+.4f}  {random}p {one['worse']:.2f}; loss "
                 f"{one['loss'][1] - one['loss'][0]:+.4f}, p {one['loss_worse']:.2f}"
             )
+            if one["classes"]:
+                hurt = ", ".join(
+                    f"{name} {first:.2f} → {last:.2f} (random {other:.2f})"
+                    for name, first, last, other in one["classes"]
+                )
+                yield f"      recall lost most: {hurt}"
         if not all(one["whole_loop"] for one in found):
             yield "  only the outputs are silenced: this cell's recurrence is not known"
     for one in content["probes"]:

@@ -98,6 +98,9 @@ function buildProofs() {
     root.append(el("h3", {}, `Ablation in ${first.layer}, units held at ${first.how === "zero" ? "zero" : "their means"}`),
       el("div", { class: "charts" }, strip("change of the loss (nats)", (one) => [one.loss, one.random_loss, one.loss_worse]),
         strip(`change of ${first.metric_name}`, (one) => [one.metric, one.random, one.worse])));
+    const hurt = data.ablation.filter((one) => one.classes.length);
+    if (hurt.length) root.append(el("table", {}, el("thead", {}, el("tr", {}, ["silenced", "recall lost most", "before", "after", "after, random sets"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {},
+      hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, percent(value)))))))));
     if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only outputs are silenced: this cell's recurrence is not known."));
   }
   if (data.probes.length) root.append(el("h3", {}, "Linear probes"), el("table", {}, el("thead", {}, el("tr", {},
