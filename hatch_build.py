@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ except ImportError:  # run as a program, where hatchling is not needed
 NATIVE = Path("seqcli", "nn", "native")
 LIBRARY = NATIVE / "_kernels.so"
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-maybe-uninitialized"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 # Best first: the library takes the first that the processor runs.
@@ -90,7 +90,7 @@ def build_library(root: Path, *, extra_flags: tuple[str, ...] = (), to: Path | N
     newest = max(source.stat().st_mtime for source in sources)
     if library.exists() and library.stat().st_mtime > newest:
         return library
-    compiler = [*find_compiler(), *FLAGS, *WARNINGS, *extra_flags]
+    compiler = [*find_compiler(), *FLAGS, *extra_flags]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def compile_one(source: str, output: str, flags: list[str]) -> subprocess.CompletedProcess:
@@ -110,7 +110,9 @@ def build_library(root: Path, *, extra_flags: tuple[str, ...] = (), to: Path | N
         if "baseline" not in names:
             raise NoLibrary(f"{compiler[0]} failed: {first_line(compiled['baseline'].stderr)}")
         each = "-DSEQCLI_EACH_ISA(DO)=" + " ".join(f"DO({name})" for name in names)
-        dispatch = compile_one("dispatch.cpp", "dispatch.o", [each])
+        interface = zlib.crc32((root / NATIVE / "interface.h").read_bytes())
+        known = f"-DSEQCLI_INTERFACE={interface}"
+        dispatch = compile_one("dispatch.cpp", "dispatch.o", [each, known])
         for result in (threads.result(), dispatch):
             if result.returncode:
                 raise NoLibrary(f"{compiler[0]} failed: {first_line(result.stderr)}")

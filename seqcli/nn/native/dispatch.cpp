@@ -119,10 +119,8 @@ int64_t run(const Attention& call, bool backward) {
 
 extern "C" {
 
-// Size of the structures, by which Python knows a library of its own version.
-int seqcli_interface_bytes() {
-    return sizeof(Recurrent) + sizeof(Packing) + sizeof(Linear) + sizeof(Attention);
-}
+// Checksum of interface.h, by which Python knows a library of its own version.
+int64_t seqcli_interface() { return SEQCLI_INTERFACE; }
 
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.

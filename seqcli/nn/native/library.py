@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 PATH = Path(__file__).with_name("_kernels.so")
+INTERFACE = Path(__file__).with_name("interface.h")
 MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of": 3}
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
 
@@ -66,19 +68,14 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
-        structures = (Recurrent, Packing, Linear, Attention)
-        if handle.seqcli_interface_bytes() != sum(map(ctypes.sizeof, structures)):
+        interface = zlib.crc32(INTERFACE.read_bytes())
+        if hasattr(handle, "seqcli_interface"):
+            handle.seqcli_interface.restype = ctypes.c_int64
+        if not hasattr(handle, "seqcli_interface") or handle.seqcli_interface() != interface:
             raise Unavailable("the compiled kernels are of another version; install seqcli again")
         handle.seqcli_choose.restype = ctypes.c_char_p
         handle.seqcli_choose.argtypes = [ctypes.c_char_p]
         handle.seqcli_has_bf16.restype = ctypes.c_int64
-
-        def take(name: str, structure: type[ctypes.Structure]) -> Callable[[Any], int]:
-            function = getattr(handle, f"seqcli_{name}")
-            function.argtypes = [ctypes.POINTER(structure)]
-            function.restype = ctypes.c_int64
-            return function
-
         handle.seqcli_borrow_team.argtypes = [ctypes.c_void_p]
         handle.seqcli_borrow_team.restype = None
 
@@ -88,6 +85,13 @@ class Library:
         self.instruction_set: str = chosen.decode()
         self.bf16 = bool(handle.seqcli_has_bf16())
         handle.seqcli_borrow_team(_torch_team())
+
+        def take(name: str, structure: type[ctypes.Structure]) -> Callable[[Any], int]:
+            function = getattr(handle, f"seqcli_{name}")
+            function.argtypes = [ctypes.POINTER(structure)]
+            function.restype = ctypes.c_int64
+            return function
+
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)

@@ -293,12 +293,12 @@ class _Recurrent(torch.autograd.Function):
         with torch._C._AutoDispatchBelowAutograd():
             outputs = torch.ops.seqcli.recurrent.default(*arguments)
         y, kept = outputs[0], outputs[2 if c is None else 3 :]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*kept)
         x_operand = kept.pop() if bf16 else x
         ctx.save_for_backward(x_operand, offsets, w_ih, w_hh, b_ih, h, c, y, *kept)
         ctx.options = kind, reverse, bf16
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*kept, *([x_operand] if bf16 else []))
-        return tuple([*outputs, x_operand] if bf16 else outputs)
+        return tuple(outputs)
 
     @staticmethod
     @once_differentiable

@@ -17,7 +17,11 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define INLINE_LAMBDA __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 namespace seqcli {
 namespace SEQCLI_ISA {
@@ -207,7 +211,7 @@ struct Operand<Bf16> {
         return pair - Int{};
     }
     // Of an odd depth: the other half is zero.
-    static INLINE Column broadcast_last(const Bf16* p) { return p->bits - Int{}; }
+    static INLINE Column broadcast_last(const Bf16* p) { return int32_t{p->bits} - Int{}; }
     static INLINE void store_column(Bf16* p, const Vec* depths) {
         const auto both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(depths[1], depths[0]));
         const __m512i order = _mm512_set_epi16(  //
