@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from seqcli.config import LanguageNetwork
 from seqcli.errors import UsageError
+from seqcli.nn.kernels import linear
 
 LEAST_VOCABULARY = 3_000
 """Below this the full softmax costs little."""
@@ -58,9 +59,9 @@ class FullSoftmax(nn.Module):
 
     def __init__(self, width: int, vocabulary: int, *, tied: nn.Embedding | None = None) -> None:
         super().__init__()
-        linear = nn.Linear(width, vocabulary)
-        self.weight = None if tied else linear.weight
-        self.bias = linear.bias
+        fresh = nn.Linear(width, vocabulary)
+        self.weight = None if tied else fresh.weight
+        self.bias = fresh.bias
         # In a tuple, which torch does not look into: the vectors are the embedding's to save.
         self.tied: tuple[nn.Embedding, ...] = (tied,) if tied else ()
 
@@ -69,7 +70,7 @@ class FullSoftmax(nn.Module):
         return self.tied[0].weight if self.weight is None else self.weight
 
     def scores(self, h_NH: Tensor) -> Tensor:
-        return F.linear(h_NH, self.vectors(), self.bias)
+        return linear(h_NH, self.vectors(), self.bias)
 
     def log_probabilities(self, h_NH: Tensor) -> Tensor:
         return self.scores(h_NH).float().log_softmax(1)
