@@ -60,11 +60,10 @@ struct Rnn {
     static constexpr bool CARRIES = false;  // is there a path from h to h' around W_hh?
     static int64_t gate_of_column(int64_t column) { return column; }
 
-    template <class T>
-    static INLINE void forward(const Recurrent&, const Place*, int rows, const Vec (*input)[GATES],
-                               const Vec (*hidden)[GATES], Vec* h) {
+    template <class T, class Sums>
+    static INLINE void forward(const Recurrent&, const Place*, int rows, const Sums& sums, Vec* h) {
         for (int r = 0; r < rows; ++r) {
-            const Vec a = input[r][0] + hidden[r][0];
+            const Vec a = sums.input(r, 0) + sums.hidden(r, 0);
             if constexpr (RELU) h[r] = a < 0.f ? Vec{} : a;
             else h[r] = tanh(a);
         }
@@ -104,17 +103,17 @@ struct Lstm {
                                : cell_at(call, at, at.previous);
     }
 
-    template <class T>
+    template <class T, class Sums>
     static INLINE void forward(const Recurrent& call, const Place* places, int rows,
-                               const Vec (*input)[GATES], const Vec (*hidden)[GATES], Vec* h) {
+                               const Sums& sums, Vec* h) {
         const int64_t H = call.hidden;
         Vec c[ROWS], o[ROWS];
         for (int r = 0; r < rows; ++r) {
             const Place& at = places[r];
-            const Vec i = sigmoid(input[r][0] + hidden[r][0]);
-            const Vec f = sigmoid(input[r][1] + hidden[r][1]);
-            const Vec g = tanh(input[r][2] + hidden[r][2]);
-            o[r] = sigmoid(input[r][3] + hidden[r][3]);
+            const Vec i = sigmoid(sums.input(r, 0) + sums.hidden(r, 0));
+            const Vec f = sigmoid(sums.input(r, 1) + sums.hidden(r, 1));
+            const Vec g = tanh(sums.input(r, 2) + sums.hidden(r, 2));
+            o[r] = sigmoid(sums.input(r, 3) + sums.hidden(r, 3));
             c[r] = fma(f, load(cell_before(call, at), at.lanes), i * g);
             store(cell_at(call, at, at.token), c[r], at.lanes);
             if (!call.keep) continue;
@@ -169,16 +168,17 @@ struct Gru {
         return static_cast<Sum*>(call.other) + at.token * call.hidden + at.unit;
     }
 
-    template <class T>
+    template <class T, class Sums>
     static INLINE void forward(const Recurrent& call, const Place* places, int rows,
-                               const Vec (*input)[GATES], const Vec (*hidden)[GATES], Vec* h) {
+                               const Sums& sums, Vec* h) {
         const int64_t H = call.hidden;
         Vec z[ROWS], a[ROWS];
         for (int row = 0; row < rows; ++row) {
             const Place& at = places[row];
-            const Vec r = sigmoid(input[row][0] + hidden[row][0]), q = hidden[row][2];
-            z[row] = sigmoid(input[row][1] + hidden[row][1]);
-            a[row] = fma(r, q, input[row][2]);
+            const Vec r = sigmoid(sums.input(row, 0) + sums.hidden(row, 0));
+            const Vec q = sums.hidden(row, 2);
+            z[row] = sigmoid(sums.input(row, 1) + sums.hidden(row, 1));
+            a[row] = fma(r, q, sums.input(row, 2));
             if (!call.keep) continue;
             store(gates_at<T>(call, at), r, at.lanes);
             store(gates_at<T>(call, at) + H, z[row], at.lanes);

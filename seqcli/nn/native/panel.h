@@ -87,11 +87,16 @@ INLINE void tile(const T* const* rows, const T* panel, int64_t depth, Vec* sum) 
     memcpy(sum, part, sizeof part);
 }
 
-// The same for a number of rows known only now, from 1 to ROWS.
-template <int COLUMNS, class T, int R = ROWS>
-INLINE void product(int count, const T* const* rows, const T* panel, int64_t depth, Vec* sum) {
+template <int R, int COLUMNS, class T>
+INLINE void tile_of(int count, const T* const* rows, const T* panel, int64_t depth, Vec* sum) {
     if (count == R) return tile<R, COLUMNS>(rows, panel, depth, sum);
-    if constexpr (R > 1) product<COLUMNS, T, R - 1>(count, rows, panel, depth, sum);
+    if constexpr (R > 1) tile_of<R - 1, COLUMNS>(count, rows, panel, depth, sum);
+}
+
+// The same for a number of rows known only now, from 1 to ROWS.
+template <int COLUMNS, class T>
+NOINLINE void product(int count, const T* const* rows, const T* panel, int64_t depth, Vec* sum) {
+    tile_of<ROWS, COLUMNS>(count, rows, panel, depth, sum);
 }
 
 // Call tile(first, rows) for balanced groups of at most ROWS out of n rows.

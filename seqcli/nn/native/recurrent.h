@@ -43,9 +43,7 @@ struct Walk {
     const T* inputs(int64_t token) const {
         return static_cast<const T*>(call.inputs) + token * Cell::GATES * H;
     }
-    T* before(int64_t token) const {
-        return static_cast<T*>(call.before) + token * H;
-    }
+    T* before(int64_t token) const { return static_cast<T*>(call.before) + token * H; }
     T* dgates(int64_t token) const {
         return static_cast<T*>(call.dgates) + token * Cell::GRADIENTS * H;
     }
@@ -128,22 +126,32 @@ struct Walk {
         }
 
         for (int u = 0; u < Cell::UNITS && unit0 + u * LANES < H; ++u) {
-            Vec input[ROWS][Cell::GATES], hidden[ROWS][Cell::GATES], h[ROWS];
             for (int r = 0; r < rows; ++r) {
                 at[r].unit = unit0 + u * LANES;
                 at[r].lanes = lanes_from(at[r].unit, H);
-                const T* x = inputs(at[r].token) + at[r].unit;
-                UNROLL for (int g = 0; g < Cell::GATES; ++g) {
-                    const int64_t bias = g * H + at[r].unit;
-                    input[r][g] = load(x + g * H, at[r].lanes) + load(call.b_ih + bias, at[r].lanes);
-                    hidden[r][g] = sum[r * FORWARD_COLUMNS + u * Cell::GATES + g] +
-                                   load(call.b_hh + bias, at[r].lanes);
-                }
             }
-            Cell::template forward<T>(call, at, rows, input, hidden, h);
+            Vec h[ROWS];
+            Cell::template forward<T>(call, at, rows, Sums{*this, at, sum + u * Cell::GATES}, h);
             for (int r = 0; r < rows; ++r) hand_on(at[r], h[r]);
         }
     }
+
+    // The two halves of the sum inside gate g of row r.
+    struct Sums {
+        const Walk& walk;
+        const Place* at;
+        const Vec* sum;
+
+        INLINE Vec input(int r, int g) const {
+            const int64_t unit = g * walk.H + at[r].unit;
+            return load(walk.inputs(at[r].token) + unit, at[r].lanes) +
+                   load(walk.call.b_ih + unit, at[r].lanes);
+        }
+        INLINE Vec hidden(int r, int g) const {
+            return sum[r * FORWARD_COLUMNS + g] +
+                   load(walk.call.b_hh + g * walk.H + at[r].unit, at[r].lanes);
+        }
+    };
 
     // Give h to y and to the next token of the sequence, or to the caller after the last.
     INLINE void hand_on(const Place& at, Vec h) {

@@ -16,6 +16,7 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #define INLINE_LAMBDA __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
