@@ -24,8 +24,9 @@ from seqcli.nn.ragged import Ragged
 
 LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
 """Names of the recurrent weight and the bias beside it, of the cells that have them."""
-LEAST, MOST_HURT = 10, 3
-"""Predictions of a class that its recall needs to mean something; classes that are named."""
+LEAST, MOST_HURT, NOTABLE = 10, 3, 0.05
+"""Predictions of a class that its recall needs to mean something; classes that are named; how much
+more than random sets must hurt one."""
 
 
 class Ablation(NamedTuple):
@@ -148,7 +149,7 @@ def ablate(
 def _hurt(
     names: Sequence[str], whole: Outcome, after: Outcome, drawn: Sequence[Outcome]
 ) -> list[tuple[str, float, float, float]]:
-    """The classes whose recall fell most, beyond what random sets do to them."""
+    """The classes whose recall fell most, by notably more than random sets make it fall."""
     if not names:
         return []
     before_L, after_L = whole.recall(), after.recall()
@@ -158,5 +159,5 @@ def _hurt(
     return [
         (names[at], float(before_L[at]), float(after_L[at]), float(random_L[at]))
         for at in order[:MOST_HURT]
-        if after_L[at] < random_L[at]
+        if after_L[at] < random_L[at] - NOTABLE
     ]

@@ -17,8 +17,8 @@ import numpy as np
 
 WIDTH = 380
 TALLEST = 1_500
-"""Of the clouds of one pole together; a cluster's share is at least SHORTEST, at most LONGEST."""
-SHORTEST, LONGEST = 150, 640
+"""Of all clouds together; each has the share of its words, but at least SHORTEST."""
+SHORTEST = 60
 SMALLEST, LARGEST = 11.0, 21.0
 GAP = 9
 LEADING = 1.28
@@ -99,12 +99,12 @@ def lay_out_all(
     strength_W = np.abs(score_W)
     inside = strength_W[clusters_W >= 0]
     largest = float(np.percentile(inside, 99)) if len(inside) else 0.0
-    tallest = min(max(TALLEST / max(count, 1), SHORTEST), LONGEST)
     for at in range(count):
         for pole in range(2):
             chosen = np.flatnonzero((clusters_W == at) & ((score_W >= 0) == (pole == 0)))
             if not len(chosen):
                 continue
+            tallest = max(SHORTEST, TALLEST * len(chosen) / len(words))
             named = [words[one] for one in chosen.tolist()]
             cloud = lay_out(named, strength_W[chosen], largest=largest, tallest=tallest)
             places[chosen] = cloud.places

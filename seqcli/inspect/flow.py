@@ -28,12 +28,12 @@ from seqcli.nn.ragged import Ragged
 
 LAGS = 100
 TEXTS = 32
-LOST = 0.7
-"""A gradient that keeps less than this share a step has lost 99.9 % within 20 steps."""
+LOST = 0.6
+"""A gradient that keeps less than this share a step has lost 99 % within nine steps."""
 GROWN = 1.05
 FAINT = 0.01
-REACH = 10
-"""The gradient must still be felt at a tenth of a text."""
+FELT, REACH = 0.05, 10
+"""The share of the gradient that must be left after a tenth of a text."""
 SMALLEST, LARGEST = 1e-30, 1e38
 
 
@@ -177,7 +177,7 @@ def judge(
 ) -> tuple[float | None, float | None, float | None, str]:
     """Factor a step, log slope, horizon and verdict of norms by lag (lag 0 first).
 
-    vanishing: less than 70 % is kept a step, or at that rate less than 1 % after a tenth of a
+    vanishing: less than 60 % is kept a step, or at that rate less than 5 % after a tenth of a
     typical text. exploding: it grows by more than 5 % a step.
     """
     sizes = np.maximum(np.asarray(norms, dtype=float), 0)
@@ -196,7 +196,7 @@ def judge(
         horizon = float(np.log(FAINT) / slope) if slope < -1e-3 else None
     if factor > GROWN:
         verdict = "exploding"
-    elif factor < LOST or factor ** (typical / REACH) < FAINT:
+    elif factor < LOST or factor ** (typical / REACH) < FELT:
         verdict = "vanishing"
     else:
         verdict = "healthy"

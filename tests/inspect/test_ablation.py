@@ -72,6 +72,10 @@ def test_planted_units_carry_the_answer() -> None:
     assert unread.loss_worse == 1.0
     assert len(read.random) == 30
     assert read.whole_loop
+    # Without the units that are read, the bias alone speaks: every text is taken for negative.
+    assert read.classes[0][0] == "positive"
+    assert read.classes[0][2] == 0.0
+    assert unread.classes == []
 
 
 def test_what_to_ablate_is_read_with_care() -> None:

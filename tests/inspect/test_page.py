@@ -163,7 +163,7 @@ def test_a_cloud_is_of_its_own_label_whatever_the_order() -> None:
             if members.any():
                 named = [word for word, inside in zip(words, members, strict=True) if inside]
                 alone = cloud.lay_out(
-                    named, np.abs(score[members]), largest=1.0, tallest=cloud.LONGEST
+                    named, np.abs(score[members]), largest=1.0, tallest=cloud.TALLEST
                 )
                 assert np.allclose(found.places[members], alone.places)
                 assert found.heights[at, pole] == alone.height

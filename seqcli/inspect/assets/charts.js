@@ -56,7 +56,7 @@ function memoryChart(one) {
 function buildFlow() {
   const root = section("flow", "Gradient flow: how far back learning reaches",
     "The loss's gradient at a layer's last state, followed back through the recurrence alone with the cell's reference step; " +
-    "shares of lag 0, log scale. A healthy recurrence keeps at least 70 % a step and is felt at a tenth of a typical text; more than 5 % growth a step explodes.");
+    "shares of lag 0, log scale. A healthy recurrence keeps at least 60 % a step, and 5 % over a tenth of a typical text; more than 5 % growth a step explodes.");
   const holder = el("div", { class: "charts" });
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);

@@ -37,10 +37,10 @@ function drawOverview() {
     const columns = clamp(Math.ceil(Math.sqrt(member.units.length * 1.8)), 1, most);
     const lines = Math.ceil(member.units.length / columns);
     const chip = Math.max(lines * cell + 10, 22);
-    return { ...member, at, columns, chip, cell, width: columns * cell + 10, heights: found.heights[at] };
+    return { ...member, at, columns, chip, cell, width: columns * cell + 10, heights: found.heights[at], out: found.left_out[at] };
   });
   // Three columns, each stacked by itself and spread over the tallest one.
-  const tall = [(row) => row.heights[1], (row) => row.chip + 14, (row) => row.heights[0]].map((read, column) => {
+  const tall = [(row) => row.heights[1] + (row.out[1] ? 14 : 0), (row) => row.chip + 14, (row) => row.heights[0] + (row.out[0] ? 14 : 0)].map((read, column) => {
     const kept = rows.filter((row) => column === 1 || row.words[column ? 0 : 1].length);
     return { kept, read, sum: kept.reduce((sum, row) => sum + read(row) + (column === 1 ? 0 : WIDE.head), 0), least: WIDE.row * Math.max(0, kept.length - 1) };
   });
