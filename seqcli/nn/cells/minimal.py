@@ -48,7 +48,12 @@ class MinGRU(MinimalParameters):
     forward, and a scan.
     """
 
-    equations = "z  = σ(W_z x + b_z)\nh~ = g(W_h x + b_h)\nh' = (1 − z) ⊙ h + z ⊙ h~\ny  = h'"
+    equations = (
+        "z  = σ(W_z x + b_z)\n"
+        "h~ = g(W_h x + b_h)    with g(a) = a + 0.5 for a ≥ 0, else σ(a)\n"
+        "h' = (1 − z) ⊙ h + z ⊙ h~\n"
+        "y  = h'"
+    )
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, gates=2)
@@ -76,7 +81,7 @@ class MinLSTM(MinimalParameters):
     equations = (
         "f  = σ(W_f x + b_f)\n"
         "i  = σ(W_i x + b_i)\n"
-        "h~ = g(W_h x + b_h)\n"
+        "h~ = g(W_h x + b_h)    with g(a) = a + 0.5 for a ≥ 0, else σ(a)\n"
         "h' = f / (f + i) ⊙ h + i / (f + i) ⊙ h~\n"
         "y  = h'"
     )
