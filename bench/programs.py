@@ -193,6 +193,19 @@ def serve(program: Program, candidate: str, threads: int, pipe: Connection) -> N
         pipe.send(tokens / (time.perf_counter() - began))
 
 
+def ask(candidate: str, worker: Any, pipe: Connection, steps: int) -> float:
+    """Tokens a second of a number of steps in a candidate's process."""
+    try:
+        pipe.send(steps)
+        return pipe.recv()
+    except (EOFError, OSError):
+        worker.join()
+        raise SystemExit(
+            f"the process of {candidate!r} ended with {worker.exitcode} (-9: memory ran out; all "
+            f"candidates of a program need about 1.5 GB each)"
+        ) from None
+
+
 def compare(program: Program, *, rounds: int, steps: int, threads: int) -> dict[str, float]:
     """Median tokens a second of each candidate."""
     context = multiprocessing.get_context("spawn")
@@ -204,13 +217,11 @@ def compare(program: Program, *, rounds: int, steps: int, threads: int) -> dict[
         worker.start()
         theirs.close()  # so that a worker that dies is noticed
         workers[candidate] = worker, ours
-        ours.send(2)  # warm up
-        ours.recv()
+        ask(candidate, worker, ours, 2)  # warm up
     speeds: dict[str, list[float]] = {candidate: [] for candidate in workers}
     for _ in range(rounds):
-        for candidate, (_, pipe) in workers.items():
-            pipe.send(steps)
-            speeds[candidate].append(pipe.recv())
+        for candidate, (worker, pipe) in workers.items():
+            speeds[candidate].append(ask(candidate, worker, pipe, steps))
     for worker, pipe in workers.values():
         pipe.send(0)
         worker.join()
