@@ -22,6 +22,8 @@ PLAIN = ["the", "a", "of", "and"]
 WORDS = [*GOOD, *BAD, *PLACE, *TIME, *PLAIN]
 STRENGTH = 1.2
 
+torch.set_num_threads(1)  # threads only slow products of this size down
+
 
 def sentences(count: int, *, seed: int = 0, words: list[str] = WORDS) -> list[str]:
     """Random texts of 3 to 12 words."""

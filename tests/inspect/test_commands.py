@@ -69,7 +69,7 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
         wrong(1, "no such file or folder", "inspect", "MODEL", "nowhere.csv"),
         wrong(2, "does not know the word 'zebra'", "inspect", "MODEL", "--word", "zebra"),
         wrong(2, "--layer 9: this model has only 1", "inspect", "MODEL", "--layer", "9"),
-        wrong(2, "--direction reverse", "inspect", "MODEL", "--direction", "reverse"),
+        wrong(2, "has only forward", "inspect", "LM", "--direction", "reverse"),
         wrong(2, "--state c: this model has only h", "inspect", "MODEL", "--state", "c"),
         wrong(2, "--clusters many", "inspect", "MODEL", "--clusters", "many"),
         wrong(2, "--clusters 99: there are only", "inspect", "MODEL", "--clusters", "99"),
@@ -87,7 +87,7 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
 def test_wrong_input(
     cli: Cli, models: Models, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
-    places = {"MODEL": models("classify"), "TAG": models("tag")}
+    places = {"MODEL": models("classify"), "TAG": models("tag"), "LM": models("lm")}
     named = [
         f"{places[name]}{colon}{rest}" if name in places else argument
         for argument in arguments
