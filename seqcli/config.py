@@ -210,7 +210,7 @@ class Training:
         1.0, "Largest norm of all gradients together; 0 does not clip.", minimum=0
     )
     patience: int = setting(
-        6, "Stop after this many epochs without a better validation score; 0 never.", minimum=0
+        8, "Stop after this many epochs without a better validation score; 0 never.", minimum=0
     )
     seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
@@ -289,8 +289,8 @@ class ClassifyConfig:
     task: ClassVar[str] = "classify"
     data: ClassifyData = ClassifyData()
     tokens: Tokens = Tokens(lowercase=True)
-    network: ClassifyNetwork = ClassifyNetwork(dropout=0.5)
-    training: ClassifyTraining = ClassifyTraining(learning_rate=1.5e-3, label_smoothing=0.1)
+    network: ClassifyNetwork = ClassifyNetwork()
+    training: ClassifyTraining = ClassifyTraining()
 
 
 @dataclass(frozen=True, kw_only=True)

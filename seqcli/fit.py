@@ -176,7 +176,8 @@ class Fit:
                 f"{at.epoch}): training diverged; {REMEDY}"
             )
         sign = 1 if self.task.higher_is_better else -1
-        best = at.best is None or sign * value > sign * at.best
+        # Of equal epochs the later is kept: it has seen more at a smaller step size.
+        best = at.best is None or sign * value >= sign * at.best
         if best:
             at.best, at.best_epoch, at.stale = value, at.epoch, 0
         else:
