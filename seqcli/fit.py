@@ -178,8 +178,11 @@ class Fit:
         sign = 1 if self.task.higher_is_better else -1
         # Of equal epochs the later is kept: it has seen more at a smaller step size.
         best = at.best is None or sign * value >= sign * at.best
+        better = at.best is None or value != at.best
         if best:
-            at.best, at.best_epoch, at.stale = value, at.epoch, 0
+            at.best, at.best_epoch = value, at.epoch
+        if best and better:
+            at.stale = 0
         else:
             at.stale += 1
             if training.schedule == "plateau":

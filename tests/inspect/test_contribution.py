@@ -80,7 +80,7 @@ class Square(nn.Module):
 def test_integrated_gradients_where_the_sum_is_not_exact() -> None:
     rows = classify_rows(40)
     task, model = random_model("classify", rows, cell="gru", hidden=7, embedding=6)
-    model.head = Square(14)
+    model.head = Square(7)
     facts = read(task, model)
     found = facts["contributions"]
     assert not found["exact"]
