@@ -1,6 +1,6 @@
 """The native kernels against torch.nn, one layer at a time.
 
-    python bench/kernels.py [--rounds 7] [--threads 2] [--only lstm] [--json]
+    python bench/kernels.py [--rounds 7] [--threads 2] [--only lstm] [--patience 20] [--prepared]
 
 Every figure is a median over rounds in which all candidates of a case take turns. With one thread
 processor time is measured, which other programs hardly change; with more, the clock on the wall,
@@ -25,11 +25,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from seqcli.startup import prepare
+
+if "--prepared" in sys.argv:  # must come before torch
+    prepare()
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from seqcli.nn.native import ops, status
 from seqcli.nn.ragged import offsets
 
@@ -178,7 +183,42 @@ def products() -> dict[str, Callable[[], object]]:
 # ---- measuring ----
 
 
-def measure(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+class Quiet:
+    """Tells by a small matrix product whether other programs are using the processor."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience  # seconds to wait for one undisturbed measurement
+        self.operand = torch.randn(640, 640)
+        self.best = min(self.probe() for _ in range(20)) if patience else 0.0
+
+    def probe(self) -> float:
+        began = time.perf_counter()
+        torch.mm(self.operand, self.operand)
+        return time.perf_counter() - began
+
+    def undisturbed(self) -> bool:
+        seconds = min(self.probe(), self.probe())
+        self.best = min(self.best, seconds)
+        return seconds < 1.4 * self.best
+
+    def seconds(self, run: Callable[[], object], clock: Callable[[], float]) -> float:
+        """Time one run, again and again until nothing disturbed it or patience is at an end."""
+        until = time.monotonic() + self.patience
+        while True:
+            ready = not self.patience or self.undisturbed()
+            if ready or time.monotonic() > until:
+                began = clock()
+                run()
+                taken = clock() - began
+                if not self.patience or time.monotonic() > until or self.undisturbed():
+                    return taken
+            else:
+                time.sleep(0.05)
+
+
+def measure(
+    candidates: dict[str, Callable[[], object]], rounds: int, quiet: Quiet
+) -> dict[str, float]:
     """Median seconds of each candidate over rounds in which they take turns."""
     for run in candidates.values():
         run()
@@ -186,18 +226,16 @@ def measure(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[st
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
-            began = clock()
-            run()
-            seconds[name].append(clock() - began)
+            seconds[name].append(quiet.seconds(run, clock))
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
-def bench(case: Case, rounds: int) -> dict[str, Any]:
+def bench(case: Case, rounds: int, quiet: Quiet) -> dict[str, Any]:
     """Figures of one case."""
     lengths = draw_batches(case)
     work, tokens = flops(case, lengths), sum(int(part.sum()) for part in lengths)
     candidates = {**torch_candidates(case, lengths), **native_candidates(case, lengths)}
-    taken = measure({**candidates, **products()}, rounds)
+    taken = measure({**candidates, **products()}, rounds, quiet)
     peak = {name: 2 * GEMM**3 / taken[f"gemm {name}"] for name in ("fp32", "bf16")}
     best = min(taken[name] for name in candidates if name.startswith("torch"))
     padded = sum(int(part.max()) * len(part) for part in lengths)
@@ -245,15 +283,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", default="", help="run the cases whose name contains this")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--prepared", action="store_true", help="all with seqcli's settings of memory and threads"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=0, help="seconds to wait for each undisturbed measurement"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    quiet = Quiet(options.patience)
     torch.manual_seed(0)
     if not options.json:
         print(f"{status()}\n{'':44}tokens/s  GFLOP/s  of GEMM  × torch")
     for case in CASES:
         if options.only not in case.name:
             continue
-        figures = bench(case, options.rounds)
+        figures = bench(case, options.rounds, quiet)
         if options.json:
             print(json.dumps(figures), flush=True)
             continue
