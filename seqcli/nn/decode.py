@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqcli.nn.models import LanguageModel
+from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 from seqcli.nn.translator import Source, Translator

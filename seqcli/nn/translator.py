@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from seqcli.config import TranslateNetwork
 from seqcli.nn.attention import Attention
-from seqcli.nn.models import make_embedding, make_recurrent
+from seqcli.nn.layers import make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 

@@ -17,7 +17,7 @@ from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.errors import SeqcliError
-from seqcli.nn.models import Classifier
+from seqcli.nn.classifier import Classifier
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncate
 

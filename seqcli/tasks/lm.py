@@ -30,7 +30,7 @@ from seqcli.data.tokens import (
     train_tokenizer,
 )
 from seqcli.nn.decode import Sampling, sample
-from seqcli.nn.models import LanguageModel
+from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax

@@ -16,7 +16,7 @@ from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.errors import SeqcliError
-from seqcli.nn.models import Tagger
+from seqcli.nn.tagger import Tagger
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import truncate
 

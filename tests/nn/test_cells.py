@@ -33,9 +33,7 @@ def each_alone(module: nn.Module, x: Ragged) -> torch.Tensor:
 def test_agrees_with_torch_forward_and_backward(module, layers, bidirectional):
     torch.manual_seed(0)
     options = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
-    oracle = type(module)(
-        6, 9, layers, bidirectional=bidirectional, batch_first=True, **options
-    )
+    oracle = type(module)(6, 9, layers, bidirectional=bidirectional, batch_first=True, **options)
     recurrent = from_torch(oracle)
     oracle = oracle.double()
     x = random_batch(LENGTHS, 6)

@@ -11,7 +11,7 @@ import torch
 
 from seqcli.config import LanguageNetwork, TranslateNetwork
 from seqcli.nn.decode import Sampling, beam_search, draw, normalise, sample
-from seqcli.nn.models import LanguageModel
+from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import Ragged, ragged
 from seqcli.nn.translator import Translator
 

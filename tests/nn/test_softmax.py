@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seqcli import run
 from seqcli.config import LanguageNetwork
 from seqcli.errors import UsageError
-from seqcli.nn.models import LanguageModel
+from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import ragged
 from seqcli.nn.softmax import (
     AdaptiveSoftmax,

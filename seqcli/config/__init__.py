@@ -1,0 +1,153 @@
+"""Every setting once: its type, default, help and bounds.
+
+A task's configuration is a frozen dataclass of sections (data, tokens, network, training), each a
+frozen dataclass of settings. The same dataclasses make the options of the command line, check
+`--config FILE`, and are written to a model's config.json. A setting that a task cannot use is
+absent from its sections; a task's own defaults are values in its composite, in this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from seqcli.config.data import ClassifyData, Data, LanguageData, TagData, TranslateData
+from seqcli.config.network import (
+    SHORT_FORMS,
+    CellName,
+    ClassifyNetwork,
+    LanguageNetwork,
+    Network,
+    TagNetwork,
+    TranslateNetwork,
+)
+from seqcli.config.setting import Setting, check, strip_optional
+from seqcli.config.tokens import Tokens
+from seqcli.config.training import (
+    ClassifyTraining,
+    LanguageTraining,
+    RowTraining,
+    TagTraining,
+    Training,
+    TranslateTraining,
+)
+from seqcli.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig:
+    """text → label (N → 1)"""
+
+    task: ClassVar[str] = "classify"
+    data: ClassifyData = ClassifyData()
+    tokens: Tokens = Tokens(lowercase=True)
+    network: ClassifyNetwork = ClassifyNetwork()
+    training: ClassifyTraining = ClassifyTraining()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagConfig:
+    """tokens → a tag for each (N → N)"""
+
+    task: ClassVar[str] = "tag"
+    data: TagData = TagData()
+    tokens: Tokens = Tokens(tokens="word", lowercase=True)
+    network: TagNetwork = TagNetwork(cell="lstm")
+    training: TagTraining = TagTraining()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateConfig:
+    """sequence → sequence (N → M)"""
+
+    task: ClassVar[str] = "translate"
+    data: TranslateData = TranslateData()
+    tokens: Tokens = Tokens()
+    network: TranslateNetwork = TranslateNetwork(hidden=256, embedding=256)
+    training: TranslateTraining = TranslateTraining()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """next token (N → N) and generation (1 → N)"""
+
+    task: ClassVar[str] = "lm"
+    data: LanguageData = LanguageData()
+    tokens: Tokens = Tokens()
+    network: LanguageNetwork = LanguageNetwork(hidden=512)
+    training: LanguageTraining = LanguageTraining(epochs=15)
+
+
+Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig
+CONFIGS: dict[str, type[Any]] = {
+    config.task: config for config in (ClassifyConfig, TagConfig, TranslateConfig, LanguageConfig)
+}
+
+
+def list_settings(task: str) -> list[Setting]:
+    """All settings of a task, in the order of the file, with the task's own defaults."""
+    config = CONFIGS[task]()
+    found = []
+    for section in fields(config):
+        value = getattr(config, section.name)
+        kinds = typing.get_type_hints(type(value))
+        for item in fields(value):
+            kind, optional = strip_optional(kinds[item.name])
+            found.append(
+                Setting(
+                    section.name,
+                    item.name,
+                    kind,
+                    optional,
+                    getattr(value, item.name),
+                    item.metadata,
+                )
+            )
+    return found
+
+
+def make_config(task: str, values: Mapping[str, Any]) -> Config:
+    """A task's configuration from flat values by setting name; what is absent keeps its default.
+
+    Raises UsageError for an unknown name, a value of the wrong type or out of bounds.
+    """
+    known = {item.name: item for item in list_settings(task)}
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        key = name.replace("-", "_")
+        if key not in known:
+            raise UsageError(f"unknown setting {name!r} for {task}; known: {', '.join(known)}")
+        item = known[key]
+        sections.setdefault(item.section, {})[key] = check(item, value)
+    config = CONFIGS[task]()
+    parts = {
+        name: dataclasses.replace(getattr(config, name), **changed)
+        for name, changed in sections.items()
+    }
+    return _normalise(dataclasses.replace(config, **parts))
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Flat values by setting name, as `make_config` takes them and config.json holds them."""
+    return {
+        item.name: getattr(getattr(config, section.name), item.name)
+        for section in fields(config)
+        for item in fields(getattr(config, section.name))
+    }
+
+
+def _normalise(config: Config) -> Config:
+    """Turn a short form such as bilstm into its cell and direction."""
+    network = config.network
+    if network.cell in SHORT_FORMS:
+        if not hasattr(network, "bidirectional"):
+            raise UsageError(
+                f"--cell {network.cell} reads from both ends, and {config.task} must not see what "
+                f"comes next; use --cell {SHORT_FORMS[network.cell]}"
+            )
+        cell: Any = SHORT_FORMS[network.cell]
+        network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
+    return dataclasses.replace(config, network=network)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""Settings of where rows come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqcli.config.setting import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where rows come from."""
+
+    data: str | None = setting(
+        None,
+        "A file (csv, tsv, json, jsonl, parquet, txt, conll, conllu, also .gz), a folder, a glob "
+        "or a Hub id. Without it, the bundled sample.",
+        argument=True,
+    )
+    train: str | None = setting(None, "File, glob or split name to train on.")
+    validation: str | None = setting(
+        None, "File, glob or split name to choose the best epoch on; cut from train if missing."
+    )
+    test: str | None = setting(None, "File, glob or split name to test on at the end.")
+    subset: str | None = setting(None, "Configuration of a Hub data set that has several.")
+    revision: str | None = setting(None, "Branch, tag or commit of a Hub data set.")
+    limit: int | None = setting(None, "Take at most this many rows of each split.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyData(Data):
+    """Texts and their labels."""
+
+    text_column: str | None = setting(None, "Column that holds the text.")
+    label_column: str | None = setting(None, "Column that holds the label.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagData(Data):
+    """Sentences of tokens, and a tag for each."""
+
+    tokens_column: str | None = setting(None, "Column that holds the tokens.")
+    tags_column: str | None = setting(
+        None, "Column that holds the tags (conllu: upos, xpos, deprel, lemma)."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateData(Data):
+    """Pairs of source and target."""
+
+    source: str | None = setting(None, "Source column, language code or file suffix.")
+    target: str | None = setting(None, "Target column, language code or file suffix.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageData(Data):
+    """Running text."""
+
+    text_column: str | None = setting(None, "Column that holds the text.")

@@ -1,0 +1,75 @@
+"""Settings of the networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqcli.config.setting import setting
+
+CellName = Literal["rnn", "jordan", "lstm", "gru", "mingru", "minlstm", "birnn", "bilstm", "bigru"]
+SHORT_FORMS = {"birnn": "rnn", "bilstm": "lstm", "bigru": "gru"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The recurrent layers every task has."""
+
+    cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")
+    layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=64)
+    hidden: int = setting(128, "Units of a layer and direction.", minimum=1)
+    embedding: int = setting(128, "Width of a token's vector.", minimum=1)
+    dropout: float = setting(
+        0.3, "Fraction of features dropped between layers in training.", minimum=0, maximum=0.95
+    )
+    nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation of rnn and jordan cells.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyNetwork(Network):
+    """From the states of a text to one vector."""
+
+    bidirectional: bool = setting(True, "Read the text from both ends.")
+    pool: Literal["last", "mean", "max", "attention"] = setting(
+        "max", "How the states of a text become one vector."
+    )
+    word_dropout: float = setting(
+        0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagNetwork(Network):
+    """A token's vector, and from its state to a tag."""
+
+    bidirectional: bool = setting(True, "Read the tokens from both ends.")
+    characters: Literal["none", "rnn"] = setting(
+        "rnn", "Build part of a token's vector from its characters."
+    )
+    character_hidden: int = setting(50, "Units of the character network, a direction.", minimum=1)
+    word_dropout: float = setting(
+        0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateNetwork(Network):
+    """Encoder, attention and decoder."""
+
+    bidirectional: bool = setting(True, "Read the source from both ends.")
+    attention: Literal["none", "dot", "general", "additive"] = setting(
+        "general", "How the decoder looks back at the source."
+    )
+    tie: bool = setting(True, "Share target embedding and output projection.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageNetwork(Network):
+    """From a state to the next token."""
+
+    tie: bool = setting(False, "Share embedding and output projection.")
+    softmax: Literal["full", "adaptive", "sampled"] = setting(
+        "full",
+        "Output layer: exact, or for large vocabularies clusters of rarer words, or trained "
+        "against 1,024 words drawn at random.",
+    )

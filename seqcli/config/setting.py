@@ -1,0 +1,84 @@
+"""One setting: a field of a dataclass with its help and bounds, and how a value is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin
+
+from seqcli.errors import UsageError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    argument: bool = False,
+    hidden: bool = False,
+) -> Any:
+    """A dataclass field with what the command line and the checks need to know about it."""
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "argument": argument,
+        "hidden": hidden,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a task as the command line and the configuration file see it."""
+
+    section: str
+    name: str
+    kind: Any  # the bare type: int, float, str, bool or a Literal
+    optional: bool
+    default: Any
+    metadata: Mapping[str, Any]
+
+
+def strip_optional(kind: Any) -> tuple[Any, bool]:
+    """A setting's bare type, and whether None stands beside it."""
+    if get_origin(kind) in (Union, types.UnionType):
+        kinds = [one for one in get_args(kind) if one is not type(None)]
+        return kinds[0], True
+    return kind, False
+
+
+def check(item: Setting, value: Any) -> Any:
+    """The value in the setting's type, or UsageError."""
+    option = "--" + item.name.replace("_", "-")
+    if value is None:
+        if item.optional:
+            return None
+        raise UsageError(f"{option} needs a value")
+    if get_origin(item.kind) is Literal:
+        choices = get_args(item.kind)
+        if value not in choices:
+            raise UsageError(f"{option} is {value!r}; it can be {', '.join(map(str, choices))}")
+        return value
+    if item.kind is float and type(value) in (int, str):  # str: YAML reads 1e-3 as text
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)
+    if type(value) is not item.kind:
+        raise UsageError(f"{option} is {value!r}; it must be of type {item.kind.__name__}")
+    if item.kind in (int, float):
+        low, high, above = (item.metadata[k] for k in ("minimum", "maximum", "above"))
+        finite = value == value and abs(value) != float("inf")
+        if not finite:
+            raise UsageError(f"{option} is {value}; it must be finite")
+        if low is not None and value < low:
+            raise UsageError(f"{option} is {value}; it must be at least {low}")
+        if high is not None and value > high:
+            raise UsageError(f"{option} is {value}; it must be at most {high}")
+        if above is not None and value <= above:
+            raise UsageError(f"{option} is {value}; it must be above {above}")
+    return value

@@ -1,0 +1,27 @@
+"""Settings of how text becomes tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqcli.config.setting import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """How text becomes tokens."""
+
+    tokens: Literal["auto", "word", "character", "bpe"] = setting(
+        "auto", "Unit of text; auto chooses by task and script."
+    )
+    vocabulary_size: int | None = setting(
+        None,
+        "Keep at most this many tokens; default: all (bpe: a 64th of the words, at most 8,000).",
+        minimum=2,
+    )
+    min_count: int = setting(1, "Tokens seen less often in train are unknown.", minimum=1)
+    lowercase: bool = setting(False, "Fold case before looking a token up.")
+    max_length: int | None = setting(
+        None, "Cut longer sequences to this many tokens and say how many were cut.", minimum=1
+    )

@@ -1,0 +1,95 @@
+"""Settings of how the weights are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqcli.config.setting import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the weights are found."""
+
+    epochs: int = setting(20, "Passes over the training rows.", minimum=1)
+    optimizer: Literal["adamw", "sgd"] = setting("adamw", "Rule of the update.")
+    learning_rate: float = setting(2e-3, "Peak step size.", above=0)
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
+        "linear", "How the step size falls: to zero at the last epoch, or halved on a plateau."
+    )
+    warmup: float = setting(
+        0.05, "Fraction of all updates in which the step size rises.", minimum=0, maximum=1
+    )
+    weight_decay: float = setting(0.0, "Decoupled weight decay.", minimum=0)
+    clip: float = setting(
+        1.0, "Largest norm of all gradients together; 0 does not clip.", minimum=0
+    )
+    patience: int = setting(
+        8, "Stop after this many epochs without a better validation score; 0 never.", minimum=0
+    )
+    seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0)
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "Operands of the matrix products; sums are always fp32."
+    )
+    threads: int | None = setting(None, "Processor threads; default: all cores.", minimum=1)
+    checkpoint_every: float = setting(
+        60.0, "Seconds between checkpoints within an epoch; 0 only after epochs.", minimum=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTraining(Training):
+    """Training on separate rows, in batches of like lengths."""
+
+    batch_tokens: int | None = setting(
+        None,
+        "Tokens of a batch, about; default: a 200th of the training tokens, between 256 and 4,096.",
+        minimum=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyTraining(RowTraining):
+    """Training of classify."""
+
+    label_smoothing: float = setting(
+        0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
+    )
+    bptt: int | None = setting(
+        None, "Steps a gradient flows back; default: the whole text.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagTraining(RowTraining):
+    """Training of tag."""
+
+    bptt: int | None = setting(
+        None, "Steps a gradient flows back; default: the whole sentence.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateTraining(RowTraining):
+    """Training of translate."""
+
+    label_smoothing: float = setting(
+        0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageTraining(Training):
+    """Training on contiguous streams, by truncated back-propagation through time."""
+
+    bptt: int | None = setting(
+        None,
+        "Steps a gradient flows back; 0: the whole stream (full BPTT); "
+        "default: 64 characters, 35 words or 50 byte pairs.",
+        minimum=0,
+    )
+    streams: int = setting(
+        32, "Contiguous streams the corpus is laid out in; one batch row each.", minimum=1
+    )

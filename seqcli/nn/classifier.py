@@ -1,0 +1,40 @@
+"""The network of classify.
+
+Dimensions: N tokens of a batch, B sequences, E embedding, H states, L labels.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.config import ClassifyNetwork
+from seqcli.nn.layers import drop_words, make_embedding, make_recurrent
+from seqcli.nn.pooling import Pool
+from seqcli.nn.ragged import Ragged
+
+
+class Classifier(nn.Module):
+    """Tokens → states → one vector → a score for each label (N → 1)."""
+
+    def __init__(
+        self, vocabulary: int, labels: int, network: ClassifyNetwork, *, bptt: int | None = None
+    ) -> None:
+        super().__init__()
+        self.dropout = network.dropout
+        self.word_dropout = network.word_dropout
+        self.embedding = make_embedding(vocabulary, network.embedding)
+        self.recurrent = make_recurrent(
+            network, network.embedding, bidirectional=network.bidirectional, bptt=bptt
+        )
+        size = self.recurrent.output_size
+        self.pool = Pool(network.pool, size, bidirectional=network.bidirectional)
+        self.head = nn.Linear(size, labels)
+
+    def forward(self, tokens: Ragged) -> Tensor:
+        """(N,) token ids to (B, L) scores."""
+        tokens = drop_words(tokens, self.word_dropout, training=self.training)
+        x_NE = F.dropout(self.embedding(tokens.values), self.dropout, self.training)
+        h, _ = self.recurrent(tokens.with_values(x_NE), final=False)
+        pooled_BH = F.dropout(self.pool(h), self.dropout, self.training)
+        return self.head(pooled_BH)

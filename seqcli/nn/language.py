@@ -1,0 +1,44 @@
+"""The network of lm.
+
+Dimensions: N tokens of a batch, E embedding, H states, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqcli.config import LanguageNetwork
+from seqcli.nn.layers import make_embedding, make_recurrent
+from seqcli.nn.ragged import Ragged
+from seqcli.nn.recurrent import States
+from seqcli.nn.softmax import Softmax, make_softmax
+
+
+class LanguageModel(nn.Module):
+    """Tokens → states → a score for each possible next token (N → N)."""
+
+    def __init__(self, vocabulary: int, network: LanguageNetwork) -> None:
+        super().__init__()
+        self.dropout = network.dropout
+        self.embedding = make_embedding(vocabulary, network.embedding)
+        self.recurrent = make_recurrent(network, network.embedding)
+        width = self.recurrent.output_size
+        # Tied (Press and Wolf 2017): the scores come from the token vectors themselves.
+        tied = self.embedding if network.tie else None
+        self.narrow = nn.Linear(width, network.embedding) if tied else None
+        self.head: Softmax = make_softmax(
+            network, network.embedding if tied else width, vocabulary, tied=tied
+        )
+
+    def forward(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
+        """(N,) token ids and the carried states to (N, V) scores and the states after."""
+        h_NH, states = self.read(tokens, states)
+        return self.head.scores(h_NH), states
+
+    def read(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
+        """(N,) token ids and the carried states to what `head` takes and the states after."""
+        x_NE = F.dropout(self.embedding(tokens.values), self.dropout, self.training)
+        h, states = self.recurrent(tokens.with_values(x_NE), states)
+        h_NH = F.dropout(h.values, self.dropout, self.training)
+        return (h_NH if self.narrow is None else self.narrow(h_NH)), states
