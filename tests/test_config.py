@@ -8,6 +8,7 @@ import pytest
 from conftest import TASKS
 
 from seqcli.config import CONFIGS, SHORT_FORMS, flatten, list_settings, make_config
+from seqcli.config.network import NO_RECURRENT_WEIGHTS
 from seqcli.errors import UsageError
 
 
@@ -78,3 +79,16 @@ def test_a_setting_that_a_task_cannot_use_is_absent() -> None:
     }
     for task, names in absent.items():
         assert not set(names) & {item.name for item in list_settings(task)}
+
+
+def test_weight_dropout_needs_recurrent_weights() -> None:
+    assert make_config("lm", {"cell": "lstm", "weight_dropout": 0.5}).network.weight_dropout == 0.5
+    with pytest.raises(UsageError, match="--cell mingru has none; use --locked-dropout"):
+        make_config("lm", {"cell": "mingru", "weight_dropout": 0.5})
+
+
+def test_cells_without_recurrent_weights_are_the_same_below() -> None:
+    from seqcli.nn.cells import CELLS
+
+    lacking = {name for name, cell in CELLS.items() if not cell.recurrent_weights}
+    assert set(NO_RECURRENT_WEIGHTS) == lacking

@@ -115,8 +115,11 @@ def test_resumed_training_is_the_same_to_the_bit(
     assert not (folder / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("settings", [{"optimizer": "sgd"}, {"schedule": "plateau"}])
-def test_resume_with_other_optimisers(tmp_path: Path, data: Path, settings: dict[str, str]) -> None:
+DROPPED = {"locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.2}
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "sgd"}, {"schedule": "plateau"}, DROPPED])
+def test_resume_with_other_settings(tmp_path: Path, data: Path, settings: dict[str, Any]) -> None:
     config = tiny("classify", data, epochs=2, **settings)
     train(config, tmp_path / "whole")
     with pytest.raises(run.Interrupted):

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from seqcli.config.data import ClassifyData, Data, LanguageData, TagData, TranslateData
 from seqcli.config.network import (
+    NO_RECURRENT_WEIGHTS,
     SHORT_FORMS,
     CellName,
     ClassifyNetwork,
@@ -150,4 +151,9 @@ def _normalise(config: Config) -> Config:
             )
         cell: Any = SHORT_FORMS[network.cell]
         network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
+    if network.weight_dropout and network.cell in NO_RECURRENT_WEIGHTS:
+        raise UsageError(
+            f"--weight-dropout drops recurrent weights, and --cell {network.cell} has none; "
+            f"use --locked-dropout"
+        )
     return dataclasses.replace(config, network=network)  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ from typing import Literal
 from seqcli.config.setting import setting
 
 CellName = Literal["rnn", "jordan", "lstm", "gru", "mingru", "minlstm", "birnn", "bilstm", "bigru"]
+NO_RECURRENT_WEIGHTS = ("mingru", "minlstm")
+"""Cells that weight dropout finds nothing to act on in."""
 SHORT_FORMS = {"birnn": "rnn", "bilstm": "lstm", "bigru": "gru"}
 
 
@@ -22,7 +24,22 @@ class Network:
     dropout: float = setting(
         0.3, "Fraction of features dropped between layers in training.", minimum=0, maximum=0.95
     )
+    locked_dropout: bool = setting(
+        False, "Drop the same features for all tokens of a sequence (variational dropout)."
+    )
+    weight_dropout: float = setting(
+        0.0, "Fraction of recurrent weights dropped in training.", minimum=0, maximum=0.95
+    )
+    embedding_dropout: float = setting(
+        0.0, "Fraction of word types dropped from each batch.", minimum=0, maximum=0.95
+    )
+    residual: bool = setting(False, "Add a layer's input to its output where they are as wide.")
+    layer_norm: bool = setting(False, "Normalise what each layer reads.")
     nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation of rnn and jordan cells.")
+    initialization: Literal["orthogonal", "uniform"] = setting(
+        "orthogonal", "First recurrent weights: orthogonal, or all even between ±1/√hidden."
+    )
+    forget_bias: float = setting(1.0, "First bias of the forget gate of lstm and minlstm.")
 
 
 @dataclass(frozen=True, kw_only=True)

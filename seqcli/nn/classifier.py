@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import ClassifyNetwork
-from seqcli.nn.layers import drop_words, make_embedding, make_recurrent
+from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 
@@ -21,9 +21,11 @@ class Classifier(nn.Module):
         self, vocabulary: int, labels: int, network: ClassifyNetwork, *, bptt: int | None = None
     ) -> None:
         super().__init__()
-        self.dropout = network.dropout
+        self.dropout = make_dropout(network)
         self.word_dropout = network.word_dropout
-        self.embedding = make_embedding(vocabulary, network.embedding)
+        self.embedding = make_embedding(
+            vocabulary, network.embedding, dropout=network.embedding_dropout
+        )
         self.recurrent = make_recurrent(
             network, network.embedding, bidirectional=network.bidirectional, bptt=bptt
         )
@@ -34,7 +36,7 @@ class Classifier(nn.Module):
     def forward(self, tokens: Ragged) -> Tensor:
         """(N,) token ids to (B, L) scores."""
         tokens = drop_words(tokens, self.word_dropout, training=self.training)
-        x_NE = F.dropout(self.embedding(tokens.values), self.dropout, self.training)
-        h, _ = self.recurrent(tokens.with_values(x_NE), final=False)
-        pooled_BH = F.dropout(self.pool(h), self.dropout, self.training)
+        x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
+        h, _ = self.recurrent(x, final=False)
+        pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
         return self.head(pooled_BH)

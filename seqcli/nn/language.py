@@ -5,11 +5,10 @@ Dimensions: N tokens of a batch, E embedding, H states, V vocabulary.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import LanguageNetwork
-from seqcli.nn.layers import make_embedding, make_recurrent
+from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 from seqcli.nn.softmax import Softmax, make_softmax
@@ -20,8 +19,10 @@ class LanguageModel(nn.Module):
 
     def __init__(self, vocabulary: int, network: LanguageNetwork) -> None:
         super().__init__()
-        self.dropout = network.dropout
-        self.embedding = make_embedding(vocabulary, network.embedding)
+        self.dropout = make_dropout(network)
+        self.embedding = make_embedding(
+            vocabulary, network.embedding, dropout=network.embedding_dropout
+        )
         self.recurrent = make_recurrent(network, network.embedding)
         width = self.recurrent.output_size
         # Tied (Press and Wolf 2017): the scores come from the token vectors themselves.
@@ -38,7 +39,7 @@ class LanguageModel(nn.Module):
 
     def read(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
         """(N,) token ids and the carried states to what `head` takes and the states after."""
-        x_NE = F.dropout(self.embedding(tokens.values), self.dropout, self.training)
-        h, states = self.recurrent(tokens.with_values(x_NE), states)
-        h_NH = F.dropout(h.values, self.dropout, self.training)
+        x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
+        h, states = self.recurrent(x, states)
+        h_NH = self.dropout(h).values
         return (h_NH if self.narrow is None else self.narrow(h_NH)), states

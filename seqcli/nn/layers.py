@@ -8,6 +8,7 @@ from torch import nn
 from seqcli.config import Network
 from seqcli.data.tokens import UNK
 from seqcli.nn.cells import make_cell
+from seqcli.nn.dropout import Dropout, Embedding
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import Recurrent
 
@@ -24,9 +25,7 @@ def make_recurrent(
     """The recurrent layers that a configuration asks for, over input_size features."""
 
     def make(size: int) -> nn.Module:
-        return make_cell(
-            network.cell, size, hidden or network.hidden, nonlinearity=network.nonlinearity
-        )
+        return make_cell(network.cell, size, hidden or network.hidden, **vars(network))
 
     return Recurrent(
         make,
@@ -34,13 +33,23 @@ def make_recurrent(
         layers=layers or network.layers,
         bidirectional=bidirectional,
         dropout=network.dropout,
+        locked=network.locked_dropout,
+        weight_dropout=network.weight_dropout,
+        residual=network.residual,
+        layer_norm=network.layer_norm,
         bptt=bptt,
     )
 
 
-def make_embedding(size: int, width: int) -> nn.Embedding:
-    """Vectors of unit expected length, so that no token starts out louder than another."""
-    embedding = nn.Embedding(size, width)
+def make_dropout(network: Network) -> Dropout:
+    """Dropout of features, as a configuration asks for it."""
+    return Dropout(network.dropout, locked=network.locked_dropout)
+
+
+def make_embedding(size: int, width: int, *, dropout: float = 0.0) -> Embedding:
+    """Vectors of unit expected length, so that no token starts out louder than another. dropout:
+    fraction of the types that are left out in training."""
+    embedding = Embedding(size, width, dropout=dropout)
     nn.init.normal_(embedding.weight, std=width**-0.5)
     return embedding
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError
 from seqcli.nn.cells import GRU, LSTM, Elman
 from seqcli.nn.cells.cell import State
+from seqcli.nn.dropout import Dropout, weights_dropped
 from seqcli.nn.ragged import Ragged, offsets
 
 States = list[State]
@@ -30,7 +30,16 @@ class Recurrent(nn.Module):
     """Layers of recurrent cells. Results depend neither on padding nor on the rest of the batch.
 
     make_cell gives a new cell for a number of input features. Output: (N, H) or, in both
-    directions, (N, 2H). bptt: steps that a gradient flows back, None for all of them.
+    directions, (N, 2H). dropout: of the features between layers, `locked` for whole sequences;
+    weight_dropout: of the recurrent weights. bptt: steps that a gradient flows back, None for all
+    of them.
+
+    residual: a layer as wide as its input adds to it. layer_norm: each layer reads its input
+    normalised (Ba et al. 2016), as deep stacks need it (Xiong et al. 2020), and so is the output of
+    a residual stack:
+
+        plain     x ── cell ── x'              residual, layer norm    x ─┬─ norm ── cell ─ + ── x'
+                                                                          └─────────────────┘
     """
 
     def __init__(
@@ -41,18 +50,29 @@ class Recurrent(nn.Module):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        locked: bool = False,
+        weight_dropout: float = 0.0,
+        residual: bool = False,
+        layer_norm: bool = False,
         bptt: int | None = None,
     ) -> None:
         super().__init__()
         self.directions = 2 if bidirectional else 1
-        self.dropout = dropout
+        self.dropout = Dropout(dropout, locked=locked)
+        self.weight_dropout = weight_dropout
+        self.residual = residual
         self.bptt = bptt
         self.cells = nn.ModuleList()
+        self.norms = nn.ModuleList()
         size = input_size
         for _ in range(layers):
+            if layer_norm:
+                self.norms.append(nn.LayerNorm(size))
             pair = [make_cell(size) for _ in range(self.directions)]
             self.cells.extend(pair)
             size = self.directions * pair[0].hidden_size
+        if layer_norm and residual:
+            self.norms.append(nn.LayerNorm(size))
         self.output_size = size
 
     def initial(self, batch: int) -> States:
@@ -70,25 +90,35 @@ class Recurrent(nn.Module):
             states = self.initial(x.batch)
         after: States = []
         for at in range(0, len(self.cells), self.directions):
-            if at and self.dropout:
-                x = x.with_values(F.dropout(x.values, self.dropout, self.training))
+            if at:
+                x = self.dropout(x)
+            seen = x if not self.norms else self._normalise(x, at // self.directions)
             outputs = []
             for direction in range(self.directions):
                 cell, reverse = self.cells[at + direction], bool(direction)
                 y, state = self._direction(
-                    cell, x, states[at + direction], reverse=reverse, final=final
+                    cell, seen, states[at + direction], reverse=reverse, final=final
                 )
                 outputs.append(y.values)
                 after.append(state)
-            x = x.with_values(outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1))
+            y_NH = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+            if self.residual and y_NH.shape == x.values.shape:
+                y_NH = x.values + y_NH
+            x = x.with_values(y_NH)
+        if len(self.norms) * self.directions > len(self.cells):
+            x = self._normalise(x, len(self.norms) - 1)
         return x, after
+
+    def _normalise(self, x: Ragged, layer: int) -> Ragged:
+        return x.with_values(self.norms[layer](x.values))
 
     def _direction(
         self, cell: Any, x: Ragged, state: State, *, reverse: bool, final: bool
     ) -> tuple[Ragged, State]:
-        if self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt:
-            return cell.sequence(x, state, reverse=reverse, final=final)
-        return truncate(cell, x, state, reverse=reverse, bptt=self.bptt)
+        with weights_dropped(cell, self.weight_dropout if self.training else 0.0):
+            if self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt:
+                return cell.sequence(x, state, reverse=reverse, final=final)
+            return truncate(cell, x, state, reverse=reverse, bptt=self.bptt)
 
 
 def truncate(
@@ -150,13 +180,15 @@ def to_torch(recurrent: Recurrent) -> nn.RNNBase:
     kinds = [kind for kind, ours in TORCH.items() if type(cell) is ours]
     if not kinds:
         raise SeqcliError(f"torch.nn has no {type(cell).__name__} cell to give the weights to")
+    if recurrent.residual or recurrent.norms:
+        raise SeqcliError("torch.nn has no residual or normalised stack to give the weights to")
     options = {"nonlinearity": cell.nonlinearity} if type(cell) is Elman else {}
     module = kinds[0](
         cell.input_size,
         cell.hidden_size,
         num_layers=len(recurrent.cells) // recurrent.directions,
         bidirectional=recurrent.directions == 2,
-        dropout=recurrent.dropout if len(recurrent.cells) > recurrent.directions else 0.0,
+        dropout=recurrent.dropout.fraction if len(recurrent.cells) > recurrent.directions else 0.0,
         batch_first=True,
         **options,
     )

@@ -6,11 +6,10 @@ Dimensions: N tokens of a batch, W distinct words, E embedding, H states, L labe
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import TagNetwork
-from seqcli.nn.layers import drop_words, make_embedding, make_recurrent
+from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 
@@ -32,9 +31,11 @@ class Tagger(nn.Module):
         bptt: int | None = None,
     ) -> None:
         super().__init__()
-        self.dropout = network.dropout
+        self.dropout = make_dropout(network)
         self.word_dropout = network.word_dropout
-        self.embedding = make_embedding(vocabulary, network.embedding)
+        self.embedding = make_embedding(
+            vocabulary, network.embedding, dropout=network.embedding_dropout
+        )
         width = network.embedding
         self.spelling: Spelling | None = None
         if network.characters == "rnn":
@@ -52,9 +53,8 @@ class Tagger(nn.Module):
         x_NE = self.embedding(seen.values)
         if self.spelling is not None:
             x_NE = torch.cat([x_NE, self.spelling(words)[word_of_N]], dim=1)
-        x_NE = F.dropout(x_NE, self.dropout, self.training)
-        h, _ = self.recurrent(tokens.with_values(x_NE), final=False)
-        return self.head(F.dropout(h.values, self.dropout, self.training))
+        h, _ = self.recurrent(self.dropout(tokens.with_values(x_NE)), final=False)
+        return self.head(self.dropout(h).values)
 
 
 class Spelling(nn.Module):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from seqcli.config import TranslateNetwork
 from seqcli.nn.attention import Attention
-from seqcli.nn.layers import make_embedding, make_recurrent
+from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 
@@ -68,9 +68,10 @@ class Translator(nn.Module):
     ) -> None:
         super().__init__()
         hidden, width = network.hidden, network.embedding
-        self.dropout = network.dropout
-        self.source_embedding = make_embedding(source_vocabulary, width)
-        self.target_embedding = make_embedding(target_vocabulary, width)
+        self.dropout = make_dropout(network)
+        types = network.embedding_dropout
+        self.source_embedding = make_embedding(source_vocabulary, width, dropout=types)
+        self.target_embedding = make_embedding(target_vocabulary, width, dropout=types)
         self.encoder = make_recurrent(network, width, bidirectional=network.bidirectional)
         self.project = nn.Linear(self.encoder.output_size, hidden)
         self.attention: Attention | None = None
@@ -91,8 +92,8 @@ class Translator(nn.Module):
 
     def encode(self, tokens: Ragged) -> Source:
         """(N,) source ids to what the decoder needs of them."""
-        x_NE = F.dropout(self.source_embedding(tokens.values), self.dropout, self.training)
-        h, _ = self.encoder(tokens.with_values(x_NE), final=False)
+        x = self.dropout(tokens.with_values(self.source_embedding(tokens.values)))
+        h, _ = self.encoder(x, final=False)
         memory = h.with_values(torch.tanh(self.project(h.values)))
         lengths_B = h.lengths.to(memory.values.device)
         summary_BH = torch.segment_reduce(memory.values.float(), "mean", lengths=lengths_B)
@@ -119,7 +120,7 @@ class Translator(nn.Module):
         hypotheses: (B + 1,) offsets into `tokens.values` of the tokens that belong to each
         sentence. Also returns the states after, and the attention weights (B, T, S) or None.
         """
-        e_ME = F.dropout(self.target_embedding(tokens.values), self.dropout, self.training)
+        e_ME = self.dropout(tokens.with_values(self.target_embedding(tokens.values))).values
         summary_MH = state.summary_RH[tokens.segments()]
         first = e_ME if self.attention is not None else torch.cat([e_ME, summary_MH], dim=1)
         h, lower = self.lower(tokens.with_values(first), state.lower)
@@ -128,11 +129,10 @@ class Translator(nn.Module):
         if self.attention is not None:
             queries = Ragged(h.values, hypotheses)
             context_MH, weights = self.attention(queries, source.keys, source.memory)
-        below_MH = torch.cat([h.values, context_MH], dim=1)
-        below_MH = F.dropout(below_MH, self.dropout, self.training)
-        h, upper = self.upper(tokens.with_values(below_MH), state.upper)
+        below = tokens.with_values(torch.cat([h.values, context_MH], dim=1))
+        h, upper = self.upper(self.dropout(below), state.upper)
         joined = torch.cat([h.values, context_MH, e_ME], dim=1)
-        out_ME = F.dropout(torch.tanh(self.output(joined)), self.dropout, self.training)
+        out_ME = self.dropout(tokens.with_values(torch.tanh(self.output(joined)))).values
         return self.scores(out_ME), DecoderState(lower, upper, state.summary_RH), weights
 
     def scores(self, out_ME: Tensor) -> Tensor:

@@ -83,6 +83,12 @@ def test_classify(cell: str, pool: str, bidirectional: bool) -> None:
     check(task, model, Request(probabilities=True))
 
 
+@pytest.mark.parametrize("settings", [{"residual": True}, {"layer_norm": True}])
+def test_stacks(settings: dict[str, bool]) -> None:
+    task, model = make_model("classify", **settings)
+    check(task, model, Request(probabilities=True))
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("characters", ["none", "rnn"])
 @pytest.mark.parametrize("cell", CELLS)

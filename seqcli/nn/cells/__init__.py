@@ -10,6 +10,7 @@ from seqcli.nn.cells.gru import GRU
 from seqcli.nn.cells.jordan import Jordan
 from seqcli.nn.cells.lstm import LSTM
 from seqcli.nn.cells.minimal import MinGRU, MinLSTM
+from seqcli.nn.cells.parameters import spread_evenly
 
 CELLS: dict[str, Callable[..., Any]] = {
     "rnn": Elman,
@@ -21,8 +22,18 @@ CELLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def make_cell(name: str, input_size: int, hidden_size: int, *, nonlinearity: str) -> Any:
-    """A cell of the table; only rnn and jordan have a choice of nonlinearity."""
-    if name in ("rnn", "jordan"):
-        return CELLS[name](input_size, hidden_size, nonlinearity)
-    return CELLS[name](input_size, hidden_size)
+def make_cell(
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    *,
+    initialization: str = "orthogonal",
+    **settings: Any,
+) -> Any:
+    """A cell of the table. Of the settings it is given those that its class names in `settings`."""
+    kind: Any = CELLS[name]
+    chosen = {key: settings[key] for key in kind.settings if key in settings}
+    cell = kind(input_size, hidden_size, **chosen)
+    if initialization == "uniform":
+        spread_evenly(cell)
+    return cell

@@ -24,6 +24,10 @@ class Cell(Protocol):
     """
 
     equations: ClassVar[str]
+    settings: ClassVar[tuple[str, ...]]
+    """Names of the settings its constructor takes besides the sizes."""
+    recurrent_weights: ClassVar[tuple[str, ...]]
+    """Names of the weights between states, which weight dropout acts on."""
     input_size: int
     hidden_size: int
 

@@ -20,6 +20,7 @@ class Elman(GatedParameters):
     Equal to torch.nn.RNN. Cost a token: 2·H·(I + H) FLOP forward.
     """
 
+    settings = ("nonlinearity",)
     equations = "h' = tanh(W_ih x + b_ih + W_hh h + b_hh)    (or relu)\ny  = h'"
 
     def __init__(

@@ -3,7 +3,7 @@ Approach"."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,11 @@ class Jordan(nn.Module):
     Cost a token: 2·H·(I + 2H) FLOP forward.
     """
 
-    equations = "h' = tanh(W_ih x + b_ih + W_yh y + b_yh)    (or relu)\ny' = tanh(W_hy h' + b_hy)"
+    settings: ClassVar[tuple[str, ...]] = ("nonlinearity",)
+    recurrent_weights: ClassVar[tuple[str, ...]] = ("weight_yh",)
+    equations: ClassVar[str] = (
+        "h' = tanh(W_ih x + b_ih + W_yh y + b_yh)    (or relu)\ny' = tanh(W_hy h' + b_hy)"
+    )
 
     def __init__(
         self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"] = "tanh"

@@ -17,8 +17,8 @@ class LSTM(GatedParameters):
     """A memory c that is only scaled and added to, so that gradients survive many steps.
 
     Differs from Elman: gates decide what is written (i), kept (f) and shown (o). Equal to
-    torch.nn.LSTM. The forget gate's bias begins at 1 (Jozefowicz et al. 2015), so that a new
-    network remembers. Cost a token: 8·H·(I + H) FLOP forward.
+    torch.nn.LSTM. The forget gate's bias begins at `forget_bias`, 1 unless set (Jozefowicz et al.
+    2015), so that a new network remembers. Cost a token: 8·H·(I + H) FLOP forward.
     """
 
     equations = (
@@ -30,11 +30,12 @@ class LSTM(GatedParameters):
         "h' = o ⊙ tanh(c')\n"
         "y  = h'"
     )
+    settings = ("forget_bias",)
     states = 2
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size, gates=4)
-        self.bias_ih.detach()[hidden_size : 2 * hidden_size] = 1.0
+        self.bias_ih.detach()[hidden_size : 2 * hidden_size] = forget_bias
 
     def gates(self, x_BI: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """i, f, g and o, each (B, H)."""

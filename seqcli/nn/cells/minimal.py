@@ -23,6 +23,9 @@ def g(x: Tensor) -> Tensor:
 class MinimalParameters(nn.Module):
     """weight (G·H, I) and bias (G·H): G blocks of H rows."""
 
+    settings: tuple[str, ...] = ()
+    recurrent_weights: tuple[str, ...] = ()
+
     def __init__(self, input_size: int, hidden_size: int, *, gates: int) -> None:
         super().__init__()
         self.input_size = input_size
@@ -86,9 +89,11 @@ class MinLSTM(MinimalParameters):
         "y  = h'"
     )
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    settings = ("forget_bias",)
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size, gates=3)
-        self.bias.detach()[:hidden_size] = 1.0
+        self.bias.detach()[:hidden_size] = forget_bias
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         (h_BH,) = state

@@ -8,6 +8,14 @@ from torch import Tensor, nn
 from seqcli.nn.cells.cell import State
 
 
+def spread_evenly(cell: nn.Module) -> None:
+    """Draw all matrices of a cell anew, uniform between ±1/√H, as torch.nn does; biases stay."""
+    bound = int(cell.hidden_size) ** -0.5  # type: ignore[arg-type]
+    for parameter in cell.parameters():
+        if parameter.dim() > 1:
+            nn.init.uniform_(parameter, -bound, bound)
+
+
 class GatedParameters(nn.Module):
     """weight_ih (G·H, I), weight_hh (G·H, H), bias_ih and bias_hh (G·H): G blocks of H rows.
 
@@ -15,6 +23,8 @@ class GatedParameters(nn.Module):
     orthogonal block by block (Saxe et al. 2014), biases zero.
     """
 
+    settings: tuple[str, ...] = ()
+    recurrent_weights: tuple[str, ...] = ("weight_hh",)
     states = 1
 
     def __init__(self, input_size: int, hidden_size: int, *, gates: int) -> None:
