@@ -1,6 +1,6 @@
 """A model folder: written atomically, read with suspicion.
 
-    config.json        task, version and every setting
+    config.json        task, version, the columns that were read and every setting
     tokenizer.json …   the codec, as its task names the files
     model.safetensors  weights of the best epoch
     metrics.json       scores with their signatures
@@ -55,7 +55,12 @@ def create(folder: Path, task: Any) -> None:
     """Begin a model folder: configuration and codec. Raises SeqcliError where it cannot."""
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    config = {"task": task.name, "version": __version__, "settings": flatten(task.config)}
+    config = {
+        "task": task.name,
+        "version": __version__,
+        "columns": task.columns,
+        "settings": flatten(task.config),
+    }
     write_json(folder / "config.json", config)
     for name, content in task.files().items():
         write_json(folder / name, content, indent=None)
@@ -101,8 +106,13 @@ def load_task(folder: Path, *, task_name: str | None = None) -> Any:
             f"{__version__}: {error}"
         ) from None
     files = {file: read_json(folder / file) for file in CODEC_FILES if (folder / file).is_file()}
+    columns = config.get("columns", {})
+    if not isinstance(columns, dict) or not all(isinstance(one, str) for one in columns.values()):
+        raise SeqcliError(f"{folder}/config.json is not a model's configuration")
     try:
-        return TASKS[name].restore(settings, files)
+        task = TASKS[name].restore(settings, files)
+        task.columns = columns
+        return task
     except KeyError as error:
         raise SeqcliError(
             f"{folder} lacks {error.args[0]}; copy or train the model again"

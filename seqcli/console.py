@@ -74,9 +74,9 @@ class TrainingView:
     """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
     line an epoch everywhere."""
 
-    def __init__(self, *, epochs: int, watched: str, higher_is_better: bool) -> None:
+    def __init__(self, *, epochs: int, higher_is_better: bool) -> None:
         self.epochs = epochs
-        self.watched = watched
+        self.watched = ""  # known with the first evaluation
         self.better = max if higher_is_better else min
         self.best: float | None = None
         self.seconds = 0.0
@@ -131,6 +131,7 @@ class TrainingView:
         )
 
     def _evaluation(self, event: Any) -> None:
+        self.watched = event.watched
         self.best = event.value if self.best is None else self.better(self.best, event.value)
         speed = event.tokens / max(event.seconds, 1e-9)
         stderr.print(

@@ -40,12 +40,14 @@ class Step(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """After one epoch. value: the watched score. best: whether none before was better."""
+    """After one epoch. watched: the score that chooses the best epoch. value: what it is. best:
+    whether none before was better."""
 
     epoch: int
     step: int
     train_loss: float
     scores: Scores
+    watched: str
     value: float
     best: bool
     seconds: float
@@ -192,6 +194,7 @@ class Fit:
             at.step,
             at.loss_sum / max(at.items, 1),
             scores,
+            self.task.watched,
             value,
             best,
             at.seconds,

@@ -66,6 +66,7 @@ def train(
     splits = _load(config, observer)
     assert splits.train is not None
     task = TASKS[config.task].learn(config, splits.train)
+    task.columns = dict(splits.train.names)
     bundle.create(folder, task)
     return _train(task, splits, folder, observer, stop, snapshot=None)
 
@@ -233,7 +234,7 @@ def evaluate(
                 f"--split validation"
             )
     else:
-        rows = load_split(task.name, chosen, split)
+        rows = load_split(task.name, chosen, split, usual=task.columns)
     scores = task.evaluate(model, rows, *([Request(beam=beam)] if beam > 1 else []))
     return Evaluated(task.name, rows, scores)
 

@@ -199,7 +199,7 @@ def _load(
     torch.set_num_threads(threads or available_cores())
     loaded = bundle.load(model)
     chosen = run.choose_data(loaded.task, data, columns, limit=limit)
-    rows = load_split(loaded.task.name, chosen, split)
+    rows = load_split(loaded.task.name, chosen, split, usual=loaded.task.columns)
     for note in rows.notes:
         say(note)
     return loaded, rows

@@ -88,7 +88,6 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
         resumed = False
     view = TrainingView(
         epochs=config.training.epochs,
-        watched=TASKS[task].watched,
         higher_is_better=TASKS[task].higher_is_better,
     )
     try:

@@ -57,6 +57,15 @@ class ClassifyTraining(RowTraining):
     label_smoothing: float = setting(
         0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
     )
+    balance: Literal["none", "weights", "over", "under"] = setting(
+        "none",
+        "Labels of unlike size made to count alike: by weights in the loss, or by drawing rows of "
+        "small labels again or leaving out rows of large ones (training rows only). Chooses the "
+        "best epoch by macro F1.",
+    )
+    focal: float = setting(
+        0.0, "Focal loss: above 0 (2 is usual) easy rows count less.", minimum=0, maximum=10
+    )
     bptt: int | None = setting(
         None, "Steps a gradient flows back; default: the whole text.", minimum=1
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -30,11 +31,18 @@ MOST_LABELS = 1000
 Choice = dict[str, str]  # role → column
 
 
-def choose(task: str, table: Table, asked: Mapping[str, str | None]) -> tuple[Rows, Choice]:
+def choose(
+    task: str,
+    table: Table,
+    asked: Mapping[str, str | None],
+    *,
+    usual: Mapping[str, str] = types.MappingProxyType({}),
+) -> tuple[Rows, Choice]:
     """The task's rows of a table, and the column taken for each role.
 
-    asked: a column for each role that the user named. Rows without a value in every role are
-    dropped and counted in the notes.
+    asked: a column for each role that the user named. usual: one for each role to take where
+    nothing is asked and the table has it. Rows without a value in every role are dropped and
+    counted in the notes.
     Raises UsageError where a column cannot be found, SeqcliError where its values cannot serve.
     """
     if task == "translate":
@@ -42,21 +50,23 @@ def choose(task: str, table: Table, asked: Mapping[str, str | None]) -> tuple[Ro
     given = {
         role: _find_asked(table, name, ROLES[task][role]) for role, name in asked.items() if name
     }
-    choice, remark = _FINDERS[task](table, given)
+    found = {role: name for role, name in usual.items() if table.header and name in table.columns}
+    choice, remark = _FINDERS[task](table, {**found, **given})
     if len(set(choice.values())) < len(choice):
         name = next(iter(choice.values()))
         raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
     columns, dropped = _MAKERS[task](table, choice)
     notes = [*table.notes]
     if len(table.columns) > 1 and len(given) < len(choice):
-        found = [f"{role} from {_describe(table, name)}" for role, name in choice.items()]
-        notes.append(f"{' and '.join(found)}{remark}")
+        said = [f"{role} from {_describe(table, name)}" for role, name in choice.items()]
+        notes.append(f"{' and '.join(said)}{remark}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
         for reason, count in dropped.items()
         if count
     ]
-    return Rows(columns, table.origin, tuple(notes)), choice
+    names = choice if table.header else {}
+    return Rows(columns, table.origin, tuple(notes), names), choice
 
 
 def check_labels(table: Table, rows: Rows, choice: Choice, *, asked: bool) -> None:

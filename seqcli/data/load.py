@@ -6,7 +6,8 @@ import bisect
 import itertools
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from seqcli.config import Data
@@ -71,10 +72,13 @@ def load(task: str, data: Data) -> Splits:
     return Splits(rows["train"], rows.get("validation"), rows.get("test"), unique)
 
 
-def load_split(task: str, data: Data, split: str = "test") -> Rows:
+def load_split(
+    task: str, data: Data, split: str = "test", *, usual: Mapping[str, str] | None = None
+) -> Rows:
     """One split of DATA, to evaluate or look at; a single file is that split itself.
 
     split: train, validation or test, another split's name, or a slice such as 'test[:100]'.
+    usual: the column of each role that is taken where DATA has it and none is named.
     Raises SeqcliError where there is no such split.
     """
     asked, found = _find(task, data)
@@ -93,13 +97,13 @@ def load_split(task: str, data: Data, split: str = "test") -> Rows:
                 f"{data.data or data.train} has no split {split!r}; its splits: {there}"
             )
         return made
-    rows, _ = choose(task, reader(), asked)
+    rows, _ = choose(task, reader(), asked, usual=usual or {})
     if not len(rows):
         raise SeqcliError(f"{rows.origin} has no whole row: {'; '.join(rows.notes)}")
     notes = [*found.notes, *rows.notes]
     if data.limit:
         rows = _limit(task, rows, data.limit, notes)
-    return Rows(rows.columns, rows.origin, tuple(notes))
+    return replace(rows, notes=tuple(notes))
 
 
 # ------------------------------------------------------------------------------ finding the rows
@@ -213,7 +217,7 @@ def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
             "or a file with --validation"
         )
     cut = {
-        name: Rows({"text": part}, train.origin)
+        name: Rows({"text": part}, train.origin, names=train.names)
         for name, part in zip(names, parts, strict=True)
         if part
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -18,6 +18,7 @@ class Rows:
     columns: dict[str, list[Any]]
     origin: str  # for messages: 'train.csv' or 'hub imdb, split train'
     notes: tuple[str, ...] = ()  # what was chosen, dropped or repaired while reading
+    names: Mapping[str, str] = field(default_factory=dict)  # the column of each role, if it has one
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -28,12 +29,12 @@ class Rows:
     def take(self, indices: Sequence[int]) -> Rows:
         """The rows at these positions, in the order given."""
         columns = {role: [values[i] for i in indices] for role, values in self.columns.items()}
-        return Rows(columns, self.origin, self.notes)
+        return replace(self, columns=columns)
 
     def head(self, n: int) -> Rows:
         """The first n rows (all of them where there are fewer)."""
         columns = {role: values[:n] for role, values in self.columns.items()}
-        return Rows(columns, self.origin, self.notes)
+        return replace(self, columns=columns)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from seqcli import baselines, metrics
@@ -18,23 +18,25 @@ from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.classifier import Classifier
+from seqcli.tasks.balance import draw, focal_loss, weigh
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
-from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncate
+from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 PREDICTION_TOKENS = 8_192
 
 
 class Encoded(NamedTuple):
-    """tokens of each row and its label's number (R,)."""
+    """tokens of each row, its label's number (R,) and its weight in the loss (R,)."""
 
     tokens: Sequences
     labels: np.ndarray
+    weights: np.ndarray
 
 
 class Classify:
     name: ClassVar[str] = "classify"
-    watched: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
+    columns: Mapping[str, str] = types.MappingProxyType({})
 
     def __init__(
         self, config: ClassifyConfig, tokenizer: Tokenizer, labels: list[str], reason: str = ""
@@ -43,6 +45,8 @@ class Classify:
         self.tokenizer = tokenizer
         self.labels = labels
         self.reason = reason
+        # Accuracy would choose the epoch that serves the large labels best.
+        self.watched = "accuracy" if config.training.balance == "none" else "macro_f1"
 
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
@@ -96,28 +100,34 @@ class Classify:
     def encode(self, rows: Rows) -> Encoded:
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = np.array([numbers[label] for label in rows["label"]])
-        return Encoded(self.encode_text(rows["text"]), labels)
+        weighed = self.config.training.balance == "weights"
+        weights = weigh(labels) if weighed else np.ones(len(labels), dtype=np.float32)
+        return Encoded(self.encode_text(rows["text"]), labels, weights)
 
     def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
         training = self.config.training
-        return bucket(
-            encoded.tokens.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
+        options: Any = {"budget": training.batch_tokens, "seed": training.seed, "epoch": epoch}
+        if training.balance not in ("over", "under"):
+            return bucket(encoded.tokens.lengths, **options)
+        rows = draw(
+            encoded.labels, over=training.balance == "over", seed=training.seed, epoch=epoch
         )
+        return [rows[part] for part in bucket(encoded.tokens.lengths[rows], **options)]
 
-    def batches(
-        self, encoded: Encoded, plan: list[np.ndarray], start: int
-    ) -> Iterator[tuple[Sequences, np.ndarray]]:
+    def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Encoded]:
         for rows in plan[start:]:
-            yield encoded.tokens.take(rows), encoded.labels[rows]
+            yield Encoded(encoded.tokens.take(rows), encoded.labels[rows], encoded.weights[rows])
 
-    def loss(self, model: nn.Module, batch: tuple[Sequences, np.ndarray], state: Any) -> Loss:
-        tokens, labels = batch
-        device = device_of(model)
-        scores_BL = model(to_ragged(tokens, device)).float()
-        gold_B = torch.from_numpy(labels).to(device)
-        smoothing = self.config.training.label_smoothing
-        mean = F.cross_entropy(scores_BL, gold_B, label_smoothing=smoothing)
-        return Loss(mean, len(labels), len(tokens.values))
+    def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
+        device, training = device_of(model), self.config.training
+        scores_BL = model(to_ragged(batch.tokens, device)).float()
+        gold_B = torch.from_numpy(batch.labels).to(device)
+        loss_B = focal_loss(
+            scores_BL, gold_B, gamma=training.focal, smoothing=training.label_smoothing
+        )
+        # Divided by the rows, not by their weights: in a batch of one label those would cancel.
+        mean = (loss_B * torch.from_numpy(batch.weights).to(device)).mean()
+        return Loss(mean, len(batch.labels), len(batch.tokens.values))
 
     @torch.inference_mode()
     def probabilities(self, model: nn.Module, texts: Sequence[str]) -> np.ndarray:
@@ -143,8 +153,8 @@ class Classify:
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        asked = self.config.data.text_column
-        return Rows({"text": [read_field(record, asked, TEXT) for record in records]}, "input")
+        asked, usual = self.config.data.text_column, self.columns.get("text")
+        return Rows({"text": read_fields(records, TEXT, asked=asked, usual=usual)}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         found_RL = self.probabilities(model, rows["text"])

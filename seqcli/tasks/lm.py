@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,7 +36,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of
-from seqcli.tasks.text import describe_tokens, read_field, resolve_kind
+from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 
 EVALUATION_STREAMS = 16
 EVALUATION_TOKENS = 4_096
@@ -69,6 +70,7 @@ class LanguageModeling:
     name: ClassVar[str] = "lm"
     watched: ClassVar[str] = "cross_entropy"
     higher_is_better: ClassVar[bool] = False
+    columns: Mapping[str, str] = types.MappingProxyType({})
 
     def __init__(self, config: LanguageConfig, tokenizer: Tokenizer, reason: str = "") -> None:
         self.config = config
@@ -188,8 +190,8 @@ class LanguageModeling:
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        asked = self.config.data.text_column
-        return Rows({"text": [read_field(record, asked, TEXT) for record in records]}, "input")
+        asked, usual = self.config.data.text_column, self.columns.get("text")
+        return Rows({"text": read_fields(records, TEXT, asked=asked, usual=usual)}, "input")
 
     @torch.inference_mode()
     def log_probabilities(self, model: nn.Module, texts: Sequence[str]) -> list[Tensor]:

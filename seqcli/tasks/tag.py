@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,6 +47,7 @@ class Tag:
     name: ClassVar[str] = "tag"
     watched: ClassVar[str] = "score"
     higher_is_better: ClassVar[bool] = True
+    columns: Mapping[str, str] = types.MappingProxyType({})
 
     def __init__(
         self,
@@ -191,10 +193,10 @@ class Tag:
         return Rows({"tokens": [line.split() for line in lines]}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        column = self.config.data.tokens_column or "tokens"
+        column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
         rows = []
         for record in records:
-            value = record.get(column, record.get("text"))
+            value = record.get(column, record.get("tokens", record.get("text")))
             if isinstance(value, str):
                 value = value.split()
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):

@@ -50,10 +50,12 @@ class Task(Protocol):
     """A configuration with its codec: everything about a task but the weights."""
 
     name: ClassVar[str]
-    watched: ClassVar[str]
+    watched: str
     """The validation score that chooses the best epoch."""
     higher_is_better: ClassVar[bool]
     config: Any
+    columns: Mapping[str, str]
+    """The column that each role was read from in training, where its table had names."""
 
     def files(self) -> dict[str, Any]:
         """The codec as JSON files of the model folder, by file name."""

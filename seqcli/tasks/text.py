@@ -29,16 +29,26 @@ def truncate(sequences: Sequences, limit: int | None) -> Sequences:
     return Sequences(sequences.values[places], offsets)
 
 
-def read_field(record: Mapping[str, Any], asked: str | None, known: Sequence[str]) -> str:
-    """A record's text: the column the model was trained to read if that was named, else the first
-    of the well-known names. Raises SeqcliError where it is missing or not text."""
-    column = asked or next((name for name in known if name in record), known[0])
-    if column not in record:
-        raise SeqcliError(f"no field {column!r}; it has: {', '.join(record) or 'nothing'}")
-    value = record[column]
-    if not isinstance(value, str):
-        raise SeqcliError(f"field {column!r} is not text")
-    return value
+def read_fields(
+    records: Sequence[Mapping[str, Any]],
+    known: Sequence[str],
+    *,
+    asked: str | None,
+    usual: str | None,
+) -> list[str]:
+    """Each record's text: from the column that training was told to read (asked), else the one it
+    found (usual), else the first of the well-known names. Raises SeqcliError where none is there
+    or it holds no text."""
+    names = [usual, *known] if usual else known
+    found = []
+    for record in records:
+        column = asked or next((name for name in names if name in record), names[0])
+        if column not in record:
+            raise SeqcliError(f"no field {column!r}; it has: {', '.join(record) or 'nothing'}")
+        if not isinstance(record[column], str):
+            raise SeqcliError(f"field {column!r} is not text")
+        found.append(record[column])
+    return found
 
 
 def describe_tokens(tokenizer: Tokenizer, reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,7 +28,7 @@ from seqcli.errors import SeqcliError
 from seqcli.nn.decode import Hypothesis, beam_search
 from seqcli.nn.translator import Translator
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
-from seqcli.tasks.text import describe_tokens, read_field, resolve_kind, truncate
+from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 DECODING_TOKENS = 3_072
 SCORING_TOKENS = 4_096
@@ -49,6 +50,7 @@ class Translate:
     # Not BLEU, which is 0 for perfect outputs of fewer than four tokens.
     watched: ClassVar[str] = "chrf"
     higher_is_better: ClassVar[bool] = True
+    columns: Mapping[str, str] = types.MappingProxyType({})
 
     def __init__(
         self,
@@ -207,9 +209,9 @@ class Translate:
         return Rows({"source": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        asked = self.config.data.source
         known = [source for source, _ in PAIRS] + [*TEXT]
-        return self.read([read_field(record, asked, known) for record in records])
+        asked, usual = self.config.data.source, self.columns.get("source")
+        return self.read(read_fields(records, known, asked=asked, usual=usual))
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         answers = []
