@@ -1,0 +1,90 @@
+"""The columns found in training are read again: by predict, and by evaluate on other data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY, Result, make_rows, write_jsonl
+
+Cli = Callable[..., Result]
+# What a column of conftest's rows is called here, beside a column whose name is better known.
+OTHER = {
+    "classify": {"text": "review", "label": "topic"},
+    "tag": {"tokens": "form", "tags": "upos"},
+    "translate": {"source": "en", "target": "de"},
+    "lm": {"text": "body"},
+}
+DECOY = {"classify": "sentence", "tag": "tokens", "translate": "source", "lm": "text"}
+SCORE = {"classify": "accuracy", "tag": "token_accuracy", "translate": "chrf", "lm": "tokens"}
+
+
+def rename(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    return [{new: row[old] for old, new in OTHER[task].items()} for row in rows]
+
+
+@pytest.mark.parametrize("task", OTHER)
+def test_the_same_columns_are_read_again(cli: Cli, tmp_path: Path, task: str) -> None:
+    for number, split in enumerate(("train", "validation")):
+        write_jsonl(tmp_path / f"{split}.jsonl", rename(make_rows(30, seed=number), task))
+    small = ("--epochs", 1, "--tokens", "word", *TINY)
+    assert cli(task, tmp_path, "--out", "m", *small).status == 0
+    assert json.loads(Path("m/config.json").read_text())["columns"] == OTHER[task]
+    # A record with a field of a better known name is read as the training rows were.
+    source = next(iter(OTHER[task]))
+    value = make_rows(1, seed=5)[0][source]
+    decoy = ["?"] if task == "tag" else "?"
+    write_jsonl(tmp_path / "in.jsonl", [{DECOY[task]: decoy, OTHER[task][source]: value}])
+    write_jsonl(tmp_path / "plain.jsonl", [{source: value}])
+    found, plain = (
+        json.loads(cli("predict", "m", tmp_path / name).out) for name in ("in.jsonl", "plain.jsonl")
+    )
+    for name in set(plain) - {source}:
+        assert found.get(f"predicted_{name}", found.get(name)) == plain[name]
+    # Other data with decoys beside the columns of training.
+    rows = rename(make_rows(20, seed=9), task)
+    write_jsonl(tmp_path / "other.jsonl", rows)
+    odd = [{DECOY[task]: decoy, "label": "x", "tags": ["x"], "target": "y", **row} for row in rows]
+    write_jsonl(tmp_path / "odd.jsonl", odd)
+    scores = []
+    for name in ("other.jsonl", "odd.jsonl"):
+        result = cli("evaluate", "m", tmp_path / name, "--json")
+        assert result.status == 0, result.err
+        scores.append(json.loads(result.out)["scores"])
+    assert scores[0] == scores[1]
+    assert scores[0][SCORE[task]] >= 0
+    # Where DATA has other names, they are found as in training.
+    write_jsonl(tmp_path / "usual.jsonl", make_rows(20, seed=9))
+    if task != "tag":  # rows of conftest have text beside tokens
+        usual = cli("evaluate", "m", tmp_path / "usual.jsonl", "--json")
+        assert usual.status == 0, usual.err
+
+
+def test_a_column_that_was_asked_for_is_the_only_one(cli: Cli, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", rename(make_rows(30, seed=1), "classify"))
+    small = ("--epochs", 1, *TINY)
+    asked = ("--text-column", "review")
+    assert cli("classify", tmp_path / "train.jsonl", *asked, "--out", "m", *small).status == 0
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "go to rome"}])
+    result = cli("predict", "m", tmp_path / "in.jsonl")
+    assert result.status == 1
+    assert "no field 'review'" in result.err
+
+
+def test_a_folder_that_remembers_nothing(cli: Cli, models: Callable[[str], Path]) -> None:
+    """Models of earlier versions read the well-known names."""
+    import shutil
+
+    shutil.copytree(models("classify"), "m")
+    config = json.loads(Path("m/config.json").read_text())
+    del config["columns"]
+    Path("m/config.json").write_text(json.dumps(config))
+    write_jsonl(Path("in.jsonl"), [{"text": "go to rome"}])
+    assert cli("predict", "m", "in.jsonl").status == 0
+    for broken in ([], {"text": 5}):
+        Path("m/config.json").write_text(json.dumps({**config, "columns": broken}))
+        result = cli("predict", "m", "in.jsonl")
+        assert (result.status, len(result.errors)) == (1, 1)
