@@ -111,6 +111,8 @@ class TrainingView:
     def event(self, event: Any) -> None:
         if hasattr(event, "learning_rate"):
             self._step(event)
+        elif hasattr(event, "sentence"):
+            say(f"warning: {event.sentence}")
         else:
             self._evaluation(event)
 

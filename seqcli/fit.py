@@ -2,6 +2,7 @@
 
     for event in Fit(task, model, rows, judge).events():
         Step        after each update
+        Trouble     once, where the loss stays finite but rises for good
         Evaluation  after each epoch, with the validation scores
 
 Progress, history, checkpoints and signals are consumers of the events. Between any two events
@@ -13,13 +14,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from seqcli.average import Average
 from seqcli.config import Training
+from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
 from seqcli.nn.device import autocast
 from seqcli.tasks.task import Scores, Task
@@ -54,11 +58,19 @@ class Evaluation(NamedTuple):
     tokens: int
 
 
-Event = Step | Evaluation
-REMEDY = (
-    "start again with a smaller --learning-rate, or a --clip of 1 or less. The best epoch and the "
-    "last checkpoint before stay as they are"
-)
+class Trouble(NamedTuple):
+    """The training diverges, though its losses are numbers. sentence: how, and what to do."""
+
+    epoch: int
+    step: int
+    sentence: str
+
+
+Event = Step | Evaluation | Trouble
+ADVICE = "start again with a smaller --learning-rate, or a --clip of 1 or less"
+REMEDY = f"{ADVICE}. The best epoch and the last checkpoint before stay as they are"
+NON_MONOTONE = 5
+"""Epochs before the last whose best the last must beat, or asgd begins to average."""
 
 
 @dataclass
@@ -77,6 +89,7 @@ class Position:
     stale: int = 0
     factor: float = 1.0
     finished: bool = False
+    values: list[float] = field(default_factory=list)
 
 
 class Snapshot(NamedTuple):
@@ -112,7 +125,10 @@ class Fit:
         self.training: Training = task.config.training
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, self.training)
+        decay = self.training.average
+        self.average = Average(model, decay) if decay else None
         self.at = Position()
+        self.level = Level()
         self.state: Any = None
         torch.manual_seed(self.training.seed)
         if snapshot is not None:
@@ -133,6 +149,11 @@ class Fit:
                 self.state = None
             for batch in self.task.batches(self.encoded, plan, at.position):
                 yield self._update(batch, len(plan))
+                if not self.level.told and (trouble := self.level.diverged()):
+                    self.level.told = True
+                    where = f"step {at.step} (epoch {at.epoch})"
+                    sentence = f"training diverges at {where}: {trouble}; {ADVICE}"
+                    yield Trouble(at.epoch, at.step, sentence)
             yield self._evaluate()
 
     def _update(self, batch: Any, batches: int) -> Step:
@@ -151,11 +172,14 @@ class Fit:
                 f"the loss is {value} and the gradient norm {norm} at step {at.step + 1} (epoch "
                 f"{at.epoch}): training diverged; {REMEDY}"
             )
+        self.level.add(value)
         progress = (at.epoch - 1 + at.position / batches) / self.training.epochs
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
+        if self.average:
+            self.average.update()
         self.state = loss.state
         at.step += 1
         at.position += 1
@@ -189,6 +213,9 @@ class Fit:
             at.stale += 1
             if training.schedule == "plateau":
                 at.factor /= 2
+        at.values.append(sign * value)
+        if self.training.optimizer == "asgd" and not self.average and stalls(at.values):
+            self.average = Average(self.model, None)
         event = Evaluation(
             at.epoch,
             at.step,
@@ -215,10 +242,15 @@ class Fit:
         for weight in weights:
             weight.requires_grad_(False)
         try:
-            return self.judge()
+            with self.averaged():
+                return self.judge()
         finally:
             for weight in weights:
                 weight.requires_grad_(True)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The model with the weights that are judged and saved: their mean, if one is kept."""
+        return self.average.applied() if self.average else nullcontext()
 
     def snapshot(self) -> Snapshot:
         """Weights, optimiser, carried state, random numbers and position. Tensors are not copied:
@@ -227,6 +259,9 @@ class Fit:
         for number, values in self.optimizer.state_dict()["state"].items():
             for name, value in values.items():
                 tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
+        if self.average:
+            for number, value in enumerate(self.average.mean):
+                tensors[f"average.{number}"] = value
         carried = 0
         if self.state is not None:
             carried = len(self.state)
@@ -236,8 +271,14 @@ class Fit:
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
-        facts = {"position": asdict(self.at), "carried": carried}
-        return Snapshot(tensors, {**facts, "threads": torch.get_num_threads()})
+        facts = {
+            "position": asdict(self.at),
+            "level": asdict(self.level),
+            "carried": carried,
+            "averaged": self.average.updates if self.average else None,
+            "threads": torch.get_num_threads(),
+        }
+        return Snapshot(tensors, facts)
 
     def _restore(self, snapshot: Snapshot) -> None:
         tensors, facts = snapshot
@@ -252,6 +293,11 @@ class Fit:
             states.setdefault(int(number), {})[field] = value
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": states})
+        if facts["averaged"] is not None:
+            means = _under(tensors, "average.")
+            self.average = self.average or Average(self.model, None)
+            in_order = [means[str(number)] for number in range(len(means))]
+            self.average.restore(in_order, facts["averaged"])
         parts: dict[int, dict[int, Tensor]] = {}
         for name, value in _under(tensors, "state.").items():
             cell, part = map(int, name.split("."))
@@ -265,6 +311,7 @@ class Fit:
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         self.at = Position(**facts["position"])
+        self.level = Level(**facts["level"])
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -286,10 +333,17 @@ def schedule(training: Training, progress: float) -> float:
     return 1.0
 
 
+def stalls(values: list[float]) -> bool:
+    """Whether the last of the validation scores (higher is better) is below the best of those
+    more than `NON_MONOTONE` epochs before it: the trigger of NT-ASGD (Merity et al. 2018)."""
+    earlier = values[: -1 - NON_MONOTONE]
+    return bool(earlier) and values[-1] < max(earlier)
+
+
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) or SGD over all weights."""
+    """AdamW (Loshchilov and Hutter 2019), or SGD (also below asgd) over all weights."""
     fused = next(model.parameters()).device.type != "mps"
     options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    if training.optimizer == "sgd":
+    if training.optimizer in ("sgd", "asgd"):
         return torch.optim.SGD(model.parameters(), fused=fused, **options)
     return torch.optim.AdamW(model.parameters(), fused=fused, **options)

@@ -20,7 +20,7 @@ from seqcli.data.load import load, load_split
 from seqcli.data.names import SPLITS
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
+from seqcli.fit import Evaluation, Event, Fit, Snapshot
 from seqcli.nn.decode import Sampling
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
 from seqcli.report import Report, model_card
@@ -38,7 +38,7 @@ class Observer(Protocol):
         """What was found: rows, vocabulary, parameters, device."""
 
     def event(self, event: Event) -> None:
-        """A step or an evaluation."""
+        """A step, an evaluation or a trouble."""
 
 
 class Interrupted(Exception):
@@ -162,7 +162,8 @@ def _follow(
     for event in fit.events():
         if isinstance(event, Evaluation):
             if event.best:
-                bundle.save_weights(folder, fit.model)
+                with fit.averaged():
+                    bundle.save_weights(folder, fit.model)
             bundle.append_history(folder, history_line(event))
             save()
             saved = time.monotonic()
@@ -171,7 +172,7 @@ def _follow(
             saved = time.monotonic()
         observer.event(event)
         if signal := stop():
-            if isinstance(event, Step):
+            if not isinstance(event, Evaluation):
                 save()
             raise Interrupted(folder, signal)
 

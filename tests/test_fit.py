@@ -15,7 +15,7 @@ from conftest import TASKS, Quiet, make_rows, tiny, write_jsonl
 from seqcli import bundle, run
 from seqcli.data.load import load
 from seqcli.errors import SeqcliError
-from seqcli.fit import Evaluation, Fit, Step, schedule
+from seqcli.fit import Evaluation, Fit, Step, Trouble, schedule, stalls
 from seqcli.tasks import TASKS as BY_NAME
 
 EPOCHS = 3
@@ -116,9 +116,10 @@ def test_resumed_training_is_the_same_to_the_bit(
 
 
 DROPPED = {"locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.2}
+OTHERS = [{"optimizer": "sgd"}, {"schedule": "plateau"}, {"average": 0.9}, DROPPED]
 
 
-@pytest.mark.parametrize("settings", [{"optimizer": "sgd"}, {"schedule": "plateau"}, DROPPED])
+@pytest.mark.parametrize("settings", OTHERS)
 def test_resume_with_other_settings(tmp_path: Path, data: Path, settings: dict[str, Any]) -> None:
     config = tiny("classify", data, epochs=2, **settings)
     train(config, tmp_path / "whole")
@@ -279,6 +280,57 @@ def test_validation_score_that_is_not_finite(data: Path) -> None:
     fit = make_fit(data, [math.nan])
     with pytest.raises(SeqcliError, match="accuracy on validation is nan"):
         list(fit.events())
+
+
+def test_divergence_that_stays_finite_is_told_once(tmp_path: Path, data: Path) -> None:
+    settings: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 300.0, "clip": 0}
+    settings |= {"epochs": 30, "schedule": "constant", "patience": 0}
+    wild = train(tiny("classify", data, **settings), tmp_path / "wild").events
+    told = [event.sentence for event in wild if isinstance(event, Trouble)]
+    assert len(told) == 1
+    assert "untrained" in told[0]
+    assert "smaller --learning-rate" in told[0]
+    calm = train(tiny("classify", data, **settings | {"learning_rate": 0.3}), tmp_path / "calm")
+    assert not [event for event in calm.events if isinstance(event, Trouble)]
+
+
+# ------------------------------------------------------------------------------ averaged weights
+
+
+def test_the_mean_is_judged_and_saved(tmp_path: Path, data: Path) -> None:
+    config = tiny("classify", data, average=0.9, epochs=2)
+    train(config, tmp_path / "m")
+    train(tiny("classify", data, epochs=2), tmp_path / "plain")
+    assert weights(tmp_path / "m") != weights(tmp_path / "plain")
+    stored = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    best = [line for line in history(tmp_path / "m") if line["best"]][-1]
+    assert stored["scores"]["validation"]["accuracy"] == best["accuracy"]
+
+
+def test_asgd_averages_once_validation_stalls(data: Path) -> None:
+    """The mean is of the weights after the trigger only, and the training goes on from its own."""
+    scores = [0.1, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.3]
+    fit = make_fit(data, scores, optimizer="asgd", epochs=10, patience=0, dropout=0)
+    seen: list[torch.Tensor] = []
+    for event in fit.events():
+        if isinstance(event, Evaluation):
+            assert bool(fit.average) == (event.epoch >= 8)
+        elif event.epoch >= 9:
+            seen.append(fit.average.weights[0].detach().clone())
+    assert fit.average
+    torch.testing.assert_close(fit.average.mean[0], torch.stack(seen).mean(0))
+    assert not torch.equal(fit.average.weights[0], fit.average.mean[0])
+    again = make_fit(data, [], optimizer="asgd", epochs=10, patience=0, dropout=0)
+    again._restore(fit.snapshot())
+    assert again.average
+    assert again.average.updates == len(seen)
+
+
+def test_trigger_of_asgd() -> None:
+    assert not stalls([0.5] * 9)
+    assert not stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1])  # the best is not long enough ago
+    assert stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.8])
+    assert not stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9])
 
 
 # ---------------------------------------------------------------------------- how it is trained

@@ -17,7 +17,7 @@ LAYERS = [
     ["data"],
     ["metrics", "baselines"],
     ["nn"],
-    ["tasks"],
+    ["tasks", "average", "divergence"],
     ["fit", "bundle"],
     ["report"],
     ["run", "stream", "facts", "inspect", "compare", "export", "bench"],

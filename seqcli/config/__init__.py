@@ -141,7 +141,9 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def _normalise(config: Config) -> Config:
-    """Turn a short form such as bilstm into its cell and direction."""
+    """Turn a short form such as bilstm into its cell and direction, and refuse what contradicts."""
+    if config.training.optimizer == "asgd" and config.training.average:
+        raise UsageError("--optimizer asgd keeps its own mean of the weights; leave out --average")
     network = config.network
     if network.cell in SHORT_FORMS:
         if not hasattr(network, "bidirectional"):

@@ -13,7 +13,18 @@ class Training:
     """How the weights are found."""
 
     epochs: int = setting(20, "Passes over the training rows.", minimum=1)
-    optimizer: Literal["adamw", "sgd"] = setting("adamw", "Rule of the update.")
+    optimizer: Literal["adamw", "sgd", "asgd"] = setting(
+        "adamw",
+        "Rule of the update; asgd is sgd that, once validation stalls, keeps the mean of the "
+        "weights from there on.",
+    )
+    average: float = setting(
+        0.0,
+        "Judge and save a running mean of the weights, with this decay (0.999: of about the last "
+        "thousand updates); 0: the weights as they are.",
+        minimum=0,
+        maximum=0.99999,
+    )
     learning_rate: float = setting(2e-3, "Peak step size.", above=0)
     schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
         "linear", "How the step size falls: to zero at the last epoch, or halved on a plateau."

@@ -1,0 +1,63 @@
+"""Whether a training that still yields finite losses has come to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+
+KEPT = 0.98
+"""The level is the mean of about the last fifty losses."""
+FIRST = 10
+"""Losses that tell what an untrained network has."""
+LEAST = 100
+"""Updates before which nothing is judged: a training may begin roughly."""
+WORSE = 1.25
+RISE = 3.0
+
+
+@dataclass
+class Level:
+    """The running level of a training loss, and what it is measured by; plain numbers.
+
+    level: exponential mean, corrected for its start. lowest: its least once it is judged.
+    first: the losses of the first updates. told: whether a person has been warned.
+    """
+
+    total: float = 0.0
+    updates: int = 0
+    lowest: float | None = None
+    first: list[float] = field(default_factory=list)
+    told: bool = False
+
+    @property
+    def level(self) -> float:
+        return self.total / (1 - KEPT**self.updates)
+
+    @property
+    def untrained(self) -> float:
+        """The loss to begin with, even where it blows up within the first updates."""
+        return min(median(self.first), 2 * self.first[0])
+
+    def add(self, loss: float) -> None:
+        """Take in the loss of one update."""
+        if len(self.first) < FIRST:
+            self.first.append(loss)
+        self.updates += 1
+        self.total = KEPT * self.total + (1 - KEPT) * loss
+        if self.updates >= LEAST:
+            self.lowest = min(self.lowest or self.level, self.level)
+
+    def diverged(self) -> str | None:
+        """What is wrong, as a phrase; None for a training as it should be.
+
+        Either the level is well above an untrained network's, or it has risen to three times its
+        lowest and to half of an untrained network's (below that, a rise is noise: a training
+        that knows its rows by heart has no loss to speak of).
+        """
+        if self.lowest is None:
+            return None
+        if self.level > WORSE * self.untrained:
+            return f"the loss is about {self.level:.4g}, and was {self.untrained:.4g} untrained"
+        if self.level > max(RISE * self.lowest, self.untrained / 2):
+            return f"the loss has risen from about {self.lowest:.4g} to {self.level:.4g}"
+        return None
