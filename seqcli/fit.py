@@ -175,6 +175,7 @@ class Fit:
         self.level.add(value)
         progress = (at.epoch - 1 + at.position / batches) / self.training.epochs
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
+        rate *= loss.rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()

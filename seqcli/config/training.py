@@ -110,6 +110,17 @@ class LanguageTraining(Training):
         "default: 64 characters, 35 words or 50 byte pairs.",
         minimum=0,
     )
+    random_bptt: bool = setting(
+        False, "Vary the length of each block around --bptt, and the step size with it."
+    )
     streams: int = setting(
         32, "Contiguous streams the corpus is laid out in; one batch row each.", minimum=1
+    )
+    ar: float = setting(
+        0.0, "AR: weight of the mean square of the states, which keeps them small.", minimum=0
+    )
+    tar: float = setting(
+        0.0,
+        "TAR: weight of the mean square of the states' changes from token to token.",
+        minimum=0,
     )

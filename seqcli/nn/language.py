@@ -39,7 +39,15 @@ class LanguageModel(nn.Module):
 
     def read(self, tokens: Ragged, states: States | None) -> tuple[Tensor, States]:
         """(N,) token ids and the carried states to what `head` takes and the states after."""
+        h, states = self.recur(tokens, states)
+        return self.project(self.dropout(h)), states
+
+    def recur(self, tokens: Ragged, states: States | None) -> tuple[Ragged, States]:
+        """(N,) token ids and the carried states to the top layer's outputs (N, H), before
+        dropout, and the states after."""
         x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
-        h, states = self.recurrent(x, states)
-        h_NH = self.dropout(h).values
-        return (h_NH if self.narrow is None else self.narrow(h_NH)), states
+        return self.recurrent(x, states)
+
+    def project(self, h: Ragged) -> Tensor:
+        """(N, H) outputs to what `head` takes."""
+        return h.values if self.narrow is None else self.narrow(h.values)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seqcli import baselines, metrics
 from seqcli.config import LanguageConfig
-from seqcli.data.batches import blocks, bucket, count_blocks, stream
+from seqcli.data.batches import block_bounds, blocks, bucket, stream
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import (
@@ -50,13 +50,13 @@ class Encoded(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Contiguous streams (S, T) and the steps of a block."""
+    """Contiguous streams (S, T), and where their blocks begin and the last one ends."""
 
     streams: np.ndarray
-    bptt: int
+    bounds: np.ndarray
 
     def __len__(self) -> int:
-        return count_blocks(self.streams, self.bptt)
+        return len(self.bounds) - 1
 
 
 class Block(NamedTuple):
@@ -114,23 +114,34 @@ class LanguageModeling:
     def plan(self, encoded: Encoded, epoch: int) -> Plan:
         training = self.config.training
         streams = stream(encoded.tokens, training.streams)
-        bptt = training.bptt
-        if bptt is None:
-            bptt = BPTT[self.tokenizer.kind]
-        return Plan(streams, bptt or streams.shape[1])
+        steps = streams.shape[1] - 1
+        seed = training.seed if training.random_bptt else None
+        return Plan(streams, block_bounds(steps, self.bptt or steps, seed=seed, epoch=epoch))
+
+    @property
+    def bptt(self) -> int:
+        """Steps of a block, about; 0 for whole streams."""
+        asked = self.config.training.bptt
+        return BPTT[self.tokenizer.kind] if asked is None else asked
 
     def batches(self, encoded: Encoded, plan: Plan, start: int) -> Iterator[Block]:
-        for position, (tokens, following) in enumerate(blocks(plan.streams, plan.bptt)):
+        for position, (tokens, following) in enumerate(blocks(plan.streams, plan.bounds)):
             if position >= start:
                 yield Block(tokens, following)
 
     def loss(self, model: nn.Module, batch: Block, state: States | None) -> Loss:
         device = device_of(model)
         assert isinstance(model, LanguageModel)
-        h_NH, states = model.read(_streams(batch.tokens, device), state)
+        training = self.config.training
+        h, states = model.recur(_streams(batch.tokens, device), state)
+        dropped = model.dropout(h)
         gold_N = torch.from_numpy(np.ascontiguousarray(batch.following)).flatten().to(device)
-        mean = model.head.loss(h_NH, gold_N)
-        return Loss(mean, len(gold_N), len(gold_N), detach(states))
+        mean = model.head.loss(model.project(dropped), gold_N)
+        if training.ar or training.tar:
+            penalty = penalise(h, dropped, ar=training.ar, tar=training.tar)
+            mean = mean + (penalty - penalty.detach())  # the loss that is told stays −log p
+        rate = batch.tokens.shape[1] / self.bptt if training.random_bptt and self.bptt else 1.0
+        return Loss(mean, len(gold_N), len(gold_N), detach(states), rate)
 
     @torch.inference_mode()
     def nats(self, model: nn.Module, tokens_N: np.ndarray) -> float:
@@ -264,6 +275,23 @@ class LanguageModeling:
                 continue
             yield text[len(shown) :]
             shown = text
+
+
+def penalise(h: Ragged, dropped: Ragged, *, ar: float, tar: float) -> Tensor:
+    """Activation regularisation and its temporal form (Merity et al. 2017): a scalar.
+
+        ar · mean(d_n²) + tar · mean((h_n − h_{n−1})²)      h: (N, H) states, d: after dropout
+
+    Changes are within a sequence, never from one to the next.
+    """
+    penalty = ar * dropped.values.float().square().mean()
+    inside_N = torch.ones(len(h.values), dtype=torch.bool)
+    inside_N[h.offsets[:-1]] = False
+    later = inside_N.nonzero().squeeze(1).to(h.values.device)
+    if tar and len(later):
+        change_MH = h.values.index_select(0, later) - h.values.index_select(0, later - 1)
+        penalty = penalty + tar * change_MH.float().square().mean()
+    return penalty
 
 
 def _streams(tokens_ST: np.ndarray, device: torch.device) -> Ragged:

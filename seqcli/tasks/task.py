@@ -19,12 +19,14 @@ Scores = dict[str, Any]
 
 class Loss(NamedTuple):
     """mean: scalar to differentiate. count: the items it is a mean of. tokens: how many were read
-    (translate: written). state: what is carried to the next batch, or None."""
+    (translate: written). state: what is carried to the next batch, or None. rate: what the step
+    size is multiplied by."""
 
     mean: Tensor
     count: int
     tokens: int
     state: Any = None
+    rate: float = 1.0
 
 
 class Answer(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqcli.data.batches import blocks, bucket, count_blocks, stream
+from seqcli.data.batches import block_bounds, blocks, bucket, stream
 
 lengths_of_rows = st.lists(st.integers(1, 40), min_size=1, max_size=200).map(np.array)
 
@@ -41,8 +41,10 @@ def test_streams_are_contiguous_and_blocks_follow_each_other():
     tokens = np.arange(23)
     streams = stream(tokens, 3)
     assert streams.tolist() == [list(range(7)), list(range(7, 14)), list(range(14, 21))]
-    walked = list(blocks(streams, 4))
-    assert len(walked) == count_blocks(streams, 4) == 2
+    bounds = block_bounds(6, 4)
+    assert bounds.tolist() == [0, 4, 6]
+    walked = list(blocks(streams, bounds))
+    assert len(walked) == 2
     assert walked[0][0].tolist() == [[0, 1, 2, 3], [7, 8, 9, 10], [14, 15, 16, 17]]
     assert walked[0][1].tolist() == [[1, 2, 3, 4], [8, 9, 10, 11], [15, 16, 17, 18]]
     assert walked[1][0].tolist() == [[4, 5], [11, 12], [18, 19]]
@@ -52,3 +54,21 @@ def test_streams_are_contiguous_and_blocks_follow_each_other():
 def test_a_corpus_shorter_than_its_streams_takes_fewer():
     assert stream(np.arange(5), 32).shape == (2, 2)
     assert stream(np.arange(2), 32).shape == (1, 2)
+
+
+def test_blocks_of_random_length_cover_the_streams():
+    bounds = block_bounds(70_000, 70, seed=1, epoch=2)
+    assert (bounds[0], bounds[-1]) == (0, 70_000)
+    lengths = np.diff(bounds)[:-1]
+    assert lengths.min() >= 5
+    short = lengths < 52
+    assert 0.02 < short.mean() < 0.09
+    assert abs(lengths[short].mean() - 35) < 3
+    assert abs(lengths[~short].mean() - 70) < 1
+    assert 4 < lengths[~short].std() < 6
+    assert np.array_equal(bounds, block_bounds(70_000, 70, seed=1, epoch=2))
+    for seed, epoch in ((1, 3), (2, 2)):
+        assert not np.array_equal(bounds, block_bounds(70_000, 70, seed=seed, epoch=epoch))
+    for bptt in (1, 2, 13, 14, 200):  # short ones end with the text too
+        assert block_bounds(30, bptt, seed=1)[-1] == 30
+        assert (np.diff(block_bounds(30, bptt, seed=1)) > 0).all()

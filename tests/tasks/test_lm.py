@@ -1,0 +1,77 @@
+"""Language models: regularisation, blocks of random length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Quiet, make_rows, tiny
+
+from seqcli import bundle, run
+from seqcli.data.rows import Rows
+from seqcli.fit import Step
+from seqcli.nn.ragged import Ragged
+from seqcli.tasks.lm import LanguageModeling, penalise
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small products: handing them to another thread takes longer than to compute them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make(**settings: Any) -> tuple[LanguageModeling, Any, Rows]:
+    rows = Rows({"text": [row["text"] for row in make_rows(40, seed=1)]}, "test")
+    task = LanguageModeling.learn(tiny("lm", None, **settings), rows)
+    torch.manual_seed(3)
+    return task, task.build(), rows
+
+
+# ------------------------------------------------------------------------------- regularisation
+
+
+def test_penalties_are_those_of_the_paper() -> None:
+    """Over padded streams of (T, B, H), as Merity et al. write them."""
+    rng = np.random.default_rng(1)
+    h_BTH, d_BTH = rng.normal(size=(2, 3, 5, 4)).astype(np.float32)
+    wanted = 2 * (d_BTH**2).mean() + 3 * ((h_BTH[:, 1:] - h_BTH[:, :-1]) ** 2).mean()
+    bounds = torch.arange(0, 16, 5)
+    h, d = (Ragged(torch.from_numpy(one.reshape(15, 4)), bounds) for one in (h_BTH, d_BTH))
+    assert penalise(h, d, ar=2, tar=3).item() == pytest.approx(wanted, rel=1e-5)
+    single = Ragged(torch.ones(2, 4), torch.tensor([0, 1, 2]))  # no step has one before it
+    assert penalise(single, single, ar=1, tar=5).item() == 1
+
+
+def test_penalties_act_and_are_not_told_as_loss() -> None:
+    (task, model, rows), (plain, same, _) = make(ar=2.0, tar=1.0, dropout=0), make(dropout=0)
+    encoded = task.encode(rows)
+    batch = next(task.batches(encoded, task.plan(encoded, 1), 0))
+    found, other = task.loss(model, batch, None), plain.loss(same, batch, None)
+    assert found.mean.item() == pytest.approx(other.mean.item(), abs=1e-6)
+    found.mean.backward()
+    other.mean.backward()
+    assert not torch.allclose(model.embedding.weight.grad, same.embedding.weight.grad)
+
+
+def test_blocks_of_random_length_scale_the_step_and_resume(tmp_path: Path, data: Path) -> None:
+    settings: dict[str, Any] = {"random_bptt": True, "ar": 1.0, "tar": 1.0, "bptt": 14}
+    settings |= {"schedule": "constant", "warmup": 0, "epochs": 2, "learning_rate": 0.01}
+    config, watch = tiny("lm", data, **settings), Quiet()
+    run.train(config, tmp_path / "whole", watch)
+    steps = [event for event in watch.events if isinstance(event, Step)]
+    assert len({step.tokens for step in steps}) > 2
+    for step in steps:  # 4 streams
+        assert step.learning_rate == pytest.approx(0.01 * step.tokens / 4 / 14)
+    asked = iter([0, 0, 15])
+    with pytest.raises(run.Interrupted):
+        run.train(config, tmp_path / "parts", Quiet(), stop=lambda: next(asked))
+    run.resume(tmp_path / "parts", Quiet())
+    files = [(tmp_path / name / bundle.WEIGHTS).read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
