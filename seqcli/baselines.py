@@ -1,7 +1,7 @@
 """What can be had without a network: the figures that a network has to beat.
 
     classify   the most frequent label; a linear model on words and pairs of words
-    tag        the tag that a word had most often
+    tag        the tag that a word had most often, alone or after the tag before it
     translate  the source as it is
     lm         counts of tokens and of pairs of tokens, smoothed
 
@@ -11,7 +11,7 @@ Each is fitted on training rows only, and scored by the same functions of `metri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -201,20 +201,53 @@ def _hinge_loss(w: np.ndarray, margins: np.ndarray, cost: float) -> float:
 # ----------------------------------------------------------------------------------------- tag
 
 
+Tags = list[list[str]]
+
+
 def tag(
-    train_tokens: Sequence[Sequence[str]],
-    train_tags: Sequence[Sequence[str]],
-    tokens: Sequence[Sequence[str]],
-    gold: Sequence[Sequence[str]],
-    *,
-    scheme: str | None = None,
-) -> dict[str, Scores]:
-    """Scores of "most frequent tag": of the word in training, or of all words if it is new."""
-    pairs = Counter(zip(chain(*train_tokens), chain(*train_tags), strict=True))
-    best = {word: name for (word, name), _ in reversed(_by_frequency(pairs))}
-    other = _most_frequent(Counter(chain(*train_tags)))
-    predicted = [[best.get(word, other) for word in row] for row in tokens]
-    return {"most frequent tag": metrics.tagging(gold, predicted, scheme=scheme)}
+    train_tokens: Sequence[Sequence[str]], train_tags: Sequence[Sequence[str]]
+) -> dict[str, Callable[[Sequence[Sequence[str]]], Tags]]:
+    """Two taggers that need no network, by name.
+
+    most frequent tag: of the word in training, or of all words if it is new. tag bigram: of the
+    word after the tag given before it; of what was never seen so, the word's, then the most
+    frequent one after that tag.
+    """
+    words, tags = list(chain(*train_tokens)), list(chain(*train_tags))
+    before = [tag for row in train_tags for tag in ["", *row[:-1]]]
+    of_word = _find_best(zip(words, tags, strict=True))
+    of_both = _find_best(zip(zip(words, before, strict=True), tags, strict=True))
+    of_before = _find_best(zip(before, tags, strict=True))
+    commonest = _most_frequent(Counter(tags))
+
+    def most_frequent(rows: Sequence[Sequence[str]]) -> Tags:
+        return [[of_word.get(word, commonest) for word in row] for row in rows]
+
+    def bigram(rows: Sequence[Sequence[str]]) -> Tags:
+        found: Tags = []
+        for row in rows:
+            found.append([])
+            last = ""
+            for word in row:
+                last = of_both.get((word, last)) or of_word.get(word) or of_before.get(last, "")
+                found[-1].append(last or commonest)
+        return found
+
+    return {"most frequent tag": most_frequent, "tag bigram": bigram}
+
+
+def label(
+    train_tokens: Sequence[Sequence[str]], train_labels: Sequence[str]
+) -> Callable[[Sequence[Sequence[str]]], list[str]]:
+    """A linear model on words and pairs of words, as that of `classify`."""
+    step = -(-len(train_tokens) // MOST_ROWS)
+    words = fit_bag_of_words(list(map(" ".join, train_tokens[::step])), train_labels[::step])
+    return lambda rows: words.predict(list(map(" ".join, rows)))
+
+
+def _find_best(pairs: Iterable[tuple[Any, str]]) -> dict[Any, str]:
+    """The second of each pair that comes with its first most often; of equals the first by name."""
+    return {key: value for (key, value), _ in reversed(_by_frequency(Counter(pairs)))}
 
 
 # ----------------------------------------------------------------------------------- translate

@@ -19,14 +19,18 @@ stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_w
 
 SHOWN = {
     "classify": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
-    "tag": ("token_accuracy", "span_precision", "span_recall", "span_f1"),
+    "tag": (
+        *("token_accuracy", "span_precision", "span_recall", "span_f1"),
+        *("label_accuracy", "exact_match"),
+    ),
     "translate": ("bleu", "chrf", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
 }
 """The columns of each task's table of scores."""
 PERCENT = {
     "accuracy", "macro_precision", "macro_recall", "macro_f1", "token_accuracy", "span_precision",
-    "span_recall", "span_f1", "precision", "recall", "f1", "bleu", "chrf", "score",
+    "span_recall", "span_f1", "label_accuracy", "label_macro_f1", "exact_match", "precision",
+    "recall", "f1", "bleu", "chrf", "score",
 }  # fmt: skip
 DETAILED_CLASSES = 30
 CONFUSED_CLASSES = 16
@@ -151,6 +155,7 @@ def _name(watched: str, scores: Mapping[str, Any]) -> str:
     """The watched score in words; tag watches span F1 where its tags mark spans."""
     if watched == "score":
         watched = "span_f1" if "span_f1" in scores else "token_accuracy"
+        watched += " and label accuracy" if "label_accuracy" in scores else ""
     return watched.replace("_", " ")
 
 
@@ -186,9 +191,9 @@ def print_scores(
         table.add_row(split, Text("network", "bold"), *_cells(names, found), end_section=True)
     out.print(table)
     last = list(scores.values())[-1]
-    classes = last.get("per_class") or last.get("per_type") or {}
-    if classes and len(classes) <= DETAILED_CLASSES:
-        out.print(_class_table(list(scores)[-1], classes))
+    for key in ("per_class", "per_type", "per_label"):
+        if last.get(key) and len(last[key]) <= DETAILED_CLASSES:
+            out.print(_class_table(list(scores)[-1], last[key]))
     if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
         out.print(_confusion_table(list(scores)[-1], last["confusion"]))
     for found in scores.values():

@@ -11,7 +11,7 @@ from seqcli.tasks.task import Scores
 
 SHOWN = {
     "classify": ("accuracy", "macro_f1"),
-    "tag": ("span_f1", "token_accuracy"),
+    "tag": ("span_f1", "token_accuracy", "label_accuracy", "exact_match"),
     "translate": ("bleu", "chrf", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "bits_per_character"),
 }
@@ -37,6 +37,11 @@ def model_card(task: Any, report: Report) -> str:
         for name, value in flatten(task.config).items()
         if value != defaults[name] and name not in ("data", "train", "validation", "test")
     }
+    names = [
+        name
+        for name in SHOWN[task.name]
+        if any(name in scores for scores in report.scores.values())
+    ]
     lines = [
         f"# {report.folder.name}",
         "",
@@ -48,14 +53,14 @@ def model_card(task: Any, report: Report) -> str:
         *(f"| {name} | {value} |" for name, value in task.facts().items()),
         *(f"| --{name.replace('_', '-')} | {value} |" for name, value in own.items()),
         "",
-        "| split | " + " | ".join(SHOWN[task.name]) + " | signature |",
-        "|---" * (len(SHOWN[task.name]) + 2) + "|",
+        "| split | " + " | ".join(names) + " | signature |",
+        "|---" * (len(names) + 2) + "|",
     ]
     for split, scores in report.scores.items():
-        cells = [f"{scores[name]:.4f}" if name in scores else "" for name in SHOWN[task.name]]
+        cells = [f"{scores[name]:.4f}" if name in scores else "" for name in names]
         lines.append(f"| {split} | " + " | ".join(cells) + f" | `{scores['signature']}` |")
         for name, other in report.baselines[split].items():
-            cells = [f"{other[key]:.4f}" if key in other else "" for key in SHOWN[task.name]]
+            cells = [f"{other[key]:.4f}" if key in other else "" for key in names]
             lines.append(f"| {split}, {name} | " + " | ".join(cells) + " | |")
     lines += ["", "```sh", f"seqcli predict {report.folder.name} < lines.txt", "```", ""]
     return "\n".join(lines)

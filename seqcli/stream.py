@@ -34,7 +34,12 @@ READ = 1 << 18
 BATCH_LINES = 4_096
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
-CLASSIFY_ONLY = ("probabilities",)
+OWNERS = {
+    "probabilities": ("classify",),
+    "n_best": ("tag", "translate"),
+    "scores": ("tag", "translate"),
+}
+"""The tasks that an option of predict is for, where that is not translate alone."""
 COLUMNS = ("conll", "conllu")
 
 Read = Callable[[], bytes]
@@ -99,10 +104,10 @@ def answer_lines(
 def _check(request: Request, task: str) -> None:
     """Raise UsageError for an option that the model's task has no use for."""
     for item in dataclasses.fields(request):
-        owner = "classify" if item.name in CLASSIFY_ONLY else "translate"
-        if owner != task and getattr(request, item.name) != item.default:
-            option = "--" + item.name.replace("_", "-")
-            raise UsageError(f"{option} is for models of {owner}, and this is one of {task}")
+        owners = OWNERS.get(item.name, ("translate",))
+        if task not in owners and getattr(request, item.name) != item.default:
+            option, known = "--" + item.name.replace("_", "-"), " and ".join(owners)
+            raise UsageError(f"{option} is for models of {known}, and this is one of {task}")
 
 
 class Answers:
@@ -189,9 +194,9 @@ class Answers:
                 if line.problem:
                     yield Reply("", f"line {line.number}: {line.problem}")
             if self.format in (None, "conll"):
-                tags = iter(found[at].record["tags"] if at in found else [])
+                cells = iter(_columns(found[at].record) if at in found else ())
                 shown = (
-                    line.text if token is None else f"{token}\t{next(tags)}"
+                    line.text if token is None else "\t".join((token, *next(cells)))
                     for line, token in zip(lines, tokens[at], strict=True)
                 )
                 yield Reply("".join(f"{text}\n" for text in shown))
@@ -211,8 +216,9 @@ class Answers:
         """An answer in the format asked for. A newline within it becomes a space, so that an
         answer stays a line (of columns: so that a token does)."""
         if self.format == "conll":
-            pairs = zip(answer.record["tokens"], answer.record["tags"], strict=True)
-            return "".join(f"{' '.join(token.split())}\t{tag}\n" for token, tag in pairs) + "\n"
+            tokens = (" ".join(token.split()) for token in answer.record["tokens"])
+            rows = zip(tokens, _columns(answer.record), strict=True)
+            return "".join("\t".join((token, *cells)) + "\n" for token, cells in rows) + "\n"
         if self.format == "jsonl" or (self.format is None and self.reading == "jsonl"):
             own = {
                 (f"predicted_{name}" if name in fields else name): value
@@ -221,6 +227,14 @@ class Answers:
             }
             return json.dumps({**fields, **own}, ensure_ascii=False) + "\n"
         return answer.plain.replace("\n", " ").replace("\r", " ") + "\n"
+
+
+def _columns(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Of each token the cells behind it: its tag, or those of the best answers, and the label of
+    its sentence."""
+    ways = [way["tags"] for way in record.get("n_best", [record])]
+    label = (record["label"],) if "label" in record else ()
+    return ((*tags, *label) for tags in zip(*ways, strict=True))
 
 
 # --------------------------------------------------------------------------------------- reading

@@ -69,13 +69,22 @@ def test_separation_agrees_with_liblinear() -> None:
     assert loss(ours) <= loss(oracle.coef_[0]) * 1.001
 
 
-def test_most_frequent_tag() -> None:
+def test_taggers() -> None:
     tokens = [["time", "flies"], ["time", "time", "it"], ["flies"]]
     tags = [["NOUN", "VERB"], ["NOUN", "VERB", "PRON"], ["NOUN"]]
-    found = baselines.tag(tokens, tags, [["time", "flies", "new"]], [["NOUN", "NOUN", "NOUN"]])
-    assert found["most frequent tag"]["token_accuracy"] == 1.0  # a tie goes by name
-    found = baselines.tag(tokens, tags, [["it", "new"]], [["PRON", "VERB"]])
-    assert found["most frequent tag"]["token_accuracy"] == 0.5
+    found = baselines.tag(tokens, tags)
+    most_frequent, bigram = found["most frequent tag"], found["tag bigram"]
+    # "flies" is both: a tie goes by name, unless the tag before tells.
+    asked = [["time", "flies", "new"], ["it", "new"], []]
+    assert most_frequent(asked) == [["NOUN", "NOUN", "NOUN"], ["PRON", "NOUN"], []]
+    # After VERB comes PRON; after PRON nothing did.
+    assert bigram(asked) == [["NOUN", "VERB", "PRON"], ["PRON", "NOUN"], []]
+
+
+def test_label_of_tokens() -> None:
+    rows = [["go", "there"], ["stay", "here"]] * 4
+    guess = baselines.label(rows, ["go", "stay"] * 4)
+    assert guess([["stay"], ["go"]]) == ["stay", "go"]
 
 
 def test_copy() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqcli import metrics
+from seqcli.data.schemes import detect_scheme, spans
 from seqcli.errors import SeqcliError
 
 LABELS = ["neg", "pos", "mid"]
@@ -60,7 +61,7 @@ def test_spans_agree_with_seqeval(alphabet: list[str], data: st.DataObject) -> N
     from seqeval.metrics.sequence_labeling import get_entities
 
     tags = data.draw(st.lists(st.sampled_from(alphabet), max_size=12))
-    assert metrics.spans(tags) == [(kind, a, b + 1) for kind, a, b in get_entities(list(tags))]
+    assert spans(tags) == [(kind, a, b + 1) for kind, a, b in get_entities(list(tags))]
 
 
 @given(st.data())
@@ -105,16 +106,16 @@ def test_every_scheme_marks_the_same_spans(pieces: list[tuple[str, int]]) -> Non
         middle = [f"I-{kind}"] * (length - 2)
         bioes += [f"S-{kind}"] if length == 1 else [f"B-{kind}", *middle, f"E-{kind}"]
     for tags, scheme in ((bio, IOB2), (iob1, IOB1), (bioes, IOBES)):
-        assert metrics.spans(tags) == expected
+        assert spans(tags) == expected
         strict = Entities([tags], scheme).entities[0]
         assert [(e.tag, e.start, e.end) for e in strict] == expected
     bilou = [tag.replace("E-", "L-").replace("S-", "U-") for tag in bioes]
     bmes = [tag.replace("I-", "M-") for tag in bioes]
-    assert metrics.spans(bilou) == metrics.spans(bmes) == expected
+    assert spans(bilou) == spans(bmes) == expected
     if expected:
-        assert metrics.detect_scheme([bio]) == "BIO"
-        assert metrics.detect_scheme([iob1]) == "IOB1"
-        assert metrics.detect_scheme([bilou]) == metrics.detect_scheme([bioes])
+        assert detect_scheme([bio]) == "BIO"
+        assert detect_scheme([iob1]) == "IOB1"
+        assert detect_scheme([bilou]) == detect_scheme([bioes])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_every_scheme_marks_the_same_spans(pieces: list[tuple[str, int]]) -> Non
     ],
 )
 def test_scheme_is_detected(rows: list[list[str]], scheme: str | None) -> None:
-    assert metrics.detect_scheme(rows) == scheme
+    assert detect_scheme(rows) == scheme
 
 
 def test_tagging_by_hand() -> None:

@@ -44,9 +44,12 @@ def predict(
     ] = False,
     beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
     n_best: Annotated[
-        int, typer.Option(help="translate: this many answers and their scores, by tabs.", min=1)
+        int,
+        typer.Option(help="translate, tag: this many answers and their scores, by tabs.", min=1),
     ] = 1,
-    scores: Annotated[bool, typer.Option(help="translate: the score after each answer.")] = False,
+    scores: Annotated[
+        bool, typer.Option(help="translate, tag: the score after each answer.")
+    ] = False,
     length_penalty: Annotated[
         float, typer.Option(help="translate: above 0 favours longer answers.", min=0)
     ] = 1.0,
@@ -56,8 +59,6 @@ def predict(
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
 ) -> None:
     """Answer each line: N lines in, N lines out, in order, as they arrive."""
-    if n_best > beam:
-        beam = n_best
     from seqcli.console import fail, say
     from seqcli.stream import answer_lines
     from seqcli.tasks.task import Request
@@ -141,6 +142,7 @@ def evaluate(
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
     tokens_column: Annotated[str | None, typer.Option(help="Column of the tokens.")] = None,
     tags_column: Annotated[str | None, typer.Option(help="Column of the tags.")] = None,
+    with_label: Annotated[str | None, typer.Option(help="Column of a sentence's label.")] = None,
     source: Annotated[str | None, typer.Option(help="Source column or suffix.")] = None,
     target: Annotated[str | None, typer.Option(help="Target column or suffix.")] = None,
     subset: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
@@ -157,6 +159,7 @@ def evaluate(
         "label_column": label_column,
         "tokens_column": tokens_column,
         "tags_column": tags_column,
+        "with_label": with_label,
         "source": source,
         "target": target,
         "subset": subset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from seqcli.config.setting import setting
 
@@ -42,6 +43,12 @@ class TagData(Data):
     tokens_column: str | None = setting(None, "Column that holds the tokens.")
     tags_column: str | None = setting(
         None, "Column that holds the tags (conllu: upos, xpos, deprel, lemma)."
+    )
+    with_label: str | None = setting(
+        None, "Column that holds a label of the whole sentence, to be learned with the tags."
+    )
+    scheme: Literal["auto", "iob1", "bio", "bioes"] = setting(
+        "auto", "How tags mark spans in the network; answers are written as the data have them."
     )
 
 

@@ -60,10 +60,19 @@ class TagNetwork(Network):
     """A token's vector, and from its state to a tag."""
 
     bidirectional: bool = setting(True, "Read the tokens from both ends.")
-    characters: Literal["none", "rnn"] = setting(
-        "rnn", "Build part of a token's vector from its characters."
+    characters: Literal["none", "rnn", "cnn"] = setting(
+        "rnn",
+        "Build part of a token's vector from its characters: read from both ends, or the maximum "
+        "over windows of three.",
     )
-    character_hidden: int = setting(50, "Units of the character network, a direction.", minimum=1)
+    character_hidden: int = setting(
+        50, "Units of the character network, a direction (cnn: half of them all).", minimum=1
+    )
+    crf: bool | None = setting(
+        None,
+        "Judge the tags of a sentence together, and never break their scheme; default: where tags "
+        "mark spans.",
+    )
     word_dropout: float = setting(
         0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
     )

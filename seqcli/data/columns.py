@@ -16,13 +16,14 @@ from typing import Any
 
 from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.rows import Rows
+from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError, UsageError
 
 # Each task's roles, with the setting that names a role's column.
 ROLES = {
     "classify": {"text": "text_column", "label": "label_column"},
-    "tag": {"tokens": "tokens_column", "tags": "tags_column"},
+    "tag": {"tokens": "tokens_column", "tags": "tags_column", "label": "with_label"},
     "translate": {"source": "source", "target": "target"},
     "lm": {"text": "text_column"},
 }
@@ -57,6 +58,8 @@ def choose(
         raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
     columns, dropped = _MAKERS[task](table, choice)
     notes = [*table.notes]
+    if task == "tag":
+        notes += _mend_tags(columns, table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
         said = [f"{role} from {_describe(table, name)}" for role, name in choice.items()]
         notes.append(f"{' and '.join(said)}{remark}")
@@ -69,22 +72,23 @@ def choose(
     return Rows(columns, table.origin, tuple(notes), names), choice
 
 
-def check_labels(table: Table, rows: Rows, choice: Choice, *, asked: bool) -> None:
+def check_labels(table: Table, rows: Rows, choice: Choice, *, option: str, asked: bool) -> None:
     """Raise SeqcliError where the labels of training rows are one class, or are no classes.
 
-    asked: the user named the column, so that many classes are meant; one a row never is.
+    option: what names their column. asked: the user did, so that many classes are meant; one a row
+    never is.
     """
     name, distinct = choice["label"], len(set(rows["label"]))
     if distinct == 1:
         raise SeqcliError(
             f"{rows.origin}: every row has the label {rows['label'][0]!r} in column {name!r}; "
-            "classification needs two labels or more"
+            "there must be two labels or more"
         )
     n = max(20, len(rows))
     if distinct == n or (not asked and (distinct > n / 2 or distinct > MOST_LABELS)):
         raise UsageError(
             f"{rows.origin}: column {name!r} has {distinct:,} values in {len(rows):,} rows, so it "
-            f"is probably not a label; {_list_columns(table)}; name one with --label-column"
+            f"is probably not a label; {_list_columns(table)}; name one with {option}"
         )
 
 
@@ -169,7 +173,8 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
             f"{table.origin} has no column that looks like {role}; {_list_columns(table)}; "
             f"name one with --{role}-column"
         )
-    return {"tokens": tokens, "tags": tags}, ""
+    label = {"label": given["label"]} if "label" in given else {}
+    return {"tokens": tokens, "tags": tags, **label}, ""
 
 
 def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
@@ -290,10 +295,54 @@ def _make_tag(table: Table, choice: Choice) -> Made:
                 f"{table.origin} row {number} has {len(words)} tokens and {len(marks)} tags; "
                 "each token needs a tag"
             )
-    return _keep(
-        {"tokens": tokens, "tags": tags},
-        {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]},
-    )
+    columns = {"tokens": tokens, "tags": tags}
+    lost = {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]}
+    if "label" in choice:
+        columns["label"] = [
+            _take_label(value, f"{table.origin} row {number}")
+            for number, value in enumerate(table.columns[choice["label"]], start=1)
+        ]
+        lost["without a label"] = _empty(columns["label"])
+    return _keep(columns, lost)
+
+
+def _mend_tags(columns: dict[str, list[Any]], origin: str) -> list[str]:
+    """Make tags that mark spans follow their scheme, in place; a note where they did not. Raises
+    SeqcliError where spans share tokens."""
+    rows = columns["tags"]
+    tags = {tag for row in rows for tag in row}
+    if nested := find_nested(tags):
+        number = next(number for number, row in enumerate(rows, 1) if nested in row)
+        raise SeqcliError(
+            f"{origin} row {number}: {nested!r} marks several spans at one token; nested or "
+            "overlapping spans need a tagger for each layer: keep one of them a column"
+        )
+    scheme = detect_scheme(rows)
+    if scheme is None:
+        return []
+    notation = Notation.find(scheme, tags)
+    broken = notation.find_broken(rows)
+    if not broken:
+        return []
+    columns["tags"], changed = notation.mend(rows)
+    before, after = min(broken)
+    what = "1 tag does" if changed == 1 else f"{changed:,} tags do"
+    return [
+        f"{origin}: {what} not follow the scheme {scheme}, such as {after} after {before}; "
+        "repaired as conlleval reads them: a span begins where its type does"
+    ]
+
+
+def _take_label(value: Any, where: str) -> str:
+    """A sentence's label; in conll a cell at each of its tokens, all alike."""
+    if not isinstance(value, list):
+        return _write(value).strip()
+    cells = dict.fromkeys(map(_write, value))
+    if len(cells) > 1:
+        raise SeqcliError(
+            f"{where} has several labels ({', '.join(cells)}); --with-label needs one a sentence"
+        )
+    return next(iter(cells), "")
 
 
 def _make_translate(table: Table, choice: Choice) -> Made:

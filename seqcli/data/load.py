@@ -56,8 +56,9 @@ def load(task: str, data: Data) -> Splits:
             notes.append(f"{made.origin} has no whole row, so there is no {split} split")
         if split == "train" and made:
             train = table, choice
-            if task == "classify":
-                check_labels(table, made, choice, asked=bool(asked["label"]))
+            if "label" in choice:
+                option = "--" + ROLES[task]["label"].replace("_", "-")
+                check_labels(table, made, choice, option=option, asked=bool(asked["label"]))
     if "train" not in rows:
         there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
         raise SeqcliError(f"no rows to train on: {there}; name a file with --train")

@@ -181,7 +181,7 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
 
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
-            part = tagging._take(encoded, chosen)
+            part = tagging.take(encoded, chosen)
             example_P = np.repeat(chosen, part.tokens.lengths)
             return Pass(task.scores(model, part), torch.from_numpy(part.tags), example_P)
 
@@ -337,7 +337,7 @@ class Outcomes:
             self._spans(found.example, best_P.numpy())
 
     def _spans(self, example_P: np.ndarray, best_P: np.ndarray) -> None:
-        from seqcli.metrics import spans
+        from seqcli.data.schemes import spans
 
         names = self.corpus.task.tags
         cuts = np.flatnonzero(np.diff(example_P)) + 1

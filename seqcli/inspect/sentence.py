@@ -124,7 +124,7 @@ def _read_tags(
         facts["note"] = f"the first {LONGEST} of {len(rows['tokens'][0])} tokens"
         rows["tokens"][0] = rows["tokens"][0][:LONGEST]
     with watched(layers) as calls:
-        scores_TL = task.scores(model, tagging._take(task.encode(rows), np.array([0])))
+        scores_TL = task.scores(model, tagging.take(task.encode(rows), np.array([0])))
     chance_TL, best_TL = torch.softmax(scores_TL, dim=1).topk(min(3, scores_TL.shape[1]))
     facts |= {
         "tokens": {"": rows["tokens"][0]},

@@ -9,15 +9,14 @@ from __future__ import annotations
 from seqcli.metrics.classify import classification
 from seqcli.metrics.lm import language
 from seqcli.metrics.signatures import signature
-from seqcli.metrics.tag import detect_scheme, spans, tagging
+from seqcli.metrics.tag import joint, tagging
 from seqcli.metrics.translate import translation
 
 __all__ = [
     "classification",
-    "detect_scheme",
+    "joint",
     "language",
     "signature",
-    "spans",
     "tagging",
     "translation",
 ]

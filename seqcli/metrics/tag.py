@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from seqcli.data.schemes import detect_scheme, spans
 from seqcli.errors import SeqcliError
+from seqcli.metrics.classify import classification
 from seqcli.metrics.counts import check, ratios
 from seqcli.metrics.signatures import signature
 from seqcli.metrics.tally import Measured, Scores, Tally
-
-# One letter for one place in a span, whichever of IOB, BIOES, BILOU and BMES it comes from.
-PLACES = {"B": "B", "I": "I", "O": "O", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
-TAG = re.compile(r"O|([BIESLUM])(?:[-_](.+))?")
 
 
 def tagging(
@@ -43,6 +40,35 @@ def tagging(
     details = {"scheme": scheme, "spans": "conlleval"} if scheme else {}
     signed = signature(metric, rows, rows=len(gold), tokens=total, **details)
     return result | {"signature": signed}
+
+
+def joint(
+    gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    gold_labels: Sequence[str],
+    predicted_labels: Sequence[str],
+    labels: Sequence[str],
+) -> Scores:
+    """Of tags and a label for each row: the share of right labels, their macro F1 and the figures
+    of each, and the share of rows with all tags and the label right (exact match)."""
+    found = classification(gold_labels, predicted_labels, labels)
+    label_R = np.array(list(map(str.__eq__, gold_labels, predicted_labels)))
+    tags_R = np.array([list(a) == list(b) for a, b in zip(gold, predicted, strict=True)])
+    rights = {"label_accuracy": label_R, "exact_match": label_R & tags_R}
+    counts_RC = np.stack([*rights.values(), np.ones(len(label_R))], axis=1).astype(float)
+    return Scores.of(
+        {
+            **{name: float(right_R.mean()) for name, right_R in rights.items()},
+            "label_macro_f1": found["macro_f1"],
+            "per_label": found["per_class"],
+        },
+        Tally(len(label_R), counts_RC, _measure_joint, rights),
+    )
+
+
+def _measure_joint(sums_SC: np.ndarray) -> Measured:
+    label_S, both_S, rows_S = sums_SC.T
+    return {"label_accuracy": label_S / rows_S, "exact_match": both_S / rows_S}
 
 
 def _measure_tokens(sums_SC: np.ndarray) -> Measured:
@@ -80,66 +106,3 @@ def _measure_spans(sums_SC: np.ndarray) -> Measured:
         "span_recall": hits_S / np.maximum(support_S, 1),
         "span_f1": 2 * hits_S / np.maximum(guessed_S + support_S, 1),
     }
-
-
-def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The (type, start, end) spans that tags mark; `end` is the first token after the span.
-
-    Reads BIO, IOB1 and BIOES (BILOU, BMES) alike and forgives what no scheme allows, by the rules
-    of the CoNLL-2000 scorer (conlleval, Tjong Kim Sang and Buchholz 2000): a span begins at B or S,
-    after E, S or O, and where the type changes; it ends before the next one, after E or S, or at O.
-    A tag without a type, such as "B", has the type "_".
-    """
-    found = []
-    start, inside, ended = 0, "", True  # type of the open span, "" for none; whether it is complete
-    for position, tag in enumerate(tags):
-        place, kind = _read(tag)
-        begins = place in ("B", "S") or ended or kind != inside
-        if inside and (begins or place == "O"):
-            found.append((inside, start, position))
-            inside = ""
-        if place == "O":
-            ended = True
-            continue
-        if begins:
-            start, inside = position, kind
-        ended = place in ("E", "S")
-    if inside:
-        found.append((inside, start, len(tags)))
-    return found
-
-
-def detect_scheme(rows: Iterable[Sequence[str]]) -> str | None:
-    """How tags mark spans: "BIO", "IOB1", "BIOES" (also BILOU and BMES), or None.
-
-    IOB1 writes I at the start of a span, B only where two of one type touch; whichever is met more
-    often decides, so that a slip of the annotators does not.
-    """
-    starts: Counter[str] = Counter()
-    places: set[str] = set()
-    known: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        before = ("O", "")
-        for tag in row:
-            if tag not in known:
-                if not TAG.fullmatch(tag):
-                    return None
-                known[tag] = _read(tag)
-                places.add(known[tag][0])
-            place, kind = known[tag]
-            if before[1] != kind:
-                starts[place] += 1
-            before = known[tag]
-    if places <= {"O"}:
-        return None
-    if places & {"E", "S"}:
-        return "BIOES"
-    return "IOB1" if starts["I"] > starts["B"] else "BIO"
-
-
-def _read(tag: str) -> tuple[str, str]:
-    """(place, type) of a tag; what is no tag of a span stands outside, as ("O", "")."""
-    match = TAG.fullmatch(tag)
-    if match is None or match[1] is None:
-        return "O", ""
-    return PLACES[match[1]], match[2] or "_"

@@ -1,33 +1,40 @@
 """The network of tag.
 
-Dimensions: N tokens of a batch, W distinct words, E embedding, H states, L labels.
+Dimensions: N tokens of a batch, B sequences, W distinct words, E embedding, F features of a word's
+characters, H states, L tags, K labels of sentences.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import TagNetwork
+from seqcli.nn.crf import CRF
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 
+CHARACTER_WIDTH = 32
+
 
 class Tagger(nn.Module):
-    """Tokens, and their characters → states → a score for each tag of each token (N → N).
+    """Tokens, and their characters → states → a score for each tag of each token (N → N), and with
+    `labels` one for each label of each sentence.
 
-    A token's characters are read from both ends and the last states joined to its vector (Ling et
-    al. 2015; Lample et al. 2016); each distinct word of a batch is read once.
+    A token's characters make part of its vector; each distinct word of a batch is read once.
     """
 
     def __init__(
         self,
         vocabulary: int,
         characters: int,
-        labels: int,
+        tags: int,
         network: TagNetwork,
         *,
+        labels: int = 0,
+        crf: CRF | None = None,
         bptt: int | None = None,
     ) -> None:
         super().__init__()
@@ -37,40 +44,67 @@ class Tagger(nn.Module):
             vocabulary, network.embedding, dropout=network.embedding_dropout
         )
         width = network.embedding
-        self.spelling: Spelling | None = None
-        if network.characters == "rnn":
-            self.spelling = Spelling(characters, network)
+        self.spelling: nn.Module | None = None
+        if network.characters != "none":
+            kind = Spelling if network.characters == "rnn" else Windows
+            self.spelling = kind(characters, network)
             width += 2 * network.character_hidden
         self.recurrent = make_recurrent(
             network, width, bidirectional=network.bidirectional, bptt=bptt
         )
-        self.head = nn.Linear(self.recurrent.output_size, labels)
+        size = self.recurrent.output_size
+        self.head = nn.Linear(size, tags)
+        self.crf = crf
+        self.pool = Pool("max", size, bidirectional=network.bidirectional) if labels else None
+        self.label_head = nn.Linear(size, labels) if labels else None
 
-    def forward(self, tokens: Ragged, words: Ragged, word_of_N: Tensor) -> Tensor:
+    def forward(self, tokens: Ragged, words: Ragged, word_of_N: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) token ids; the characters of the W distinct words; which word each token is (N,).
-        Gives (N, L) scores."""
+        Gives (N, L) scores of tags and (B, K) of labels, K = 0 where none are learned."""
         seen = drop_words(tokens, self.word_dropout, training=self.training)
         x_NE = self.embedding(seen.values)
         if self.spelling is not None:
             x_NE = torch.cat([x_NE, self.spelling(words)[word_of_N]], dim=1)
         h, _ = self.recurrent(self.dropout(tokens.with_values(x_NE)), final=False)
-        return self.head(self.dropout(h).values)
+        scores_NL = self.head(self.dropout(h).values)
+        if self.pool is None or self.label_head is None:
+            return scores_NL, scores_NL.new_empty(tokens.batch, 0)
+        pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
+        return scores_NL, self.label_head(pooled_BH)
 
 
 class Spelling(nn.Module):
-    """A word's vector from its characters: the last states of a network read from both ends."""
-
-    WIDTH = 32
+    """A word's vector from its characters: the last states of a network read from both ends (Ling
+    et al. 2015; Lample et al. 2016)."""
 
     def __init__(self, characters: int, network: TagNetwork) -> None:
         super().__init__()
-        self.embedding = make_embedding(characters, self.WIDTH)
+        self.embedding = make_embedding(characters, CHARACTER_WIDTH)
         self.recurrent = make_recurrent(
-            network, self.WIDTH, bidirectional=True, hidden=network.character_hidden, layers=1
+            network, CHARACTER_WIDTH, bidirectional=True, hidden=network.character_hidden, layers=1
         )
         self.pool = Pool("last", self.recurrent.output_size, bidirectional=True)
 
     def forward(self, words: Ragged) -> Tensor:
-        """Character ids of W words to (W, 2H) vectors."""
+        """Character ids of W words to (W, F) vectors."""
         h, _ = self.recurrent(words.with_values(self.embedding(words.values)), final=False)
         return self.pool(h)
+
+
+class Windows(nn.Module):
+    """A word's vector from its characters: the maximum over all windows of three, the word's ends
+    standing out as zeros (dos Santos and Zadrozny 2014; Ma and Hovy 2016)."""
+
+    def __init__(self, characters: int, network: TagNetwork) -> None:
+        super().__init__()
+        self.dropout = network.dropout
+        self.embedding = make_embedding(characters, CHARACTER_WIDTH)
+        self.window = nn.Linear(3 * CHARACTER_WIDTH, 2 * network.character_hidden)
+        self.pool = Pool("max", 2 * network.character_hidden, bidirectional=False)
+
+    def forward(self, words: Ragged) -> Tensor:
+        """Character ids of W words to (W, F) vectors."""
+        x_CE = F.dropout(self.embedding(words.values), self.dropout, self.training)
+        left_CE = F.pad(x_CE, (0, 0, 1, 0))[:-1].index_fill(0, words.first(), 0)
+        right_CE = F.pad(x_CE, (0, 0, 0, 1))[1:].index_fill(0, words.last(), 0)
+        return self.pool(words.with_values(self.window(torch.cat([left_CE, x_CE, right_CE], 1))))

@@ -1,4 +1,4 @@
-"""tag: a tag for each token (N → N)."""
+"""tag: a tag for each token (N → N), and with `--with-label` a label for the sentence as well."""
 
 from __future__ import annotations
 
@@ -15,32 +15,44 @@ from seqcli import baselines, metrics
 from seqcli.config import TagConfig
 from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
+from seqcli.data.schemes import spans
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.nn.crf import CRF, Path, list_independent
+from seqcli.nn.ragged import Ragged
 from seqcli.nn.tagger import Tagger
+from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import truncate
 
 PREDICTION_TOKENS = 8_192
 LONGEST_WORD = 100
 """Characters of a word that are read: enough for all words, and no line exhausts the memory."""
+MOST_CRF_TAGS = 1_000
+"""A CRF has a weight and a product for each pair of tags."""
 
 
 class Encoded(NamedTuple):
-    """Ids of the tokens; the characters of each distinct word, which word each token is (N,), and
-    each token's tag number (N,), −1 where it is not known."""
+    """Rows as arrays, all of them or those of a batch.
+
+    Ids of the tokens; the characters of each distinct word, which word each token is (N,), each
+    token's tag number (N,), and each row's label number (R,); −1 where one is not known, and empty
+    where rows have none.
+    """
 
     tokens: Sequences
     words: Sequences
     word_of: np.ndarray
     tags: np.ndarray
+    labels: np.ndarray
 
 
-class Batch(NamedTuple):
-    tokens: Sequences
-    words: Sequences
-    word_of: np.ndarray
-    tags: np.ndarray
+class Found(NamedTuple):
+    """The answer to a row. paths: the likeliest tags with their log-probability, if asked for."""
+
+    tags: list[str]
+    label: str | None
+    paths: list[tuple[list[str], float]]
 
 
 class Tag:
@@ -54,14 +66,27 @@ class Tag:
         config: TagConfig,
         tokenizer: Tokenizer,
         characters: Tokenizer,
-        tags: list[str],
-        scheme: str | None,
+        tagset: Tagset,
+        *,
+        labels: Sequence[str] = (),
+        crf: bool = False,
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.characters = characters
-        self.tags = tags
-        self.scheme = scheme
+        self.tagset = tagset
+        self.labels = list(labels)
+        self.crf = crf
+
+    @property
+    def tags(self) -> list[str]:
+        """The names of the tags that the network scores."""
+        return self.tagset.tags
+
+    @property
+    def scheme(self) -> str | None:
+        """How these tags mark spans, if they do."""
+        return self.tagset.scheme
 
     @classmethod
     def learn(cls, config: TagConfig, train: Rows) -> Tag:
@@ -78,43 +103,55 @@ class Tag:
         )
         words = sorted({token for row in train["tokens"] for token in row})
         characters = train_tokenizer("character", words)
-        tags = sorted({tag for row in train["tags"] for tag in row})
-        if len(tags) < 2:
-            raise SeqcliError(
-                f"every training token has the tag {tags[0]!r}; there is nothing to tell apart"
+        tagset = Tagset.learn(train["tags"], config.data.scheme)
+        crf = config.network.crf
+        if crf and len(tagset.tags) > MOST_CRF_TAGS:
+            raise UsageError(
+                f"--crf weighs every pair of tags, and {len(tagset.tags):,} tags are too many (at "
+                f"most {MOST_CRF_TAGS:,}); leave it out"
             )
-        return cls(config, tokenizer, characters, tags, metrics.detect_scheme(train["tags"]))
+        if crf is None:
+            crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
+        labels = sorted(set(train.columns.get("label", ())))
+        return cls(config, tokenizer, characters, tagset, labels=labels, crf=crf)
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
         """The codec of a saved model."""
-        labels = files["labels.json"]
-        tags = labels.get("tags") if isinstance(labels, dict) else None
-        known = tags if isinstance(tags, list) else []
-        if len(known) < 2 or not all(isinstance(one, str) for one in known):
-            raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
+        stored = files["labels.json"]
+        try:
+            tagset = Tagset.from_json(stored)
+            labels, crf = list(stored.get("labels", ())), bool(stored.get("crf", False))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise SeqcliError(
+                "labels.json of the model is corrupt; train or copy the model again"
+            ) from None
         return cls(
             config,
             tokenizer_from_json(files["tokenizer.json"]),
             tokenizer_from_json(files["characters.json"]),
-            labels["tags"],
-            labels.get("scheme"),
+            tagset,
+            labels=labels,
+            crf=crf,
         )
 
     def files(self) -> dict[str, Any]:
         return {
             "tokenizer.json": self.tokenizer.to_json(),
             "characters.json": self.characters.to_json(),
-            "labels.json": {"tags": self.tags, "scheme": self.scheme},
+            "labels.json": {**self.tagset.to_json(), "labels": self.labels, "crf": self.crf},
         }
 
     def facts(self) -> dict[str, str]:
-        shown = ", ".join(self.tags[:8]) + (" …" if len(self.tags) > 8 else "")
-        return {
+        facts = {
             "tokens": f"vocabulary {len(self.tokenizer.vocabulary):,}, "
             f"characters {len(self.characters.vocabulary):,}",
-            "tags": f"{len(self.tags)}: {shown}" + (f" ({self.scheme})" if self.scheme else ""),
+            "tags": f"{self.tagset}, {'with' if self.crf else 'without'} CRF",
         }
+        if self.labels:
+            shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
+            facts["labels"] = f"{len(self.labels):,}: {shown}"
+        return facts
 
     def build(self) -> nn.Module:
         return Tagger(
@@ -122,19 +159,22 @@ class Tag:
             len(self.characters.vocabulary),
             len(self.tags),
             self.config.network,
+            labels=len(self.labels),
+            crf=CRF(self.tags, self.scheme) if self.crf else None,
             bptt=self.config.training.bptt,
         )
 
     def encode(self, rows: Rows) -> Encoded:
         forms: dict[str, int] = {}
         word_of = [forms.setdefault(token, len(forms)) for row in rows["tokens"] for token in row]
-        numbers = {tag: number for number, tag in enumerate(self.tags)}
-        tags = rows.columns.get("tags") or []
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        labels = rows.columns.get("label", ()) if self.labels else ()
         return Encoded(
             self.tokenizer.encode_tokens(rows["tokens"]),
-            truncate(self.characters.encode(list(forms)), LONGEST_WORD),
+            truncate(self.characters.encode([form or " " for form in forms]), LONGEST_WORD),
             np.array(word_of, dtype=np.int64),
-            np.array([numbers.get(tag, -1) for row in tags for tag in row], dtype=np.int64),
+            self.tagset.encode(rows.columns.get("tags", ())),
+            np.array([numbers.get(label, -1) for label in labels], dtype=np.int64),
         )
 
     def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
@@ -143,50 +183,89 @@ class Tag:
             encoded.tokens.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
         )
 
-    def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Batch]:
+    def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Encoded]:
         for rows in plan[start:]:
-            yield _take(encoded, rows)
+            yield take(encoded, rows)
 
-    def scores(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """(N, L) a score for each tag of each token."""
+    def _forward(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, torch.Tensor]:
+        """(N, L) scores of the tags, before the CRF weighs them, and (B, K) of the labels."""
         device = device_of(model)
-        return model(
-            to_ragged(batch.tokens, device),
+        tokens = to_ragged(batch.tokens, device)
+        scores_NL, labels_BK = model(
+            tokens,
             to_ragged(batch.words, device),
             torch.from_numpy(batch.word_of).to(device),
-        ).float()
+        )
+        return tokens.with_values(scores_NL.float()), labels_BK.float()
 
-    def loss(self, model: nn.Module, batch: Batch, state: Any) -> Loss:
-        gold_N = torch.from_numpy(batch.tags).to(device_of(model))
-        mean = F.cross_entropy(self.scores(model, batch), gold_N)
-        return Loss(mean, len(gold_N), len(gold_N))
+    def scores(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
+        """(N, L) a score for each tag of each token; with a CRF its log-probability, whatever the
+        tags of the others are."""
+        scores, _ = self._forward(model, batch)
+        return scores.values if model.crf is None else model.crf.marginals(scores)
+
+    def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
+        device = device_of(model)
+        scores, labels_BK = self._forward(model, batch)
+        gold_N = torch.from_numpy(batch.tags).to(device)
+        if model.crf is None:
+            nats = F.cross_entropy(scores.values, gold_N, reduction="sum")
+        else:
+            nats = model.crf.nats(scores, gold_N).sum().float()
+        if self.labels:
+            gold_B = torch.from_numpy(batch.labels).to(device)
+            nats = nats + F.cross_entropy(labels_BK, gold_B, reduction="sum")
+        return Loss(nats / len(gold_N), len(gold_N), len(gold_N))
 
     @torch.inference_mode()
-    def predict(self, model: nn.Module, rows: Rows) -> list[list[str]]:
-        """The tags of each row."""
-        found: list[list[str]] = [[] for _ in range(len(rows))]
+    def predict(self, model: nn.Module, rows: Rows, *, paths: int = 0) -> list[Found]:
+        """The answer to each row, with so many of the likeliest tags."""
+        found = [Found([], None, [])] * len(rows)
         filled = np.flatnonzero([len(row) for row in rows["tokens"]])
-        encoded = self.encode(rows.take(filled.tolist()))
+        encoded = self.encode(Rows({"tokens": [rows["tokens"][at] for at in filled]}, "input"))
         for part in bucket(encoded.tokens.lengths, budget=PREDICTION_TOKENS):
-            batch = _take(encoded, part)
-            best_N = self.scores(model, batch).argmax(dim=1).tolist()
-            bounds = batch.tokens.offsets.tolist()
-            for row, begin, end in zip(filled[part], bounds, bounds[1:], strict=False):
-                found[row] = [self.tags[number] for number in best_N[begin:end]]
+            scores, labels_BK = self._forward(model, take(encoded, part))
+            best_N = scores.values.argmax(dim=1) if model.crf is None else model.crf.decode(scores)
+            listed = [[]] * len(part) if not paths else self._list_paths(model, scores, paths)
+            labels = labels_BK.argmax(dim=1).tolist() if self.labels else [None] * len(part)
+            chosen = best_N.cpu().split(scores.lengths.tolist())
+            for row, best_T, label, ways in zip(filled[part], chosen, labels, listed, strict=True):
+                found[row] = Found(
+                    self.tagset.decode(best_T.tolist()),
+                    None if label is None else self.labels[label],
+                    [(self.tagset.decode(way.tags), way.log_probability) for way in ways],
+                )
         return found
 
+    def _list_paths(self, model: nn.Module, scores: Ragged, count: int) -> list[list[Path]]:
+        if model.crf is None:
+            return list_independent(scores, count)
+        return model.crf.decode_best(scores, count)
+
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
-        return _with_score(
-            metrics.tagging(rows["tags"], self.predict(model, rows), scheme=self.scheme)
-        )
+        found = self.predict(model, rows)
+        return self._judge(rows, [one.tags for one in found], [one.label for one in found])
+
+    def _judge(self, rows: Rows, tags: list[list[str]], labels: Sequence[str | None]) -> Scores:
+        """The scores of answers. What is watched: span F1 where the tags mark spans, else token
+        accuracy; where labels are learned too, the mean of that and their accuracy."""
+        scores = metrics.tagging(rows["tags"], tags, scheme=self.tagset.written)
+        score = scores.get("span_f1", scores["token_accuracy"])
+        if self.labels:
+            scores |= metrics.joint(rows["tags"], tags, rows["label"], labels, self.labels)
+            score = (score + scores["label_accuracy"]) / 2
+        return scores | {"score": score}
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
-        judged = {}
+        guesses = baselines.tag(train["tokens"], train["tags"])
+        label = baselines.label(train["tokens"], train["label"]) if self.labels else None
+        judged: dict[str, dict[str, Scores]] = {}
         for split, rows in splits.items():
-            found = baselines.tag(
-                train["tokens"], train["tags"], rows["tokens"], rows["tags"], scheme=self.scheme
-            )
-            judged[split] = {name: _with_score(scores) for name, scores in found.items()}
+            tokens = rows["tokens"]
+            labels = label(tokens) if label else []
+            judged[split] = {
+                name: self._judge(rows, guess(tokens), labels) for name, guess in guesses.items()
+            }
         return judged
 
     def read(self, lines: Sequence[str]) -> Rows:
@@ -205,20 +284,45 @@ class Tag:
         return Rows({"tokens": rows}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        scored = request.scores or request.n_best > 1
+        found = self.predict(model, rows, paths=request.n_best if scored else 0)
         answers = []
-        for tokens, tags in zip(rows["tokens"], self.predict(model, rows), strict=True):
-            record: dict[str, Any] = {"tokens": tokens, "tags": tags}
-            if self.scheme:
-                record["spans"] = [
-                    {"type": kind, "start": start, "end": end, "text": " ".join(tokens[start:end])}
-                    for kind, start, end in metrics.spans(tags)
+        for tokens, one in zip(rows["tokens"], found, strict=True):
+            record = {"tokens": tokens, **self._describe(tokens, one.tags)}
+            shown = [] if one.label is None else [one.label]
+            if self.labels:
+                record["label"] = one.label or ""
+            if scored:
+                ways = [
+                    {**self._describe(tokens, tags), "log_probability": share}
+                    for tags, share in one.paths
                 ]
-            plain = " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
-            answers.append(Answer(plain, record))
+                record["log_probability"] = ways[0]["log_probability"] if ways else 0.0
+                if request.n_best > 1:
+                    record["n_best"] = ways
+                for tags, share in one.paths:
+                    shown += [_join(tokens, tags), f"{share:.6f}"]
+            else:
+                shown.append(_join(tokens, one.tags))
+            answers.append(Answer("\t".join(shown), record))
         return answers
 
+    def _describe(self, tokens: list[str], tags: list[str]) -> dict[str, Any]:
+        """Tags as fields of a record, with the spans that they mark."""
+        if not self.scheme:
+            return {"tags": tags}
+        marked = [
+            {"type": kind, "start": start, "end": end, "text": " ".join(tokens[start:end])}
+            for kind, start, end in spans(tags)
+        ]
+        return {"tags": tags, "spans": marked}
 
-def _take(encoded: Encoded, rows: np.ndarray) -> Batch:
+
+def _join(tokens: list[str], tags: list[str]) -> str:
+    return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
+
+
+def take(encoded: Encoded, rows: np.ndarray) -> Encoded:
     """Some rows as a batch, with only the words that occur in it."""
     lengths = encoded.tokens.lengths[rows]
     starts = encoded.tokens.offsets[rows]
@@ -226,9 +330,6 @@ def _take(encoded: Encoded, rows: np.ndarray) -> Batch:
     places = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
     distinct, word_of = np.unique(encoded.word_of[places], return_inverse=True)
     tags = encoded.tags[places] if len(encoded.tags) else encoded.tags
-    return Batch(encoded.tokens.take(rows), encoded.words.take(distinct), word_of, tags)
-
-
-def _with_score(scores: Scores) -> Scores:
-    """Span F1 where the tags mark spans, else token accuracy: the score that is watched."""
-    return {**scores, "score": scores.get("span_f1", scores["token_accuracy"])}
+    labels = encoded.labels[rows] if len(encoded.labels) else encoded.labels
+    words = encoded.words.take(distinct)
+    return Encoded(encoded.tokens.take(rows), words, word_of, tags, labels)

@@ -166,8 +166,9 @@ class Translate:
         """The best hypotheses of each text."""
         assert isinstance(model, Translator)
         source = self.encode_source(texts)
+        width = max(request.beam, request.n_best)
         found: list[list[Hypothesis]] = [[] for _ in texts]
-        for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // request.beam)):
+        for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // width)):
             part = source.take(rows)
             limits = [
                 request.max_length or min(3 * length + 20, LONGEST)
@@ -177,7 +178,7 @@ class Translate:
             results = beam_search(
                 model,
                 encoded,
-                beam=request.beam,
+                beam=width,
                 begin=BOS,
                 end=EOS,
                 limits=limits,

@@ -264,7 +264,8 @@ def test_conllu(cli: Cli, models: Models) -> None:
     [
         ("lm", ("--probabilities",)),
         ("classify", ("--beam", "2")),
-        ("tag", ("--n-best", "2")),
+        ("tag", ("--beam", "2")),
+        ("lm", ("--n-best", "2")),
         ("translate", ("--probabilities",)),
         ("classify", ("--format", "conll")),
         ("lm", ("--input", "conll")),

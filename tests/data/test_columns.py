@@ -101,9 +101,9 @@ def test_labels_that_are_none(labels: list[str], asked: bool, message: str) -> N
     rows, choice = choose("classify", table, {})
     if message:
         with pytest.raises(SeqcliError, match=message):
-            check_labels(table, rows, choice, asked=asked)
+            check_labels(table, rows, choice, option="--label-column", asked=asked)
     else:
-        check_labels(table, rows, choice, asked=asked)
+        check_labels(table, rows, choice, option="--label-column", asked=asked)
 
 
 # ------------------------------------------------------------------------------------------ tag

@@ -90,11 +90,25 @@ def test_stacks(settings: dict[str, bool]) -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("characters", ["none", "rnn"])
+@pytest.mark.parametrize("characters", ["none", "rnn", "cnn"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_tag(cell: str, characters: str, bidirectional: bool) -> None:
-    task, model = make_model("tag", cell=cell, characters=characters, bidirectional=bidirectional)
+    """With a CRF and without; n-best answers; a label of the sentence."""
+    crf = {"none": False, "rnn": None, "cnn": True}[characters]
+    label = None if characters == "none" else "label"
+    task, model = make_model(
+        "tag",
+        cell=cell,
+        characters=characters,
+        bidirectional=bidirectional,
+        crf=crf,
+        with_label=label,
+    )
+    if model.crf is not None:
+        for weight in model.crf.parameters():
+            torch.nn.init.normal_(weight)
     check(task, model)
+    check(task, model, Request(n_best=3))
     # The scores behind the tags, too.
     rows = Rows({"tokens": [line.split() for line in make_lines() if line]}, "test")
     encoded = task.encode(rows)
