@@ -40,6 +40,7 @@ CODEC_FILES = (
     "source.json",
     "target.json",
     "labels.json",
+    "ngrams.json",
 )
 
 

@@ -25,8 +25,9 @@ from seqcli.average import Average
 from seqcli.config import Training
 from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
+from seqcli.nn.adversary import Adversary
 from seqcli.nn.device import autocast
-from seqcli.tasks.task import Scores, Task
+from seqcli.tasks.task import Loss, Scores, Task
 
 
 class Step(NamedTuple):
@@ -125,6 +126,8 @@ class Fit:
         self.training: Training = task.config.training
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, self.training)
+        size = self.training.adversarial
+        self.adversary = Adversary(model, size) if size else None
         decay = self.training.average
         self.average = Average(model, decay) if decay else None
         self.at = Position()
@@ -159,10 +162,8 @@ class Fit:
     def _update(self, batch: Any, batches: int) -> Step:
         at, began = self.at, time.perf_counter()
         self.model.train()
-        with autocast(self.device, self.precision):
-            loss = self.task.loss(self.model, batch, self.state)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.mean.backward()
+        loss = self._differentiate(batch)
         value = loss.mean.item()
         # An infinite limit measures without clipping.
         limit = self.training.clip or math.inf
@@ -177,7 +178,7 @@ class Fit:
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
         rate *= loss.rate
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["pace"]
         self.optimizer.step()
         if self.average:
             self.average.update()
@@ -192,6 +193,21 @@ class Fit:
         return Step(
             at.epoch, at.position, batches, at.step, value, rate, norm, loss.tokens, seconds
         )
+
+    def _differentiate(self, batch: Any) -> Loss:
+        """The loss of a batch; its gradients are added to the weights."""
+        found: list[Loss] = []
+
+        def mean() -> Tensor:
+            with autocast(self.device, self.precision):
+                found.append(self.task.loss(self.model, batch, self.state))
+            return found[-1].mean
+
+        if self.adversary:
+            self.adversary.backward(mean)
+        else:
+            mean().backward()
+        return found[0]
 
     def _evaluate(self) -> Evaluation:
         at, training = self.at, self.training
@@ -285,7 +301,8 @@ class Fit:
         tensors, facts = snapshot
         self.model.load_state_dict(_under(tensors, "model."))
         states: dict[int, dict[str, Tensor]] = {}
-        shapes = [parameter.shape for parameter in self.model.parameters()]
+        groups = self.optimizer.param_groups
+        shapes = [parameter.shape for group in groups for parameter in group["params"]]
         for name, value in _under(tensors, "optimizer.").items():
             number, field = name.split(".", 1)
             # Fused updates read beyond the end of what is too short.
@@ -342,9 +359,22 @@ def stalls(values: list[float]) -> bool:
 
 
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), or SGD (also below asgd) over all weights."""
+    """AdamW (Loshchilov and Hutter 2019), or SGD (also below asgd) over all weights.
+
+    The `pace` of a module that has one is the step size of its weights in that of the others.
+    """
+    paces = {
+        weight: module.pace
+        for module in model.modules()
+        if hasattr(module, "pace")
+        for weight in module.parameters()
+    }
+    by_pace: dict[float, list[nn.Parameter]] = {}
+    for weight in model.parameters():
+        by_pace.setdefault(paces.get(weight, 1.0), []).append(weight)
+    groups = [{"params": weights, "pace": pace} for pace, weights in by_pace.items()]
     fused = next(model.parameters()).device.type != "mps"
     options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
     if training.optimizer in ("sgd", "asgd"):
-        return torch.optim.SGD(model.parameters(), fused=fused, **options)
-    return torch.optim.AdamW(model.parameters(), fused=fused, **options)
+        return torch.optim.SGD(groups, fused=fused, **options)
+    return torch.optim.AdamW(groups, fused=fused, **options)

@@ -265,7 +265,7 @@ def test_divergence_leaves_the_last_good_state(
         calls[0] += 1
         return found._replace(mean=found.mean * math.nan) if calls[0] == 9 else found
 
-    config = tiny("classify", data, epochs=2)
+    config = tiny("classify", data, epochs=2, adversarial=0.0)
     train(config, tmp_path / "whole")
     monkeypatch.setattr(BY_NAME["classify"], "loss", spoil)
     with pytest.raises(SeqcliError, match=r"loss is nan .* at step 9 \(epoch 2\)"):

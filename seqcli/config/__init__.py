@@ -46,7 +46,7 @@ class ClassifyConfig:
     data: ClassifyData = ClassifyData()
     tokens: Tokens = Tokens(lowercase=True)
     network: ClassifyNetwork = ClassifyNetwork()
-    training: ClassifyTraining = ClassifyTraining()
+    training: ClassifyTraining = ClassifyTraining(epochs=10, adversarial=0.15)
 
 
 @dataclass(frozen=True, kw_only=True)

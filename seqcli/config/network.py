@@ -53,6 +53,10 @@ class ClassifyNetwork(Network):
     word_dropout: float = setting(
         0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
     )
+    ngrams: bool = setting(
+        True,
+        "Ask a linear model on words and pairs of words too, and take the mean of both answers.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

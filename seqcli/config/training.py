@@ -33,6 +33,13 @@ class Training:
         0.05, "Fraction of all updates in which the step size rises.", minimum=0, maximum=1
     )
     weight_decay: float = setting(0.0, "Decoupled weight decay.", minimum=0)
+    adversarial: float = setting(
+        0.0,
+        "Learn each batch also with its token vectors moved by this share of their size in the "
+        "direction that harms most, against learning small data by heart; doubles the time.",
+        minimum=0,
+        maximum=1,
+    )
     clip: float = setting(
         1.0, "Largest norm of all gradients together; 0 does not clip.", minimum=0
     )

@@ -104,7 +104,7 @@ def label_direction(model: Any, layer: Layer, top: int) -> Tensor | None:
 
 
 @torch.no_grad()
-def of_text(model: Any, h_TH: Tensor, scores_L: Tensor) -> Contribution | None:
+def of_text(model: Any, tokens: Ragged, h_TH: Tensor, scores_L: Tensor) -> Contribution | None:
     """Contributions of a text's tokens to its class scores, or None where they are not exact."""
     if not hasattr(model, "pool") or not isinstance(model.head, nn.Linear):
         return None
@@ -114,10 +114,15 @@ def of_text(model: Any, h_TH: Tensor, scores_L: Tensor) -> Contribution | None:
     half = h_TH.shape[1] // (2 if model.pool.bidirectional else 1)
     parts_TH = spread(pool_weights(model.pool, h_TH), h_TH, half)
     values_TL = parts_TH @ weight_LH.T
+    method = f"exact for {model.pool.kind} pooling"
+    if model.ngrams is not None:
+        values_TL = (values_TL + model.ngrams.spread(tokens)) / 2
+        bias_L = (bias_L + model.ngrams.bias) / 2
+        method += " and n-grams together"
     off = ((values_TL.sum(0) + bias_L - scores_L).abs() / (1 + scores_L.abs())).max()
     if not float(off) <= EXACT:
         return None
-    return Contribution(values_TL, bias_L, True, f"exact for {model.pool.kind} pooling")
+    return Contribution(values_TL, bias_L, True, method)
 
 
 @torch.no_grad()

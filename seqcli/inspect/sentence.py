@@ -92,7 +92,7 @@ def _read_text(
     prefixes = Sequences(tokens.values[places], np.concatenate([[0], np.cumsum(lengths)]))
     by_prefix_TL = torch.softmax(model(to_ragged(prefixes, batch.values.device)).float(), dim=1)
     top_TH = _top(layers, calls)
-    found = contribution.of_text(model, top_TH, scores_L)
+    found = contribution.of_text(model, batch, top_TH, scores_L)
     if found is None:
         values_TL = contribution.integrated_gradients(model.embedding, batch.values, model)
         found = contribution.Contribution(
@@ -123,13 +123,15 @@ def _read_tags(
     if len(rows["tokens"][0]) > LONGEST:
         facts["note"] = f"the first {LONGEST} of {len(rows['tokens'][0])} tokens"
         rows["tokens"][0] = rows["tokens"][0][:LONGEST]
+    batch = tagging.take(task.encode(rows), np.array([0]))
     with watched(layers) as calls:
-        scores_TL = task.scores(model, tagging.take(task.encode(rows), np.array([0])))
+        emissions_TL = task.emissions(model, batch)
+    scores_TL = task.scores(model, batch)
     chance_TL, best_TL = torch.softmax(scores_TL, dim=1).topk(min(3, scores_TL.shape[1]))
     facts |= {
         "tokens": {"": rows["tokens"][0]},
         "best": _best(chance_TL, best_TL, task.tags),
-        **_pairs(model, layers, calls, scores_TL),
+        **_pairs(model, layers, calls, emissions_TL),
     }
     return facts, calls
 

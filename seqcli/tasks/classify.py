@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -18,6 +19,7 @@ from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.classifier import Classifier
+from seqcli.nn.ngrams import Ngrams
 from seqcli.tasks.balance import draw, focal_loss, weigh
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
@@ -39,11 +41,18 @@ class Classify:
     columns: Mapping[str, str] = types.MappingProxyType({})
 
     def __init__(
-        self, config: ClassifyConfig, tokenizer: Tokenizer, labels: list[str], reason: str = ""
+        self,
+        config: ClassifyConfig,
+        tokenizer: Tokenizer,
+        labels: list[str],
+        *,
+        ngrams: Ngrams | None = None,
+        reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.labels = labels
+        self.ngrams = ngrams
         self.reason = reason
         # Accuracy would choose the epoch that serves the large labels best.
         self.watched = "accuracy" if config.training.balance == "none" else "macro_f1"
@@ -65,7 +74,16 @@ class Classify:
             raise SeqcliError(
                 f"every training row has the label {labels[0]!r}; there is nothing to tell apart"
             )
-        return cls(config, tokenizer, labels, reason)
+        task = cls(config, tokenizer, labels, reason=reason)
+        if config.network.ngrams:
+            encoded = task.encode(train)
+            task.ngrams = Ngrams.fit(
+                encoded.tokens,
+                encoded.labels,
+                vocabulary=len(tokenizer.vocabulary),
+                count=len(labels),
+            )
+        return task
 
     @classmethod
     def restore(cls, config: ClassifyConfig, files: Mapping[str, Any]) -> Classify:
@@ -74,10 +92,18 @@ class Classify:
         known = labels if isinstance(labels, list) else []
         if len(known) < 2 or not all(isinstance(one, str) for one in known):
             raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
-        return cls(config, tokenizer_from_json(files["tokenizer.json"]), labels)
+        tokenizer = tokenizer_from_json(files["tokenizer.json"])
+        task = cls(config, tokenizer, known)
+        if config.network.ngrams:
+            size = files["ngrams.json"]["size"]
+            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(known), size)
+        return task
 
     def files(self) -> dict[str, Any]:
-        return {"tokenizer.json": self.tokenizer.to_json(), "labels.json": self.labels}
+        files = {"tokenizer.json": self.tokenizer.to_json(), "labels.json": self.labels}
+        if self.ngrams is None:
+            return files
+        return {**files, "ngrams.json": {"size": len(self.ngrams.keys_F)}}
 
     def facts(self) -> dict[str, str]:
         shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
@@ -92,6 +118,7 @@ class Classify:
             len(self.labels),
             self.config.network,
             bptt=self.config.training.bptt,
+            ngrams=copy.deepcopy(self.ngrams),
         )
 
     def encode_text(self, texts: Sequence[str]) -> Sequences:
@@ -120,11 +147,12 @@ class Classify:
 
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
         device, training = device_of(model), self.config.training
-        scores_BL = model(to_ragged(batch.tokens, device)).float()
         gold_B = torch.from_numpy(batch.labels).to(device)
-        loss_B = focal_loss(
-            scores_BL, gold_B, gamma=training.focal, smoothing=training.label_smoothing
-        )
+        losses = [
+            focal_loss(scores_BL, gold_B, gamma=training.focal, smoothing=training.label_smoothing)
+            for scores_BL in model.opinions(to_ragged(batch.tokens, device))
+        ]
+        loss_B = torch.stack(losses).mean(0)
         # Divided by the rows, not by their weights: in a batch of one label those would cancel.
         mean = (loss_B * torch.from_numpy(batch.weights).to(device)).mean()
         return Loss(mean, len(batch.labels), len(batch.tokens.values))

@@ -204,6 +204,10 @@ class Tag:
         scores, _ = self._forward(model, batch)
         return scores.values if model.crf is None else model.crf.marginals(scores)
 
+    def emissions(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
+        """(N, L) the network's own score for each tag of each token, which a CRF then weighs."""
+        return self._forward(model, batch)[0].values
+
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
         device = device_of(model)
         scores, labels_BK = self._forward(model, batch)

@@ -61,7 +61,14 @@ def planted_classifier(rows: Rows, *, pool: str = "last") -> tuple[Any, nn.Modul
     for times; plain words move nothing by themselves. The head reads units 0 to 3 only.
     """
     task = make_task(
-        "classify", rows, cell="rnn", hidden=8, embedding=len(WORDS), pool=pool, dropout=0.0
+        "classify",
+        rows,
+        cell="rnn",
+        hidden=8,
+        embedding=len(WORDS),
+        pool=pool,
+        dropout=0.0,
+        ngrams=False,
     )
     model = task.build().eval()
     cell = model.recurrent.cells[0]

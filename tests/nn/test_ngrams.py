@@ -1,0 +1,114 @@
+"""The linear model on n-grams: against a dictionary of counts, scikit-learn, and by hand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import torch
+
+from seqcli.data.tokens import BOS, Sequences
+from seqcli.nn.ngrams import Ngrams, list_ngrams, tokens_of
+
+VOCABULARY = 12
+
+
+def make_texts(count: int, *, seed: int = 0) -> tuple[Sequences, np.ndarray]:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, 9, count)
+    values = random.integers(3, VOCABULARY, lengths.sum()).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Sequences(values, offsets), random.integers(0, 3, count)
+
+
+def split(texts: Sequences) -> list[list[int]]:
+    return [part.tolist() for part in np.split(texts.values, texts.offsets[1:-1])]
+
+
+def fitted(count: int = 40) -> tuple[Ngrams, Sequences, np.ndarray]:
+    texts, labels = make_texts(count)
+    model = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
+    torch.nn.init.normal_(model.table)
+    torch.nn.init.normal_(model.bias)
+    return model, texts, labels
+
+
+def test_ngrams_are_those_of_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    texts, _ = make_texts(30)
+    text_M, key_M = list_ngrams(tokens_of(texts), VOCABULARY)
+    counter = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", binary=True)
+    lines = [" ".join(map(str, [BOS, *row])) for row in split(texts)]
+    matrix = counter.fit_transform(lines)
+    names = {name: i for i, name in enumerate(counter.get_feature_names_out())}
+    ours = set()
+    for text, key in zip(text_M.tolist(), key_M.tolist(), strict=True):
+        before, word = divmod(key - VOCABULARY, VOCABULARY)
+        name = str(key) if key < VOCABULARY else f"{before} {word}"
+        ours.add((text, names[name]))
+    theirs = {(row, column) for row, column in zip(*matrix.nonzero(), strict=True)}
+    assert ours == {pair for pair in theirs if pair[1] != names[str(BOS)]}
+
+
+def test_weights_tell_how_much_an_ngram_says() -> None:
+    model, texts, labels = fitted()
+    prior = np.bincount(labels, minlength=3) / len(labels)
+    for place, key in enumerate(model.keys_F.tolist()):
+        counts = Counter(
+            int(label)
+            for row, label in zip(split(texts), labels, strict=True)
+            if (key in row if key < VOCABULARY else key in pairs(row))
+        )
+        given = (np.array([counts[i] for i in range(3)]) + prior) / (counts.total() + 1)
+        told = math.sqrt(max(float((given * np.log(given / prior)).sum()), 0.0))
+        assert math.isclose(float(model.weight_F[place]), told, abs_tol=1e-3)
+
+
+def pairs(row: list[int]) -> list[int]:
+    return [
+        VOCABULARY + VOCABULARY * before + word
+        for before, word in zip([BOS, *row], row, strict=False)
+    ]
+
+
+def test_scores_are_the_sum_by_hand_and_independent_of_the_batch() -> None:
+    model, texts, _ = fitted()
+    keys = {key: place for place, key in enumerate(model.keys_F.tolist())}
+    found_BL = model(tokens_of(texts))
+    for row, found_L in zip(split(texts), found_BL, strict=True):
+        places = [keys[key] for key in {*row, *pairs(row)}]
+        x_M = model.weight_F[places]
+        by_hand_L = (x_M / x_M.norm()) @ model.table[places] + model.bias
+        assert torch.allclose(found_L, by_hand_L, atol=1e-5)
+        alone = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
+        assert torch.allclose(model(alone)[0], found_L, atol=1e-5)
+
+
+def test_what_tokens_add_sums_to_the_scores() -> None:
+    model, texts, _ = fitted()
+    for row in [*split(texts)[:10], [3, 3, 3, 4, 3, 3]]:
+        one = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
+        parts_TL = model.spread(one)
+        assert torch.allclose(parts_TL.sum(0) + model.bias, model(one)[0], atol=1e-5)
+
+
+def test_unknown_ngrams_say_nothing() -> None:
+    texts = Sequences(np.array([3, 4, 3, 5]), np.array([0, 2, 4]))
+    model = Ngrams.fit(texts, np.array([0, 1]), vocabulary=VOCABULARY, count=2)
+    torch.nn.init.normal_(model.table)
+    stranger = tokens_of(Sequences(np.array([9, 10]), np.array([0, 2])))
+    assert torch.equal(model(stranger)[0], model.bias)
+
+
+def test_the_commonest_are_kept(monkeypatch) -> None:
+    monkeypatch.setattr("seqcli.nn.ngrams.MOST_WEIGHTS", 30)
+    texts, labels = make_texts(200)
+    model = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
+    assert len(model.keys_F) == 10
+    _, key_M = list_ngrams(tokens_of(texts), VOCABULARY)
+    counts = Counter(key_M.tolist())
+    least = min(counts[key] for key in model.keys_F.tolist())
+    assert sum(count > least for count in counts.values()) <= 10
+    assert torch.equal(model.keys_F, model.keys_F.sort().values)
