@@ -18,6 +18,7 @@ from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
+from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
 
 # Each task's roles, with the setting that names a role's column.
@@ -287,14 +288,17 @@ def _make_classify(table: Table, choice: Choice) -> Made:
 
 
 def _make_tag(table: Table, choice: Choice) -> Made:
-    tokens = [_split(value) for value in table.columns[choice["tokens"]]]
-    tags = [_split(value) for value in table.columns[choice["tags"]]]
+    tokens, tags = (table.columns[choice[role]] for role in ("tokens", "tags"))
+    texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
+    facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
+    split = list if facing else _split
+    tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
     for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
         if len(words) != len(marks) and marks:
-            raise SeqcliError(
-                f"{table.origin} row {number} has {len(words)} tokens and {len(marks)} tags; "
-                "each token needs a tag"
-            )
+            counts = f"{table.origin} row {number} has {len(words)}"
+            if facing:
+                raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
+            raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
     columns = {"tokens": tokens, "tags": tags}
     lost = {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]}
     if "label" in choice:

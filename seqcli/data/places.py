@@ -19,6 +19,7 @@ from seqcli.data import arrow, files
 from seqcli.data.columns import choose
 from seqcli.data.names import SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
+from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
 
 KINDS = {
@@ -302,7 +303,10 @@ def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
     blocks = files.looks_like_conll(lines)
     if task == "tag":
         names = {cell.strip().lower() for cell in lines[0].split("\t")}
-        sentences = not blocks and names & {*TOKENS} and names & {*TAGS} and kind != "conll"
+        pairs = [(a, b) for a, _, b in (line.partition("\t") for line in lines[:500])]
+        sentences = not blocks and (
+            face_each_other(pairs) or (names & {*TOKENS} and names & {*TAGS} and kind != "conll")
+        )
         return files.read_tsv(path, wanted=wanted) if sentences else files.read_conll(path)
     if blocks or kind in ("conll", "conllu"):
         raise UsageError(f"{path.name} holds a token and its tags on each line: use seqcli tag")

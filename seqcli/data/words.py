@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 JOINER = "￭"
 
@@ -33,6 +33,17 @@ PIECE = re.compile(
          | \S""",
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+def face_each_other(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether two columns hold text in which each character faces one: of a script without spaces,
+    and nearly always of equal length, as the two lines of a Chinese couplet."""
+    written = [(a, b) for a, b in pairs if a and b]
+    letter = re.compile(f"[{UNSPACED}]+.*[{UNSPACED}]")
+    equal = sum(
+        len(a) == len(b) > 1 and bool(letter.match(a) and letter.match(b)) for a, b in written
+    )
+    return equal > 0.95 * len(written)
 
 
 def split_chunk(chunk: str, *, joiner: bool = False) -> list[str]:

@@ -125,13 +125,13 @@ def _read_tags(
         rows["tokens"][0] = rows["tokens"][0][:LONGEST]
     batch = tagging.take(task.encode(rows), np.array([0]))
     with watched(layers) as calls:
-        emissions_TL = task.emissions(model, batch)
-    scores_TL = task.scores(model, batch)
-    chance_TL, best_TL = torch.softmax(scores_TL, dim=1).topk(min(3, scores_TL.shape[1]))
+        emitted, _ = task.emit(model, batch)
+    chance_TL = torch.softmax(task.weigh(model, emitted), dim=1)
+    chance_TL, best_TL = chance_TL.topk(min(3, chance_TL.shape[1]))
     facts |= {
         "tokens": {"": rows["tokens"][0]},
         "best": _best(chance_TL, best_TL, task.tags),
-        **_pairs(model, layers, calls, emissions_TL),
+        **_pairs(model, layers, calls, emitted.values),
     }
     return facts, calls
 

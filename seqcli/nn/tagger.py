@@ -23,7 +23,8 @@ class Tagger(nn.Module):
     """Tokens, and their characters → states → a score for each tag of each token (N → N), and with
     `labels` one for each label of each sentence.
 
-    A token's characters make part of its vector; each distinct word of a batch is read once.
+    A token's characters make part of its vector, unless there are `characters` = 0 of them; each
+    distinct word of a batch is read once.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Tagger(nn.Module):
         )
         width = network.embedding
         self.spelling: nn.Module | None = None
-        if network.characters != "none":
+        if characters and network.characters != "none":
             kind = Spelling if network.characters == "rnn" else Windows
             self.spelling = kind(characters, network)
             width += 2 * network.character_hidden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +18,7 @@ from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
+from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ragged import Ragged
@@ -70,6 +72,7 @@ class Tag:
         *,
         labels: Sequence[str] = (),
         crf: bool = False,
+        joined: bool = False,
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
@@ -77,6 +80,8 @@ class Tag:
         self.tagset = tagset
         self.labels = list(labels)
         self.crf = crf
+        self.joined = joined
+        """Tokens and tags are characters of text without spaces, as in couplets."""
 
     @property
     def tags(self) -> list[str]:
@@ -113,7 +118,8 @@ class Tag:
         if crf is None:
             crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
         labels = sorted(set(train.columns.get("label", ())))
-        return cls(config, tokenizer, characters, tagset, labels=labels, crf=crf)
+        joined = _are_characters(words) and _are_characters(tagset.tags)
+        return cls(config, tokenizer, characters, tagset, labels=labels, crf=crf, joined=joined)
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
@@ -121,7 +127,8 @@ class Tag:
         stored = files["labels.json"]
         try:
             tagset = Tagset.from_json(stored)
-            labels, crf = list(stored.get("labels", ())), bool(stored.get("crf", False))
+            labels = list(stored.get("labels", ()))
+            crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SeqcliError(
                 "labels.json of the model is corrupt; train or copy the model again"
@@ -133,13 +140,19 @@ class Tag:
             tagset,
             labels=labels,
             crf=crf,
+            joined=joined,
         )
 
     def files(self) -> dict[str, Any]:
         return {
             "tokenizer.json": self.tokenizer.to_json(),
             "characters.json": self.characters.to_json(),
-            "labels.json": {**self.tagset.to_json(), "labels": self.labels, "crf": self.crf},
+            "labels.json": {
+                **self.tagset.to_json(),
+                "labels": self.labels,
+                "crf": self.crf,
+                "joined": self.joined,
+            },
         }
 
     def facts(self) -> dict[str, str]:
@@ -156,7 +169,7 @@ class Tag:
     def build(self) -> nn.Module:
         return Tagger(
             len(self.tokenizer.vocabulary),
-            len(self.characters.vocabulary),
+            0 if self.joined else len(self.characters.vocabulary),
             len(self.tags),
             self.config.network,
             labels=len(self.labels),
@@ -187,7 +200,7 @@ class Tag:
         for rows in plan[start:]:
             yield take(encoded, rows)
 
-    def _forward(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, torch.Tensor]:
+    def emit(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, torch.Tensor]:
         """(N, L) scores of the tags, before the CRF weighs them, and (B, K) of the labels."""
         device = device_of(model)
         tokens = to_ragged(batch.tokens, device)
@@ -201,16 +214,15 @@ class Tag:
     def scores(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
         """(N, L) a score for each tag of each token; with a CRF its log-probability, whatever the
         tags of the others are."""
-        scores, _ = self._forward(model, batch)
-        return scores.values if model.crf is None else model.crf.marginals(scores)
+        return self.weigh(model, self.emit(model, batch)[0])
 
-    def emissions(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
-        """(N, L) the network's own score for each tag of each token, which a CRF then weighs."""
-        return self._forward(model, batch)[0].values
+    def weigh(self, model: nn.Module, scores: Ragged) -> torch.Tensor:
+        """`scores` from what `emit` gives."""
+        return scores.values if model.crf is None else model.crf.marginals(scores)
 
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
         device = device_of(model)
-        scores, labels_BK = self._forward(model, batch)
+        scores, labels_BK = self.emit(model, batch)
         gold_N = torch.from_numpy(batch.tags).to(device)
         if model.crf is None:
             nats = F.cross_entropy(scores.values, gold_N, reduction="sum")
@@ -228,7 +240,7 @@ class Tag:
         filled = np.flatnonzero([len(row) for row in rows["tokens"]])
         encoded = self.encode(Rows({"tokens": [rows["tokens"][at] for at in filled]}, "input"))
         for part in bucket(encoded.tokens.lengths, budget=PREDICTION_TOKENS):
-            scores, labels_BK = self._forward(model, take(encoded, part))
+            scores, labels_BK = self.emit(model, take(encoded, part))
             best_N = scores.values.argmax(dim=1) if model.crf is None else model.crf.decode(scores)
             listed = [[]] * len(part) if not paths else self._list_paths(model, scores, paths)
             labels = labels_BK.argmax(dim=1).tolist() if self.labels else [None] * len(part)
@@ -273,7 +285,10 @@ class Tag:
         return judged
 
     def read(self, lines: Sequence[str]) -> Rows:
-        return Rows({"tokens": [line.split() for line in lines]}, "input")
+        return Rows({"tokens": list(map(self._split, lines))}, "input")
+
+    def _split(self, text: str) -> list[str]:
+        return list("".join(text.split())) if self.joined else text.split()
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
@@ -281,7 +296,7 @@ class Tag:
         for record in records:
             value = record.get(column, record.get("tokens", record.get("text")))
             if isinstance(value, str):
-                value = value.split()
+                value = self._split(value)
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
                 raise SeqcliError(f"field {column!r} is missing or not a list of tokens")
             rows.append(value)
@@ -305,9 +320,9 @@ class Tag:
                 if request.n_best > 1:
                     record["n_best"] = ways
                 for tags, share in one.paths:
-                    shown += [_join(tokens, tags), f"{share:.6f}"]
+                    shown += [self._join(tokens, tags), f"{share:.6f}"]
             else:
-                shown.append(_join(tokens, one.tags))
+                shown.append(self._join(tokens, one.tags))
             answers.append(Answer("\t".join(shown), record))
         return answers
 
@@ -321,9 +336,17 @@ class Tag:
         ]
         return {"tags": tags, "spans": marked}
 
+    def _join(self, tokens: list[str], tags: list[str]) -> str:
+        """A plain answer: each token with its tag, or the text that faces the one given."""
+        if self.joined:
+            return "".join(tags)
+        return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
 
-def _join(tokens: list[str], tags: list[str]) -> str:
-    return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
+
+def _are_characters(words: Sequence[str]) -> bool:
+    """Whether these are single characters, most of them of a script without spaces."""
+    unspaced = sum(bool(re.fullmatch(f"[{UNSPACED}]", word)) for word in words)
+    return unspaced > len(words) / 2 and all(len(word) == 1 for word in words)
 
 
 def take(encoded: Encoded, rows: np.ndarray) -> Encoded:

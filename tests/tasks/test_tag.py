@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from conftest import Quiet, Result, make_rows, tiny
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import can_follow, spans
+from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.tag import Tag
 from seqcli.tasks.tagset import Tagset
@@ -220,3 +222,53 @@ def test_tag_and_label_of_the_test_split_alone(cli: Cli) -> None:
     assert scores["per_type"]["New"]["support"] == 1
     assert scores["per_label"]["fly"]["recall"] == 0
     assert scores["exact_match"] < 1
+
+
+# ---------------------------------------------------------------------------------- couplets
+
+
+def write_couplets(name: str, count: int, *, seed: int) -> None:
+    """Each character of the second line is the next of the alphabet, unless a stop."""
+    draw = random.Random(seed)
+    lines = []
+    for _ in range(count):
+        first = [draw.choice("东南西北春夏秋冬") for _ in range(draw.choice((2, 3, 5)))]
+        first.insert(1, draw.choice("，山"))
+        second = ["，" if one == "，" else chr(ord(one) + 1) for one in first]
+        lines.append(f"{''.join(first)}\t{''.join(second)}\n")
+    Path(name).write_text("".join(lines), encoding="utf-8")
+
+
+def test_couplets(cli: Cli) -> None:
+    Path("data").mkdir()
+    for number, split in enumerate(("train", "valid", "test")):
+        write_couplets(f"data/{split}.tsv", 200, seed=number)
+    options = ("--epochs", "8", "--hidden", "16", "--embedding", "16", "--threads", "1")
+    done = cli("tag", "data", "--out", "m", "--learning-rate", "0.02", *options, "--json")
+    assert done.status == 0
+    assert json.loads((Path("m") / "metrics.json").read_text())["scores"]["test"]["score"] > 0.9
+    Path("in.txt").write_text("东，西北\n\n春 夏\n", encoding="utf-8")
+    lines = cli("predict", "m", "in.txt").lines
+    assert list(map(len, lines)) == [4, 0, 2]
+    assert lines[0][1] == "，"
+    records = cli("predict", "m", "in.txt", "--n-best", "2", "--format", "jsonl").lines
+    first = json.loads(records[0])
+    assert first["tokens"] == list("东，西北")
+    assert "".join(first["n_best"][0]["tags"]) == lines[0]
+    assert len(first["n_best"]) == 2
+
+
+def test_couplet_of_unequal_lines(cli: Cli) -> None:
+    write_couplets("t.tsv", 60, seed=1)
+    with Path("t.tsv").open("a", encoding="utf-8") as file:
+        file.write("东西南\t北\n")
+    refused = cli("tag", "t.tsv", *SMALL)
+    assert refused.status == 1
+    assert "t.tsv row 61 has 3 characters that face 1" in refused.errors[0]
+
+
+def test_text_that_does_not_face_each_other() -> None:
+    assert not face_each_other([("cat", "dog"), ("tea", "pot")])
+    assert not face_each_other([("北京", "市"), ("上海", "市的")])
+    assert not face_each_other([])
+    assert face_each_other([("莲花开并蒂", "兰带结同心")])
