@@ -13,15 +13,15 @@ import typer
 
 from seqcli import __version__
 from seqcli.cli import bench, inspect, look, train, use
+from seqcli.cli.help import WIDTH, Application
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
 
-app = typer.Typer(
+app = Application(
     name="seqcli",
     help="Train recurrent networks on text and use them in shell pipelines.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
 
 
@@ -76,8 +76,10 @@ def run(arguments: list[str] | None = None) -> int:
         return _drop_stdout(1)
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
-            if message := error.format_message():  # none: nothing was asked, and help was shown
-                _fail(_usage(message, error))
+            if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is help
+                print(error.format_message())
+            else:
+                _fail(_usage(error.format_message(), error))
             return int(getattr(error, "exit_code", 2))
         if _is_memory(error):
             _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
@@ -121,7 +123,7 @@ def _show_help(command: Any, arguments: list[str]) -> bool:
 
     Help by way of parsing the command line costs as much time again.
     """
-    context = typer.Context(command, info_name="seqcli")
+    context = typer.Context(command, info_name="seqcli", max_content_width=WIDTH)
     *names, last = arguments or [""]
     if last not in ("-h", "--help"):
         return False

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from seqcli.cli.help import Application
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Look")(cells)
-    data = typer.Typer(no_args_is_help=True, help="Look at data before training.")
+    data = Application(help="Look at data before training.")
     data.command()(check)
     app.add_typer(data, name="data", rich_help_panel="Look")
 
