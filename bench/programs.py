@@ -153,7 +153,8 @@ def seqcli_loop(program: Program, precision: str, softmax: str = "full") -> Upda
     if program.task == "classify":
         mean = sum(map(len, texts)) // len(texts)
         settings |= {"bidirectional": True, "pool": "last", "word_dropout": 0.0}
-        settings |= {"batch_tokens": mean * program.batch, "label_smoothing": 0.0}
+        settings |= {"batch_tokens": mean * program.batch}
+        settings |= {"ngrams": False, "adversarial": 0.0}  # the same network
     else:
         settings |= {"softmax": softmax, "streams": program.batch, "bptt": BPTT}
     draw = random.Random(0)
