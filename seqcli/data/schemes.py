@@ -131,7 +131,7 @@ class Notation:
         tags, before = ["O"] * length, ("", 0, 0)
         for span in found:
             kind, start, end = span
-            first, inside, last, single = self.letters
+            first, inside, last, single = tuple(self.letters)
             if self.scheme == "BIO":
                 last, single = inside, first
             elif self.scheme == "IOB1":

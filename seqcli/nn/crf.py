@@ -51,6 +51,7 @@ class CRF(nn.Module):
         else:
             names = [*tags, "O"]
             allowed = torch.tensor([[can_follow(a, b, scheme) for b in names] for a in names])
+        self.allowed: Tensor
         self.register_buffer("allowed", allowed, persistent=False)
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,7 +186,8 @@ def forward_backward(
     own = (scores_NL.to(wide) - top_N1).exp().split(steps.counts)
     first_L, after_LL, last_L = (part.to(wide).exp() for part in (first_L, after_LL, last_L))
 
-    before, scales = [], []
+    before: list[Tensor] = []
+    scales: list[Tensor] = []
     for own_BL in own:
         reached_BL = before[-1][: len(own_BL)] @ after_LL if before else first_L
         sum_BL = own_BL * reached_BL

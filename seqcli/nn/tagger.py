@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqcli.config import TagNetwork
 from seqcli.nn.crf import CRF
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
+from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 
@@ -21,7 +22,7 @@ CHARACTER_WIDTH = 32
 
 class Tagger(nn.Module):
     """Tokens, and their characters → states → a score for each tag of each token (N → N), and with
-    `labels` one for each label of each sentence.
+    `labels` one for each label of each sentence, by the states and by `ngrams` as in classify.
 
     A token's characters make part of its vector, unless there are `characters` = 0 of them; each
     distinct word of a batch is read once.
@@ -35,6 +36,7 @@ class Tagger(nn.Module):
         network: TagNetwork,
         *,
         labels: int = 0,
+        ngrams: Ngrams | None = None,
         crf: CRF | None = None,
         bptt: int | None = None,
     ) -> None:
@@ -58,10 +60,16 @@ class Tagger(nn.Module):
         self.crf = crf
         self.pool = Pool("max", size, bidirectional=network.bidirectional) if labels else None
         self.label_head = nn.Linear(size, labels) if labels else None
+        self.ngrams = ngrams
 
-    def forward(self, tokens: Ragged, words: Ragged, word_of_N: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Ragged, words: Ragged, word_of_N: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """(N,) token ids; the characters of the W distinct words; which word each token is (N,).
-        Gives (N, L) scores of tags and (B, K) of labels, K = 0 where none are learned."""
+
+        Gives (N, L) scores of tags, and what the recurrent layers and the n-grams say about labels,
+        (B, K) each; nothing where none are learned.
+        """
         seen = drop_words(tokens, self.word_dropout, training=self.training)
         x_NE = self.embedding(seen.values)
         if self.spelling is not None:
@@ -69,9 +77,10 @@ class Tagger(nn.Module):
         h, _ = self.recurrent(self.dropout(tokens.with_values(x_NE)), final=False)
         scores_NL = self.head(self.dropout(h).values)
         if self.pool is None or self.label_head is None:
-            return scores_NL, scores_NL.new_empty(tokens.batch, 0)
+            return scores_NL, []
         pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
-        return scores_NL, self.label_head(pooled_BH)
+        opinions = [self.label_head(pooled_BH).float()]
+        return scores_NL, opinions if self.ngrams is None else [*opinions, self.ngrams(tokens)]
 
 
 class Spelling(nn.Module):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_
 from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
+from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.tagset import Tagset
@@ -80,6 +82,7 @@ class Tag:
         self.tagset = tagset
         self.labels = list(labels)
         self.crf = crf
+        self.ngrams: Ngrams | None = None
         self.joined = joined
         """Tokens and tags are characters of text without spaces, as in couplets."""
 
@@ -119,7 +122,16 @@ class Tag:
             crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
         labels = sorted(set(train.columns.get("label", ())))
         joined = _are_characters(words) and _are_characters(tagset.tags)
-        return cls(config, tokenizer, characters, tagset, labels=labels, crf=crf, joined=joined)
+        task = cls(config, tokenizer, characters, tagset, labels=labels, crf=crf, joined=joined)
+        if labels:
+            encoded = task.encode(train)
+            task.ngrams = Ngrams.fit(
+                encoded.tokens,
+                encoded.labels,
+                vocabulary=len(tokenizer.vocabulary),
+                count=len(labels),
+            )
+        return task
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
@@ -127,21 +139,25 @@ class Tag:
         stored = files["labels.json"]
         try:
             tagset = Tagset.from_json(stored)
-            labels = list(stored.get("labels", ()))
+            labels, ngrams = list(stored.get("labels", ())), int(stored.get("ngrams") or 0)
             crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SeqcliError(
                 "labels.json of the model is corrupt; train or copy the model again"
             ) from None
-        return cls(
+        tokenizer = tokenizer_from_json(files["tokenizer.json"])
+        task = cls(
             config,
-            tokenizer_from_json(files["tokenizer.json"]),
+            tokenizer,
             tokenizer_from_json(files["characters.json"]),
             tagset,
             labels=labels,
             crf=crf,
             joined=joined,
         )
+        if ngrams:
+            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(labels), ngrams)
+        return task
 
     def files(self) -> dict[str, Any]:
         return {
@@ -152,6 +168,7 @@ class Tag:
                 "labels": self.labels,
                 "crf": self.crf,
                 "joined": self.joined,
+                "ngrams": len(self.ngrams.keys_F) if self.ngrams else None,
             },
         }
 
@@ -173,6 +190,7 @@ class Tag:
             len(self.tags),
             self.config.network,
             labels=len(self.labels),
+            ngrams=copy.deepcopy(self.ngrams),
             crf=CRF(self.tags, self.scheme) if self.crf else None,
             bptt=self.config.training.bptt,
         )
@@ -200,16 +218,16 @@ class Tag:
         for rows in plan[start:]:
             yield take(encoded, rows)
 
-    def emit(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, torch.Tensor]:
-        """(N, L) scores of the tags, before the CRF weighs them, and (B, K) of the labels."""
+    def emit(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, list[torch.Tensor]]:
+        """(N, L) scores of the tags, before the CRF weighs them, and opinions on the labels."""
         device = device_of(model)
         tokens = to_ragged(batch.tokens, device)
-        scores_NL, labels_BK = model(
+        scores_NL, opinions = model(
             tokens,
             to_ragged(batch.words, device),
             torch.from_numpy(batch.word_of).to(device),
         )
-        return tokens.with_values(scores_NL.float()), labels_BK.float()
+        return tokens.with_values(scores_NL.float()), opinions
 
     def scores(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
         """(N, L) a score for each tag of each token; with a CRF its log-probability, whatever the
@@ -218,32 +236,41 @@ class Tag:
 
     def weigh(self, model: nn.Module, scores: Ragged) -> torch.Tensor:
         """`scores` from what `emit` gives."""
-        return scores.values if model.crf is None else model.crf.marginals(scores)
+        crf = crf_of(model)
+        return scores.values if crf is None else crf.marginals(scores)
 
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
         device = device_of(model)
-        scores, labels_BK = self.emit(model, batch)
+        scores, opinions = self.emit(model, batch)
         gold_N = torch.from_numpy(batch.tags).to(device)
-        if model.crf is None:
+        crf = crf_of(model)
+        if crf is None:
             nats = F.cross_entropy(scores.values, gold_N, reduction="sum")
         else:
-            nats = model.crf.nats(scores, gold_N).sum().float()
-        if self.labels:
-            gold_B = torch.from_numpy(batch.labels).to(device)
-            nats = nats + F.cross_entropy(labels_BK, gold_B, reduction="sum")
+            nats = crf.nats(scores, gold_N).sum().float()
+        gold_B = torch.from_numpy(batch.labels).to(device)
+        for labels_BK in opinions:
+            share = F.cross_entropy(labels_BK, gold_B, reduction="sum") / len(opinions)
+            nats = nats + share
         return Loss(nats / len(gold_N), len(gold_N), len(gold_N))
 
     @torch.inference_mode()
     def predict(self, model: nn.Module, rows: Rows, *, paths: int = 0) -> list[Found]:
         """The answer to each row, with so many of the likeliest tags."""
+        crf = crf_of(model)
         found = [Found([], None, [])] * len(rows)
         filled = np.flatnonzero([len(row) for row in rows["tokens"]])
         encoded = self.encode(Rows({"tokens": [rows["tokens"][at] for at in filled]}, "input"))
         for part in bucket(encoded.tokens.lengths, budget=PREDICTION_TOKENS):
-            scores, labels_BK = self.emit(model, take(encoded, part))
-            best_N = scores.values.argmax(dim=1) if model.crf is None else model.crf.decode(scores)
-            listed = [[]] * len(part) if not paths else self._list_paths(model, scores, paths)
-            labels = labels_BK.argmax(dim=1).tolist() if self.labels else [None] * len(part)
+            scores, opinions = self.emit(model, take(encoded, part))
+            best_N = scores.values.argmax(dim=1) if crf is None else crf.decode(scores)
+            listed: list[list[Path]] = [[]] * len(part)
+            if paths:
+                best = list_independent if crf is None else crf.decode_best
+                listed = best(scores, paths)
+            labels: Sequence[int | None] = [None] * len(part)
+            if opinions:
+                labels = torch.stack(opinions).mean(0).argmax(dim=1).tolist()
             chosen = best_N.cpu().split(scores.lengths.tolist())
             for row, best_T, label, ways in zip(filled[part], chosen, labels, listed, strict=True):
                 found[row] = Found(
@@ -253,16 +280,11 @@ class Tag:
                 )
         return found
 
-    def _list_paths(self, model: nn.Module, scores: Ragged, count: int) -> list[list[Path]]:
-        if model.crf is None:
-            return list_independent(scores, count)
-        return model.crf.decode_best(scores, count)
-
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
         found = self.predict(model, rows)
-        return self._judge(rows, [one.tags for one in found], [one.label for one in found])
+        return self._judge(rows, [one.tags for one in found], [one.label or "" for one in found])
 
-    def _judge(self, rows: Rows, tags: list[list[str]], labels: Sequence[str | None]) -> Scores:
+    def _judge(self, rows: Rows, tags: list[list[str]], labels: Sequence[str]) -> Scores:
         """The scores of answers. What is watched: span F1 where the tags mark spans, else token
         accuracy; where labels are learned too, the mean of that and their accuracy."""
         scores = metrics.tagging(rows["tags"], tags, scheme=self.tagset.written)
@@ -347,6 +369,11 @@ def _are_characters(words: Sequence[str]) -> bool:
     """Whether these are single characters, most of them of a script without spaces."""
     unspaced = sum(bool(re.fullmatch(f"[{UNSPACED}]", word)) for word in words)
     return unspaced > len(words) / 2 and all(len(word) == 1 for word in words)
+
+
+def crf_of(model: nn.Module) -> CRF | None:
+    """The CRF of a tagger, if it has one."""
+    return cast("Tagger", model).crf
 
 
 def take(encoded: Encoded, rows: np.ndarray) -> Encoded:
