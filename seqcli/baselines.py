@@ -20,8 +20,7 @@ import numpy as np
 
 from seqcli import metrics
 from seqcli.data.tokens import Tokenizer, choose_kind, train_tokenizer
-
-Scores = dict[str, Any]
+from seqcli.metrics import Scores
 
 MOST_ROWS = 50_000  # the line is a yardstick: seconds, whatever the corpus
 MOST_NGRAMS = 1 << 19  # features of the linear model; the rarest of a large corpus are left out
@@ -264,14 +263,14 @@ def translate(
 # ------------------------------------------------------------------------------------------ lm
 
 
-def lm(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> dict[str, float]:
-    """The nats of "unigram" and "bigram" on all ids of the stream `tokens` but the first.
+def lm(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> dict[str, np.ndarray]:
+    """(N − 1,) the nats of "unigram" and "bigram" on each id of the stream `tokens` but the first.
 
     train, tokens: (N,) ids below `vocabulary`.
     """
     return {
-        "unigram": float(-np.log(unigram(train, tokens, vocabulary)).sum()),
-        "bigram": float(-np.log(bigram(train, tokens, vocabulary)).sum()),
+        "unigram": -np.log(unigram(train, tokens, vocabulary)),
+        "bigram": -np.log(bigram(train, tokens, vocabulary)),
     }
 
 

@@ -178,13 +178,9 @@ def print_scores(
     baselines: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> None:
     """Tables of a task's metrics by split, beside the baselines, and by class."""
-    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
-    if not out.is_terminal:
-        out.width = 120
-    names = [name for name in SHOWN[task] if any(name in found for found in scores.values())]
-    table = Table("split", "predictor", *(name.replace("_", " ") for name in names))
-    for column in table.columns[2:]:
-        column.justify = "right"
+    out = _stdout()
+    names = _shown(task, list(scores.values()))
+    table = _score_table(("split", "predictor"), names)
     for split, found in scores.items():
         for name, other in (baselines or {}).get(split, {}).items():
             table.add_row(split, Text(name), *_cells(names, other))
@@ -196,14 +192,83 @@ def print_scores(
             out.print(_class_table(list(scores)[-1], last[key]))
     if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
         out.print(_confusion_table(list(scores)[-1], last["confusion"]))
-    for found in scores.values():
-        for key in ("signature", "bleu_signature", "chrf_signature"):
-            if key in found:
-                out.print(Text(found[key], "dim"), soft_wrap=True)
+    _print_signatures(out, list(scores.values()))
+
+
+def print_models(task: str, models: Sequence[str], scores: Sequence[Mapping[str, Any]]) -> None:
+    """A table of a task's metrics by model."""
+    out = _stdout()
+    names = _shown(task, scores)
+    table = _score_table(("model",), names)
+    for model, found in zip(models, scores, strict=True):
+        table.add_row(Text(model, "bold"), *_cells(names, found))
+    out.print(table)
+    _print_signatures(out, scores)
+
+
+def print_comparison(task: str, first: str, second: str, differences: Mapping[str, Any]) -> None:
+    """A table of the differences between two models, and in words which is better."""
+    table = Table("score", "difference", "95 % interval", "p", "verdict")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for name in _shown(task, [differences]):
+        found = differences[name]
+        difference, low, high = (
+            _show_difference(name, value) for value in (found.difference, *found.interval)
+        )
+        verdict = ("cannot be told apart", "the first is better", "the second is better")
+        p = f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
+        table.add_row(
+            name.replace("_", " "), difference, f"{low} … {high}", p, verdict[found.better]
+        )
+    out = _stdout()
+    out.print(Text(f"{second} (the second) minus {first} (the first)"), soft_wrap=True)
+    out.print(table)
+
+
+def _show_difference(name: str, value: float) -> str:
+    """In points for fractions, which are shown in percent."""
+    return f"{100 * value:+.2f}" if name in PERCENT else f"{value:+.4f}"
+
+
+def _stdout() -> Console:
+    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    if not out.is_terminal:
+        out.width = 140
+    return out
+
+
+def _shown(task: str, scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of a task that some of the scores have."""
+    return [name for name in SHOWN[task] if any(name in found for found in scores)]
+
+
+def _score_table(first: Sequence[str], names: Sequence[str]) -> Table:
+    table = Table(*first, *(name.replace("_", " ") for name in names))
+    for column in table.columns[len(first) :]:
+        column.justify = "right"
+    return table
+
+
+def _print_signatures(out: Console, scores: Sequence[Mapping[str, Any]]) -> None:
+    keys = ("signature", "bleu_signature", "chrf_signature", "interval_signature")
+    lines = [found[key] for found in scores for key in keys if key in found]
+    for line in dict.fromkeys(lines):
+        out.print(Text(line, "dim"), soft_wrap=True)
 
 
 def _cells(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
-    return [show_score(name, scores[name]) if name in scores else "" for name in names]
+    """The scores for reading, each with its interval where it has one."""
+    cells = []
+    for name in names:
+        cell = show_score(name, scores[name]) if name in scores else ""
+        if name in scores.get("intervals", ()):
+            low, high = (
+                show_score(name, bound).removesuffix(" %") for bound in scores["intervals"][name]
+            )
+            cell += f" [{low}, {high}]"
+        cells.append(cell)
+    return cells
 
 
 def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -230,10 +295,7 @@ def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table on stdout."""
-    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
-    if not out.is_terminal:
-        out.width = 120
     table = Table(*columns)
     for row in rows:
         table.add_row(*map(Text, row))
-    out.print(table)
+    _stdout().print(table)

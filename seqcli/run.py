@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
-from seqcli import bundle
+from seqcli import bundle, metrics
 from seqcli.config import Config, Data
-from seqcli.data.load import load, load_split
-from seqcli.data.names import SPLITS
+from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot
@@ -138,9 +138,7 @@ def _train(
     _follow(fit, folder, observer, stop, data=fingerprint(splits))
     bundle.load_weights(folder, model)
     model.eval().requires_grad_(False)
-    scores = {
-        name: task.evaluate(model, rows[name]) for name in ("validation", "test") if rows[name]
-    }
+    scores = {name: judge(task, model, rows[name]) for name in ("validation", "test") if rows[name]}
     baselines = task.baselines(splits.train, {name: rows[name] for name in scores})
     report = Report(task.name, folder, fit.at.best_epoch, parameters, scores, baselines)
     bundle.write_json(folder / "metrics.json", {"scores": scores, "baselines": baselines})
@@ -178,14 +176,18 @@ def _follow(
 
 
 def fingerprint(splits: Splits) -> str:
-    """A digest of the rows trained and judged on: a resumed training must see the same."""
-    digest = hashlib.blake2b(digest_size=16)
-    for rows in (splits.train, splits.validation):
-        for role, values in (rows.columns if rows else {}).items():
-            digest.update(f"{role} {len(values)}".encode())
-            for value in values:
-                digest.update(repr(value).encode())
-    return digest.hexdigest()
+    """Digests of the rows trained and judged on: a resumed training must see the same."""
+    return "".join(digest(rows) for rows in (splits.train, splits.validation) if rows)
+
+
+def digest(rows: Rows) -> str:
+    """16 hexadecimal digits that tell rows from others."""
+    found = hashlib.blake2b(digest_size=8)
+    for role, values in rows.columns.items():
+        found.update(f"{role} {len(values)}".encode())
+        for value in values:
+            found.update(repr(value).encode())
+    return found.hexdigest()
 
 
 def history_line(event: Evaluation) -> dict[str, Any]:
@@ -202,46 +204,17 @@ def history_line(event: Evaluation) -> dict[str, Any]:
     }
 
 
-class Evaluated(NamedTuple):
-    task: str
-    rows: Rows
-    scores: Scores
-
-
-def evaluate(
-    folder: Path,
-    data: str | None,
-    columns: dict[str, str | None],
-    *,
-    split: str,
-    limit: int | None = None,
-    beam: int = 1,
-) -> Evaluated:
-    """The metrics of a model on a split of DATA, by default of the data it was trained with, cut
-    and limited as it was in training.
-
-    columns: settings of the data section that were named; others are as in training.
-    """
-    torch.set_num_threads(available_cores())
-    task, model, _ = bundle.load(folder)
-    if beam > 1 and task.name != "translate":
-        raise UsageError(f"--beam is for models of translate, and this is one of {task.name}")
-    chosen = choose_data(task, data, columns, limit=limit)
-    if data is None and split in SPLITS:
-        rows = getattr(load(task.name, chosen), split)
-        if rows is None:
-            raise UsageError(
-                f"the data that {folder} was trained with has no {split} split; name DATA, or "
-                f"--split validation"
-            )
-    else:
-        rows = load_split(task.name, chosen, split, usual=task.columns)
-    scores = task.evaluate(model, rows, *([Request(beam=beam)] if beam > 1 else []))
-    return Evaluated(task.name, rows, scores)
+def judge(task: Any, model: nn.Module, rows: Rows, request: Request | None = None) -> Scores:
+    """The task's metrics on rows, each with its interval, signed with a digest of the rows."""
+    scores = task.evaluate(model, rows, *([request] if request else []))
+    scores |= {"signature": f"{scores['signature']}|split:{digest(rows)}"}
+    if found := metrics.intervals(scores.tallies):
+        scores |= {"intervals": found, "interval_signature": metrics.BOOTSTRAP}
+    return scores
 
 
 def choose_data(
-    task: Any, data: str | None, columns: dict[str, str | None], *, limit: int | None = None
+    task: Any, data: str | None, columns: Mapping[str, str | None], *, limit: int | None = None
 ) -> Data:
     """A task's data section for other data, with the columns the model was trained on where none
     are named. Raises UsageError for a column that the task has no use for."""

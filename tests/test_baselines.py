@@ -96,7 +96,7 @@ def test_unigram_by_hand() -> None:
     train, tokens = np.array([2, 3, 3, 4]), np.array([2, 3, 4, 0])
     assert baselines.unigram(train, tokens, 5) == pytest.approx([3 / 8, 2 / 8, 1 / 8])
     nats = baselines.lm(train, tokens, 5)
-    assert nats["unigram"] == pytest.approx(-np.log(3 * 2 / 8**3))
+    assert nats["unigram"].sum() == pytest.approx(-np.log(3 * 2 / 8**3))
 
 
 def test_bigram_by_hand() -> None:
@@ -124,4 +124,4 @@ def test_every_distribution_sums_to_one() -> None:
 def test_a_bigram_knows_more_than_a_unigram() -> None:
     stream = np.tile([3, 4, 5, 6], 100)
     nats = baselines.lm(stream, stream[:41], 7)
-    assert nats["bigram"] / 40 < 0.1 < np.log(4) * 0.9 < nats["unigram"] / 40
+    assert nats["bigram"].mean() < 0.1 < np.log(4) * 0.9 < nats["unigram"].mean()

@@ -1,4 +1,4 @@
-"""The commands that use a trained model: predict, generate, evaluate, info."""
+"""The commands that use a trained model: predict, generate, info."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def register(app: typer.Typer) -> None:
     panel = "Use"
     app.command(rich_help_panel=panel)(predict)
     app.command(rich_help_panel=panel)(generate)
-    app.command(rich_help_panel=panel)(evaluate)
     app.command(rich_help_panel=panel)(info)
 
 
@@ -129,49 +128,6 @@ def generate(
             sys.stdout.write(piece)
             sys.stdout.flush()
         print(flush=True)
-
-
-def evaluate(
-    model: ModelFolder,
-    data: Annotated[
-        str | None,
-        typer.Argument(help="Rows with answers; default: the data the model was trained with."),
-    ] = None,
-    split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
-    text_column: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
-    tokens_column: Annotated[str | None, typer.Option(help="Column of the tokens.")] = None,
-    tags_column: Annotated[str | None, typer.Option(help="Column of the tags.")] = None,
-    with_label: Annotated[str | None, typer.Option(help="Column of a sentence's label.")] = None,
-    source: Annotated[str | None, typer.Option(help="Source column or suffix.")] = None,
-    target: Annotated[str | None, typer.Option(help="Target column or suffix.")] = None,
-    subset: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)] = None,
-    beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
-) -> None:
-    """The task's metrics on a split."""
-    from seqcli import run
-    from seqcli.console import print_scores, say
-
-    given = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "tokens_column": tokens_column,
-        "tags_column": tags_column,
-        "with_label": with_label,
-        "source": source,
-        "target": target,
-        "subset": subset,
-    }
-    found = run.evaluate(model, data, given, split=split, limit=limit, beam=beam)
-    for note in found.rows.notes:
-        say(note)
-    say(f"{len(found.rows):,} rows of {found.rows.origin}")
-    if json_output:
-        print(json.dumps({"task": found.task, "scores": found.scores}, ensure_ascii=False))
-    else:
-        print_scores(found.task, {split: found.scores})
 
 
 def info(

@@ -107,3 +107,6 @@ class Scores(dict[str, Any]):
 
     def __or__(self, other: Mapping[str, Any]) -> Scores:  # type: ignore[override]
         return Scores.of({**self, **other}, *self.tallies, *getattr(other, "tallies", ()))
+
+    def __ior__(self, other: Mapping[str, Any]) -> Scores:  # type: ignore[override,misc]
+        return self | other

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
 
 from seqcli.data.words import HAN_KANA, UNSPACED
 from seqcli.metrics.counts import check
 from seqcli.metrics.signatures import signature
+from seqcli.metrics.tally import Measured, Scores, Tally
 
 
 def translation(
     hypotheses: Sequence[str], references: Sequence[str], *, target_language: str | None = None
-) -> dict[str, Any]:
+) -> Scores:
     """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015) by sacreBLEU, as fractions.
 
     BLEU splits Chinese by sacreBLEU's rules for it and other unspaced scripts by character, told
@@ -25,13 +27,61 @@ def translation(
     split = _bleu_tokenization(references, target_language)
     bleu, chrf = BLEU(tokenize=split, force=True), CHRF()
     answers, truths = list(hypotheses), [list(references)]
-    return {
-        "bleu": bleu.corpus_score(answers, truths).score / 100,
-        "chrf": chrf.corpus_score(answers, truths).score / 100,
-        "bleu_signature": str(bleu.get_signature()),
-        "chrf_signature": str(chrf.get_signature()),
-        "signature": signature("bleu", references, rows=len(references), tokens=split),
-    }
+    # The counts of each row, of which `corpus_score` would take the sum.
+    bleu_counts = bleu._extract_corpus_statistics(answers, truths)
+    chrf_counts = chrf._extract_corpus_statistics(answers, truths)
+    return Scores.of(
+        {
+            "bleu": bleu._aggregate_and_compute(bleu_counts).score / 100,
+            "chrf": chrf._aggregate_and_compute(chrf_counts).score / 100,
+            "bleu_signature": str(bleu.get_signature()),
+            "chrf_signature": str(chrf.get_signature()),
+            "signature": signature("bleu", references, rows=len(references), tokens=split),
+        },
+        Tally(len(references), np.array(bleu_counts, dtype=float), _measure_bleu),
+        Tally(len(references), np.array(chrf_counts, dtype=float), _measure_chrf),
+    )
+
+
+def surprise(nats_R: np.ndarray, tokens_R: np.ndarray) -> Scores:
+    """Mean nats a target token, from the total of each row and its tokens."""
+    counts_RC = np.stack([nats_R, tokens_R], axis=1).astype(float)
+    mean = float(counts_RC[:, 0].sum() / counts_RC[:, 1].sum())
+    return Scores.of({"cross_entropy": mean}, Tally(len(counts_RC), counts_RC, _measure_surprise))
+
+
+def _measure_surprise(sums_SC: np.ndarray) -> Measured:
+    return {"cross_entropy": sums_SC[:, 0] / sums_SC[:, 1]}
+
+
+def _measure_bleu(sums_SC: np.ndarray) -> Measured:
+    """BLEU of sums of sacreBLEU's counts: both lengths, n-grams that match, all n-grams. An order
+    without a match counts half as much as a match would, the next a quarter (its smoothing)."""
+    length_S, reference_S = sums_SC[:, 0], sums_SC[:, 1]
+    matched_SN, all_SN = np.split(sums_SC[:, 2:], 2, axis=1)
+    missed_SN = (matched_SN == 0) & (all_SN > 0)
+    smooth_SN = 0.5 ** np.cumsum(missed_SN, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision_SN = np.where(missed_SN, smooth_SN, matched_SN) / all_SN
+        brevity_S = np.exp(np.minimum(0, 1 - reference_S / length_S))
+        score_S = brevity_S * np.exp(np.log(precision_SN).mean(axis=1))
+    # Nothing in common, or no answer as long as the longest n-gram: 0 by definition.
+    empty_S = ~matched_SN.any(axis=1) | (all_SN == 0).any(axis=1)
+    return {"bleu": np.where(empty_S, 0.0, score_S)}
+
+
+def _measure_chrf(sums_SC: np.ndarray, beta: float = 2.0) -> Measured:
+    """chrF of sums of sacreBLEU's counts: for each order n-grams of the answer, of the reference,
+    and those that match."""
+    answer_SN, truth_SN, matched_SN = np.moveaxis(sums_SC.reshape(len(sums_SC), -1, 3), 2, 0)
+    used_SN = (answer_SN > 0) & (truth_SN > 0)
+    orders_S = np.maximum(used_SN.sum(axis=1), 1)
+    matched_SN = np.where(used_SN, matched_SN, 0)
+    precision_S = (matched_SN / np.maximum(answer_SN, 1)).sum(axis=1) / orders_S
+    recall_S = (matched_SN / np.maximum(truth_SN, 1)).sum(axis=1) / orders_S
+    below_S = beta**2 * precision_S + recall_S
+    above_S = (1 + beta**2) * precision_S * recall_S
+    return {"chrf": above_S / np.where(below_S > 0, below_S, 1)}
 
 
 def _bleu_tokenization(references: Sequence[str], language: str | None) -> str:

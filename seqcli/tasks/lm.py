@@ -26,6 +26,7 @@ from seqcli.data.tokens import (
     BOS,
     EOS,
     UNK,
+    Sequences,
     Tokenizer,
     tokenizer_from_json,
     train_tokenizer,
@@ -108,8 +109,11 @@ class LanguageModeling:
         return LanguageModel(len(self.tokenizer.vocabulary), self.config.network)
 
     def encode(self, rows: Rows) -> Encoded:
-        lines = self.tokenizer.encode(rows["text"], eos=True)
-        return Encoded(np.concatenate([[EOS], lines.values]).astype(np.int64))
+        return Encoded(self._stream(self.tokenizer.encode(rows["text"], eos=True)))
+
+    def _stream(self, lines: Sequences) -> np.ndarray:
+        """The ids of all lines end to end, opened by EOS."""
+        return np.concatenate([[EOS], lines.values]).astype(np.int64)
 
     def plan(self, encoded: Encoded, epoch: int) -> Plan:
         training = self.config.training
@@ -144,8 +148,8 @@ class LanguageModeling:
         return Loss(mean, len(gold_N), len(gold_N), detach(states), rate)
 
     @torch.inference_mode()
-    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> float:
-        """The summed −log p of every token of a stream but the first.
+    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> np.ndarray:
+        """(N − 1,) the −log p of every token of a stream but the first.
 
         Read in a fixed number of contiguous streams, each from a zero state; every token is
         scored once.
@@ -153,7 +157,7 @@ class LanguageModeling:
         assert isinstance(model, LanguageModel)
         device = device_of(model)
         steps = max(1, -(-(len(tokens_N) - 1) // EVALUATION_STREAMS))
-        total, states = 0.0, None
+        found, states = np.empty(len(tokens_N) - 1), None
         starts = np.arange(0, len(tokens_N) - 1, steps)
         ends = np.minimum(starts + steps, len(tokens_N) - 1)
         width = max(1, EVALUATION_TOKENS // EVALUATION_STREAMS)
@@ -167,32 +171,34 @@ class LanguageModeling:
             batch = Ragged(torch.from_numpy(tokens_N[flat]).to(device), torch.from_numpy(bounds))
             h_NH, states = model.read(batch, states)
             gold_N = torch.from_numpy(tokens_N[flat + 1]).to(device)
-            total += float(model.head.nats(h_NH, gold_N).sum())
-        return total
+            found[flat] = model.head.nats(h_NH, gold_N).double().cpu().numpy()
+        return found
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
-        tokens_N = self.encode(rows).tokens
-        return self._scores(self.nats(model, tokens_N), tokens_N[1:], rows)
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        tokens_N = self._stream(lines)
+        nats_R = np.add.reduceat(self.nats(model, tokens_N), lines.offsets[:-1])
+        return self._scores(nats_R, lines, rows)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
         known, size = self.encode(train).tokens, len(self.tokenizer.vocabulary)
         judged = {}
         for split, rows in splits.items():
-            tokens_N = self.encode(rows).tokens
-            found = baselines.lm(known, tokens_N, size)
+            lines = self.tokenizer.encode(rows["text"], eos=True)
+            found = baselines.lm(known, self._stream(lines), size)
             judged[split] = {
-                name: self._scores(nats, tokens_N[1:], rows) for name, nats in found.items()
+                name: self._scores(np.add.reduceat(nats_N, lines.offsets[:-1]), lines, rows)
+                for name, nats_N in found.items()
             }
         return judged
 
-    def _scores(self, nats: float, tokens_N: np.ndarray, rows: Rows) -> Scores:
-        characters = sum(map(len, rows["text"])) + len(rows)
-        unknown = int((tokens_N == UNK).sum())
+    def _scores(self, nats_R: np.ndarray, lines: Sequences, rows: Rows) -> Scores:
+        """The metrics, from the nats of each line."""
         return metrics.language(
-            nats,
-            len(tokens_N),
-            characters=characters,
-            unknown=unknown,
+            nats_R,
+            lines.lengths,
+            characters=np.array([len(text) + 1 for text in rows["text"]]),
+            unknown=int((lines.values == UNK).sum()),
             kind=self.tokenizer.kind,
             gold=rows["text"],
         )

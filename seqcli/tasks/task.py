@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences
+from seqcli.metrics import Scores
 from seqcli.nn.ragged import Ragged
-
-Scores = dict[str, Any]
-"""Metrics by name; fractions in [0, 1], nats, or nested tables; JSON-able."""
 
 
 class Loss(NamedTuple):

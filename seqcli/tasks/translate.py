@@ -148,16 +148,16 @@ class Translate:
         return scores_MV, target.values[first_N.to(device)]
 
     @torch.inference_mode()
-    def cross_entropy(self, model: nn.Module, rows: Rows) -> float:
-        """Mean nats a target token, the end mark counted."""
-        pairs = self.encode(rows)
-        total, count = 0.0, 0
+    def nats(self, model: nn.Module, pairs: Pairs) -> np.ndarray:
+        """(R,) the −log p of each row's target, the end mark counted."""
+        found = np.empty(len(pairs.target))
         for part in bucket(pairs.target.lengths, budget=SCORING_TOKENS):
             batch = Pairs(pairs.source.take(part), pairs.target.take(part))
             scores_MV, gold_M = self._teach(model, batch)
-            total += float(F.cross_entropy(scores_MV, gold_M, reduction="sum"))
-            count += len(gold_M)
-        return total / count
+            nats_M = F.cross_entropy(scores_MV, gold_M, reduction="none").double().cpu().numpy()
+            starts = batch.target.offsets[:-1] - np.arange(len(part))
+            found[part] = np.add.reduceat(nats_M, starts)
+        return found
 
     @torch.inference_mode()
     def search(
@@ -192,7 +192,8 @@ class Translate:
         found = self.search(model, rows["source"], request or Request())
         hypotheses = [self.target.decode(best[0].tokens) for best in found]
         scores = metrics.translation(hypotheses, rows["target"])
-        return {**scores, "cross_entropy": self.cross_entropy(model, rows)}
+        pairs = self.encode(rows)
+        return scores | metrics.surprise(self.nats(model, pairs), pairs.target.lengths - 1)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
         return {

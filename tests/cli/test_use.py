@@ -73,32 +73,6 @@ def test_unknown_and_begin_are_never_written(cli: Cli, models: Models) -> None:
     assert "<" not in text
 
 
-# -------------------------------------------------------------------------------------- evaluate
-
-
-@pytest.mark.parametrize("task", ["classify", "tag", "lm"])
-def test_evaluate(cli: Cli, models: Models, data: Path, task: str) -> None:
-    stored = json.loads((models(task) / "metrics.json").read_text())["scores"]
-    for place in ((), (data,)):
-        result = cli("evaluate", models(task), *place, "--json")
-        assert result.status == 0, result.err
-        assert json.loads(result.out) == {"task": task, "scores": stored["test"]}
-        assert "8 rows of test.jsonl" in result.err
-    table = cli("evaluate", models(task))
-    assert table.status == 0
-    assert "network" in table.out
-    assert stored["test"]["signature"] in table.out
-    part = cli("evaluate", models(task), "--limit", 3, "--json")
-    assert "3 rows of test.jsonl" in part.err
-    assert json.loads(part.out)["scores"] != stored["test"]
-
-
-def test_evaluate_with_a_beam(cli: Cli, models: Models) -> None:
-    result = cli("evaluate", models("translate"), "--beam", 3, "--json")
-    assert result.status == 0
-    assert set(json.loads(result.out)["scores"]) >= {"bleu", "chrf", "cross_entropy"}
-
-
 # ------------------------------------------------------------------------------------------ info
 
 

@@ -1,0 +1,116 @@
+"""How good finished models are on a split, and whether two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from seqcli import bundle, metrics, run
+from seqcli.data.load import load, load_split
+from seqcli.data.names import SPLITS
+from seqcli.data.rows import Rows
+from seqcli.errors import UsageError
+from seqcli.metrics import Difference, Scores
+from seqcli.nn.device import available_cores
+from seqcli.tasks.task import Request
+
+PER_TOKEN = {"cross_entropy", "perplexity"}
+"""Scores that say nothing across different tokens."""
+
+
+class Comparison(NamedTuple):
+    """Two models on the same rows. notes: what to know before believing it."""
+
+    first: Path
+    second: Path
+    differences: dict[str, Difference]
+    notes: list[str]
+
+
+class Evaluated(NamedTuple):
+    """scores: of each model. comparisons: of the first model with each other one."""
+
+    task: str
+    rows: Rows
+    scores: list[Scores]
+    comparisons: list[Comparison]
+
+
+def evaluate(
+    folders: Sequence[Path],
+    data: str | None,
+    columns: Mapping[str, str | None],
+    *,
+    split: str,
+    limit: int | None = None,
+    beam: int = 1,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Evaluated:
+    """The metrics of models of one task on a split of DATA, by default of the data that the first
+    was trained with, cut and limited as it was in training.
+
+    columns: settings of the data section that were named; others are as in training. say: is told
+    which model is at work, where there are several.
+    """
+    torch.set_num_threads(available_cores())
+    tasks = [bundle.load_task(folder) for folder in folders]
+    first = tasks[0]
+    for folder, task in zip(folders, tasks, strict=True):
+        if task.name != first.name:
+            raise UsageError(
+                f"{folders[0]} holds a model of {first.name} and {folder} one of {task.name}; "
+                f"compare models of one task"
+            )
+    if beam > 1 and first.name != "translate":
+        raise UsageError(f"--beam is for models of translate, and this is one of {first.name}")
+    chosen = run.choose_data(first, data, columns, limit=limit)
+    if data is None and split in SPLITS:
+        rows = getattr(load(first.name, chosen), split)
+        if rows is None:
+            raise UsageError(
+                f"the data that {folders[0]} was trained with has no {split} split; name DATA, or "
+                f"--split validation"
+            )
+    else:
+        rows = load_split(first.name, chosen, split, usual=first.columns)
+    scores = []
+    for folder in folders:
+        if len(folders) > 1:
+            say(f"{folder} …")
+        task, model, _ = bundle.load(folder)
+        scores.append(run.judge(task, model, rows, Request(beam=beam) if beam > 1 else None))
+    models = list(zip(folders, tasks, scores, strict=True))
+    comparisons = [_compare(models[0], other) for other in models[1:]]
+    return Evaluated(first.name, rows, scores, comparisons)
+
+
+def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> Comparison:
+    (first, task, scores), (second, other_task, other_scores) = one, other
+    differences = metrics.compare(scores.tallies, other_scores.tallies)
+    notes = []
+    if not differences:
+        notes.append("too few rows to tell anything apart")
+    if _codec(task) != _codec(other_task):
+        per_token = sorted(PER_TOKEN & differences.keys())
+        if per_token:
+            notes.append(
+                f"the models split text differently: {', '.join(per_token).replace('_', ' ')} "
+                f"a token cannot be compared"
+            )
+        differences = {name: found for name, found in differences.items() if name not in PER_TOKEN}
+        for folder, found in ((first, scores), (second, other_scores)):
+            if rate := found.get("unknown_rate"):
+                notes.append(
+                    f"{folder} reads {100 * rate:.1f} % of the tokens as unknown, which costs it "
+                    f"little: its surprise looks smaller than it is"
+                )
+    return Comparison(first, second, differences, notes)
+
+
+def _codec(task: Any) -> dict[str, Any]:
+    """What decides a task's tokens on the side that is scored."""
+    wanted = "target.json" if task.name == "translate" else "tokenizer.json"
+    return {name: content for name, content in task.files().items() if name == wanted}
