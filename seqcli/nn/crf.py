@@ -67,10 +67,10 @@ class CRF(nn.Module):
         """(B,) −log p of each sequence's gold tags, float64."""
         first_L, after_LL, last_L = self.weights()
         rows_N = scores.segments()
-        own_N = scores.values.gather(1, gold_N[:, None]).squeeze(1).double()
+        own_N = widen(scores.values.gather(1, gold_N[:, None]).squeeze(1))
         inside_N = rows_N[1:] == rows_N[:-1]
-        between_N = after_LL[gold_N[:-1][inside_N], gold_N[1:][inside_N]].double()
-        path_B = first_L[gold_N[scores.first()]].double() + last_L[gold_N[scores.last()]].double()
+        between_N = widen(after_LL[gold_N[:-1][inside_N], gold_N[1:][inside_N]])
+        path_B = widen(first_L[gold_N[scores.first()]] + last_L[gold_N[scores.last()]])
         path_B = path_B.index_add(0, rows_N, own_N)
         path_B = path_B.index_add(0, rows_N[1:][inside_N], between_N)
         return self.log_partition(scores) - path_B
@@ -84,7 +84,7 @@ class CRF(nn.Module):
         steps = Steps.of(scores)
         sums = forward_backward(scores.values[steps.place_N], *self.weights(), steps)
         share_NL = sums.before_NL * sums.behind_NL
-        return share_NL.clamp_min(1e-300).log().float()[steps.back_N]
+        return share_NL.clamp_min(torch.finfo(share_NL.dtype).tiny).log().float()[steps.back_N]
 
     @torch.no_grad()
     def decode(self, scores: Ragged) -> Tensor:
@@ -114,7 +114,7 @@ class CRF(nn.Module):
     def decode_best(self, scores: Ragged, count: int) -> list[list[Path]]:
         """The `count` likeliest paths of each sequence, best first; fewer where there are fewer."""
         total_B = self.log_partition(scores)
-        weights = tuple(weight.double() for weight in self.weights())
+        weights = tuple(map(widen, self.weights()))
         rows = max(1, CHUNK // self.after.numel())
         found: list[list[Path]] = []
         for rows_B in torch.arange(scores.batch).split(rows):
@@ -127,6 +127,11 @@ class CRF(nn.Module):
                 paths = zip(tags_KT.tolist()[:kept], shares, strict=False)
                 found.append([Path(tags, share) for tags, share in paths])
         return found
+
+
+def widen(x: Tensor) -> Tensor:
+    """x in float64, or where a device lacks it (MPS) in float32."""
+    return x.float() if x.device.type == "mps" else x.double()
 
 
 class Path(NamedTuple):
@@ -181,17 +186,17 @@ def forward_backward(
     scores_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, steps: Steps
 ) -> Sums:
     """The forward and the backward sums of scores in the order of steps; differentiable."""
-    wide = torch.float32 if scores_NL.device.type == "mps" else torch.float64
     top_N1 = scores_NL.detach().max(dim=1, keepdim=True).values
-    own = (scores_NL.to(wide) - top_N1).exp().split(steps.counts)
-    first_L, after_LL, last_L = (part.to(wide).exp() for part in (first_L, after_LL, last_L))
+    own = (widen(scores_NL) - top_N1).exp().split(steps.counts)
+    first_L, after_LL, last_L = (widen(part).exp() for part in (first_L, after_LL, last_L))
 
+    least = torch.finfo(own[0].dtype).tiny
     before: list[Tensor] = []
     scales: list[Tensor] = []
     for own_BL in own:
         reached_BL = before[-1][: len(own_BL)] @ after_LL if before else first_L
         sum_BL = own_BL * reached_BL
-        scales.append(sum_BL.sum(1, keepdim=True).clamp_min(torch.finfo(wide).tiny))
+        scales.append(sum_BL.sum(1, keepdim=True).clamp_min(least))
         before.append(sum_BL / scales[-1])
 
     from_LL = after_LL.t()
@@ -200,7 +205,7 @@ def forward_backward(
     ends: list[Tensor] = []
     for own_BL, before_BL, scale_B1 in zip(own[::-1], before[::-1], scales[::-1], strict=True):
         going = len(following[-1]) if following else 0
-        end_B1 = (before_BL[going:] @ last_L)[:, None].clamp_min(torch.finfo(wide).tiny)
+        end_B1 = (before_BL[going:] @ last_L)[:, None].clamp_min(least)
         behind_BL = last_L / end_B1
         if going:
             behind_BL = torch.cat([following[-1] @ from_LL, behind_BL])
@@ -211,7 +216,7 @@ def forward_backward(
     size_N1 = torch.cat(scales).log() + top_N1
     total_B = torch.cat(ends).squeeze(1).log()
     place_N = torch.cat([torch.arange(count, device=top_N1.device) for count in steps.counts])
-    total_B = total_B.index_add(0, place_N, size_N1.squeeze(1).to(wide))
+    total_B = total_B.index_add(0, place_N, size_N1.squeeze(1))
     return Sums(torch.cat(before), torch.cat(behind[::-1]), torch.cat(following[::-1]), total_B)
 
 
@@ -248,7 +253,7 @@ class _LogPartition(torch.autograd.Function):
             else back_N.new_empty(0)
         )
         weighed_ML = next_NL[batch:] * weight_N1[batch:]
-        pairs_LL = before_NL[going_M].t() @ weighed_ML * after_LL.double().exp()
+        pairs_LL = before_NL[going_M].t() @ weighed_ML * widen(after_LL).exp()
         is_last_N = torch.ones(len(back_N), dtype=torch.bool, device=back_N.device)
         is_last_N[going_M] = False
         kind = after_LL.dtype
@@ -287,7 +292,7 @@ def _best_paths(
     best.
     """
     steps = Steps.of(scores)
-    own = scores.values.double()[steps.place_N].split(steps.counts)
+    own = widen(scores.values)[steps.place_N].split(steps.counts)
     labels, few = len(first_L), min(count, len(first_L))
     sum_BLK = own[0].new_full((*own[0].shape, count), -torch.inf)
     sum_BLK[:, :, 0] = own[0] + first_L
@@ -324,7 +329,7 @@ def list_independent(scores: Ragged, count: int) -> list[list[Path]]:
     """The `count` likeliest paths of each sequence where tags do not depend on each other, best
     first; fewer where there are fewer. scores: (N, L) logits."""
     steps = Steps.of(scores)
-    share_NL = scores.values.double().log_softmax(1)[steps.place_N]
+    share_NL = widen(scores.values).log_softmax(1)[steps.place_N]
     share_NF, tag_NF = share_NL.topk(min(count, share_NL.shape[1]), dim=1)
     few = share_NF.shape[1]
     sum_BK = share_NF.new_full((scores.batch, count), -torch.inf)

@@ -98,6 +98,14 @@ def test_n_best_sums_to_one(crf: bool) -> None:
     assert (empty.plain, empty.record["n_best"]) == ("", [])
 
 
+def test_sentences_of_any_length() -> None:
+    task, model = make(crf=True)
+    rows = Rows({"tokens": [["go"], ["to", "rome"] * 3_000, ["on"]]}, "t")
+    found = task.predict(model, rows)
+    assert [len(one.tags) for one in found] == [1, 6_000, 1]
+    assert found[2].tags == task.predict(model, rows.take([2]))[0].tags
+
+
 def test_scores_of_a_crf_are_log_marginals() -> None:
     task, model = make(crf=True)
     rows = Rows({"tokens": [["to", "rome"]]}, "t")
