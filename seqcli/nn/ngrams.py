@@ -31,7 +31,7 @@ class Ngrams(nn.Module):
     size: F. Keys and w come from `fit`, or from a saved model.
     """
 
-    pace = 50.0
+    pace = 15.0
     """Step size, in that of other layers: the weights of rare features have to grow large."""
 
     def __init__(self, vocabulary: int, labels: int, size: int) -> None:
