@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from seqcli import __version__
 from seqcli.config import CONFIGS, flatten, make_config
 from seqcli.errors import SeqcliError, UsageError
+from seqcli.nn.ensemble import Ensemble
 from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
@@ -83,6 +84,28 @@ def load(folder: Path, *, task_name: str | None = None) -> Bundle:
     model = task.build()
     load_weights(folder, model)
     return Bundle(task, model.eval().requires_grad_(False), folder)
+
+
+def load_together(folder: Path, others: Sequence[Path]) -> Bundle:
+    """The model of a folder and others of translate, to write together as an ensemble.
+
+    Raises UsageError where they do not have the same vocabularies.
+    """
+    first = load(folder)
+    if not others:
+        return first
+    if first.task.name != "translate":
+        raise UsageError(f"--with is for models of translate, and {folder} is of {first.task.name}")
+    models = [first.model]
+    for other in others:
+        one = load(other, task_name="translate")
+        if one.task.files() != first.task.files():
+            raise UsageError(
+                f"{other} has other vocabularies than {folder}; train both on the same rows with "
+                f"the same settings of tokens, such as two values of --seed"
+            )
+        models.append(one.model)
+    return Bundle(first.task, Ensemble(models).eval(), folder)
 
 
 def load_task(folder: Path, *, task_name: str | None = None) -> Any:

@@ -15,8 +15,10 @@ from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.metrics import Difference, Scores
 from seqcli.nn.device import available_cores
+from seqcli.stream import check_request
 from seqcli.tasks.task import Request
 
+PLAIN = Request()
 PER_TOKEN = {"cross_entropy", "perplexity"}
 """Scores that say nothing across different tokens."""
 
@@ -46,14 +48,16 @@ def evaluate(
     *,
     split: str,
     limit: int | None = None,
-    beam: int = 1,
+    request: Request = PLAIN,
+    others: Sequence[Path] = (),
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Evaluated:
     """The metrics of models of one task on a split of DATA, by default of the data that the first
     was trained with, cut and limited as it was in training.
 
-    columns: settings of the data section that were named; others are as in training. say: is told
-    which model is at work, where there are several.
+    columns: settings of the data section that were named; others are as in training. others:
+    models of translate that write together with the one. say: is told which model is at work,
+    where there are several.
     """
     torch.set_num_threads(available_cores())
     tasks = [bundle.load_task(folder) for folder in folders]
@@ -64,8 +68,9 @@ def evaluate(
                 f"{folders[0]} holds a model of {first.name} and {folder} one of {task.name}; "
                 f"compare models of one task"
             )
-    if beam > 1 and first.name != "translate":
-        raise UsageError(f"--beam is for models of translate, and this is one of {first.name}")
+    check_request(request, first.name)
+    if others and len(folders) > 1:
+        raise UsageError("--with makes one model of several; evaluate it by itself")
     chosen = run.choose_data(first, data, columns, limit=limit)
     if data is None and split in SPLITS:
         rows = getattr(load(first.name, chosen), split)
@@ -80,8 +85,8 @@ def evaluate(
     for folder in folders:
         if len(folders) > 1:
             say(f"{folder} …")
-        task, model, _ = bundle.load(folder)
-        scores.append(run.judge(task, model, rows, Request(beam=beam) if beam > 1 else None))
+        task, model, _ = bundle.load_together(folder, others)
+        scores.append(run.judge(task, model, rows, None if request == PLAIN else request))
     models = list(zip(folders, tasks, scores, strict=True))
     comparisons = [_compare(models[0], other) for other in models[1:]]
     return Evaluated(first.name, rows, scores, comparisons)

@@ -70,15 +70,18 @@ def answer_lines(
     request: Request,
     threads: int | None,
     report: Callable[[str], None],
+    others: Sequence[Path] = (),
 ) -> int:
     """Answer every line of a file ("-": standard input) on standard output; how many were bad.
+
+    others: models of translate that answer together with the first.
 
     A bad line is reported with its number and answered with an empty line. Raises SeqcliError for
     a missing model or file, UsageError for what the model's task cannot do.
     """
     torch.set_num_threads(threads or available_cores())
-    task, model, _ = bundle.load(folder)
-    _check(request, task.name)
+    task, model, _ = bundle.load_together(folder, others)
+    check_request(request, task.name)
     if task.name != "tag" and (format == "conll" or reading in COLUMNS):
         raise UsageError(f"CoNLL columns are for tag; {folder} holds a model of {task.name}")
     answers = Answers(task, model, request, reading=reading, format=format, file=file)
@@ -101,7 +104,7 @@ def answer_lines(
     return bad
 
 
-def _check(request: Request, task: str) -> None:
+def check_request(request: Request, task: str) -> None:
     """Raise UsageError for an option that the model's task has no use for."""
     for item in dataclasses.fields(request):
         owners = OWNERS.get(item.name, ("translate",))
@@ -134,6 +137,9 @@ class Answers:
         self.format = format
         self.file = file
         self.sentence: list[Line] = []
+        pairs = request.score_pairs
+        self.read = task.read_pairs if pairs else task.read
+        self.read_records = task.read_pair_records if pairs else task.read_records
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
@@ -157,10 +163,10 @@ class Answers:
                 if line.problem:
                     raise SeqcliError(line.problem)
                 if self.reading != "jsonl":
-                    rows[at] = self.task.read([line.text])
+                    rows[at] = self.read([line.text])
                 elif line.text.strip():
                     fields[at] = parse_record(line.text)
-                    rows[at] = self.task.read_records([fields[at]])
+                    rows[at] = self.read_records([fields[at]])
             except SeqcliError as error:
                 problems[at] = f"line {line.number}: {error}"
         found = dict(zip(rows, self._answer(list(rows.values())), strict=True))

@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqcli.cli.search import (
+    Beam,
+    CopyUnknown,
+    CoveragePenalty,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    NoRepeatNgram,
+    With,
+    check_lengths,
+)
+
 if TYPE_CHECKING:
     from seqcli.evaluation import Evaluated
 
@@ -36,12 +48,21 @@ def evaluate(
     target: Annotated[str | None, typer.Option(help="Target column or suffix.")] = None,
     subset: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
     limit: Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)] = None,
-    beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
+    beam: Beam = 1,
+    length_penalty: LengthPenalty = 1.0,
+    coverage_penalty: CoveragePenalty = 0.0,
+    no_repeat_ngram: NoRepeatNgram = 0,
+    min_length: MinLength = 0,
+    max_length: MaxLength = None,
+    copy_unknown: CopyUnknown = False,
+    others: With = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
+    check_lengths(min_length, max_length)
     from seqcli.console import print_comparison, print_models, print_scores, say
     from seqcli.evaluation import evaluate as judge
+    from seqcli.tasks.task import Request
 
     models, data = split_targets(targets)
     given = {
@@ -54,7 +75,25 @@ def evaluate(
         "target": target,
         "subset": subset,
     }
-    found = judge(models, data, given, split=split, limit=limit, beam=beam, say=say)
+    request = Request(
+        beam=beam,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        min_length=min_length,
+        max_length=max_length,
+        copy_unknown=copy_unknown,
+    )
+    found = judge(
+        models,
+        data,
+        given,
+        split=split,
+        limit=limit,
+        request=request,
+        others=others or (),
+        say=say,
+    )
     for note in found.rows.notes:
         say(note)
     say(f"{len(found.rows):,} rows of {found.rows.origin}")

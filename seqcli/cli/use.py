@@ -10,6 +10,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from seqcli.cli.search import (
+    Beam,
+    CopyUnknown,
+    CoveragePenalty,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    NoRepeatNgram,
+    With,
+    check_lengths,
+)
 from seqcli.errors import UsageError
 
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
@@ -41,7 +52,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option(help="classify: the probability of every label.")
     ] = False,
-    beam: Annotated[int, typer.Option(help="translate: width of the search.", min=1)] = 1,
+    beam: Beam = 1,
     n_best: Annotated[
         int,
         typer.Option(help="translate, tag: this many answers and their scores, by tabs.", min=1),
@@ -49,15 +60,33 @@ def predict(
     scores: Annotated[
         bool, typer.Option(help="translate, tag: the score after each answer.")
     ] = False,
-    length_penalty: Annotated[
-        float, typer.Option(help="translate: above 0 favours longer answers.", min=0)
-    ] = 1.0,
-    max_length: Annotated[
-        int | None, typer.Option(help="translate: at most this many tokens an answer.", min=1)
-    ] = None,
+    length_penalty: LengthPenalty = 1.0,
+    coverage_penalty: CoveragePenalty = 0.0,
+    no_repeat_ngram: NoRepeatNgram = 0,
+    min_length: MinLength = 0,
+    max_length: MaxLength = None,
+    alignment: Annotated[
+        bool,
+        typer.Option(
+            "--alignment",
+            help="translate: which source word each word attends to, as i-j; JSONL: all weights.",
+        ),
+    ] = False,
+    copy_unknown: CopyUnknown = False,
+    score_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--score-pairs",
+            help="translate: lines are source, tab, target; answer the log-probability.",
+        ),
+    ] = False,
+    others: With = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
 ) -> None:
     """Answer each line: N lines in, N lines out, in order, as they arrive."""
+    check_lengths(min_length, max_length)
+    if score_pairs and (n_best > 1 or alignment or copy_unknown):
+        raise UsageError("--score-pairs answers with a number; it goes with no other answer")
     from seqcli.console import fail, say
     from seqcli.stream import answer_lines
     from seqcli.tasks.task import Request
@@ -70,10 +99,23 @@ def predict(
         n_best=n_best,
         scores=scores,
         length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        min_length=min_length,
         max_length=max_length,
+        alignment=alignment,
+        copy_unknown=copy_unknown,
+        score_pairs=score_pairs,
     )
     bad = answer_lines(
-        model, file, format=format, reading=input, request=request, threads=threads, report=fail
+        model,
+        file,
+        format=format,
+        reading=input,
+        request=request,
+        threads=threads,
+        report=fail,
+        others=others or (),
     )
     if bad:
         raise typer.Exit(1)

@@ -90,6 +90,17 @@ class TranslateNetwork(Network):
     attention: Literal["none", "dot", "general", "additive"] = setting(
         "general", "How the decoder looks back at the source."
     )
+    input_feeding: bool = setting(
+        False, "Feed each output, and with it what was attended to, into the next step; slower."
+    )
+    bridge: Literal["none", "copy", "linear"] = setting(
+        "linear",
+        "Where the decoder starts: at zero, where the encoder ended, or at a learned map of the "
+        "source's mean.",
+    )
+    share_vocabulary: bool = setting(
+        False, "One vocabulary and one embedding for source and target."
+    )
     tie: bool = setting(True, "Share target embedding and output projection.")
 
 

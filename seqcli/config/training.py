@@ -105,6 +105,13 @@ class TranslateTraining(RowTraining):
     label_smoothing: float = setting(
         0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
     )
+    scheduled_sampling: float = setting(
+        0.0,
+        "Share of known target tokens replaced by the model's own guesses, reached by even steps "
+        "at the last epoch.",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

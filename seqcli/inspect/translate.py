@@ -17,7 +17,7 @@ from seqcli.errors import UsageError
 from seqcli.inspect.contribution import integrated_gradients
 from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, watched
-from seqcli.nn.decode import normalise
+from seqcli.nn.beam import normalise
 from seqcli.nn.ragged import Ragged
 
 MOST_STEPS = 60
@@ -170,7 +170,7 @@ def read_translation(
         "log_probabilities": [round(value, 5) for value in logs_T.tolist()],
         "attention": None
         if weights is None
-        else [[round(value, 4) for value in row] for row in weights[0].tolist()],
+        else [[round(value, 4) for value in row] for row in weights.split()[0].tolist()],
         "source_gradients": [round(value, 5) for value in gradients_S.tolist()],
         "tree": [
             [

@@ -1,15 +1,47 @@
 """Attention of each decoder state over the source of its own sentence.
 
 Dimensions: M queries and N source tokens of a batch, B sentences, T queries and S source tokens of
-the longest, H features.
+the longest, P pairs of a query and a source token of the same sentence, H features.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn import native
+from seqcli.nn.kernels import linear
+from seqcli.nn.native.attention import attend
 from seqcli.nn.ragged import Ragged, pad_index
+
+
+class Weights(NamedTuple):
+    """How much each query takes of each source token of its sentence.
+
+    values: (P,) the (queries, source tokens) weights of each sentence, end to end, constants.
+    queries, keys: (B + 1,) offsets of both, on the CPU.
+    """
+
+    values: Tensor
+    queries: Tensor
+    keys: Tensor
+
+    def split(self) -> list[Tensor]:
+        """One (queries, source tokens) matrix a sentence (views)."""
+        counts_B, lengths_B = self.queries.diff(), self.keys.diff()
+        parts = self.values.split((counts_B * lengths_B).tolist())
+        shapes = zip(parts, counts_B.tolist(), lengths_B.tolist(), strict=True)
+        return [part.view(queries, keys) for part, queries, keys in shapes]
+
+    def rows(self) -> Tensor:
+        """(M, S) the weights of each query, zero behind the last token of its source."""
+        counts_B, lengths_B = self.queries.diff(), self.keys.diff()
+        lengths_M = torch.repeat_interleave(lengths_B, counts_B)
+        steps_S = torch.arange(int(lengths_B.max()))
+        real_MS = (steps_S < lengths_M[:, None]).to(self.values.device)
+        return self.values.new_zeros(real_MS.shape).masked_scatter(real_MS, self.values)
 
 
 class Attention(nn.Module):
@@ -30,27 +62,43 @@ class Attention(nn.Module):
 
     def keys(self, memory: Ragged) -> Ragged:
         """(N, H) what queries are compared with; computed once a batch."""
-        return memory if self.kind == "dot" else memory.with_values(self.key(memory.values))
+        if self.kind == "dot":
+            return memory
+        return memory.with_values(linear(memory.values, self.key.weight))
 
-    def forward(self, queries: Ragged, keys: Ragged, memory: Ragged) -> tuple[Tensor, Tensor]:
-        """(M, H) contexts, and the weights (B, T, S) of a padded batch, zero where padding is.
+    def forward(self, queries: Ragged, keys: Ragged, memory: Ragged) -> tuple[Tensor, Weights]:
+        """(M, H) contexts, and the weights.
 
-        A sentence may ask several queries at once: the steps of a known target in training, the
-        hypotheses of a beam in decoding.
+        A sentence may ask several queries at once, the steps of a known target in training or the
+        hypotheses of a beam in decoding, or none, when its search is over.
         """
-        device = queries.values.device
+        q_MH, k_NH, v_NH = queries.values, keys.values, memory.values
+        fast = self.kind != "additive" and v_NH.dtype != torch.float64
+        if fast and v_NH.device.type == "cpu" and native.status().available:
+            context_MH, weights_P = attend(q_MH, queries.offsets, k_NH, v_NH, keys.offsets)
+        else:
+            context_MH, weights_P = self._padded(queries, keys, v_NH)
+        return context_MH, Weights(weights_P.detach(), queries.offsets, keys.offsets)
+
+    def _padded(self, queries: Ragged, keys: Ragged, v_NH: Tensor) -> tuple[Tensor, Tensor]:
+        device = v_NH.device
+        # What a sentence without queries repeats may lie behind the last query: stay within.
         index_BT, real_BT = pad_index(queries.offsets)
+        index_BT = index_BT.clamp(max=max(len(queries.values) - 1, 0))
         index_BS, real_BS = pad_index(keys.offsets)
         q_BTH = queries.values[index_BT.to(device)]
         k_BSH = keys.values[index_BS.to(device)]
-        v_BSH = memory.values[index_BS.to(device)]
+        v_BSH = v_NH[index_BS.to(device)]
         if self.kind == "additive":
             sum_BTSH = self.query(q_BTH)[:, :, None, :] + k_BSH[:, None, :, :]
             score_BTS = self.energy(torch.tanh(sum_BTSH)).squeeze(3)
         else:
             score_BTS = torch.bmm(q_BTH, k_BSH.transpose(1, 2))
-        score_BTS = score_BTS.float().masked_fill(~real_BS.to(device)[:, None, :], float("-inf"))
+        score_BTS = score_BTS.masked_fill(~real_BS.to(device)[:, None, :], float("-inf"))
+        score_BTS = score_BTS if score_BTS.dtype == torch.float64 else score_BTS.float()
         weight_BTS = torch.softmax(score_BTS, dim=2)
         context_BTH = torch.bmm(weight_BTS.to(v_BSH.dtype), v_BSH)
         at_M = real_BT.flatten().nonzero().squeeze(1).to(device)
-        return context_BTH.flatten(0, 1)[at_M], weight_BTS
+        real_BTS = real_BT[:, :, None] & real_BS[:, None, :]
+        at_P = real_BTS.flatten().nonzero().squeeze(1).to(device)
+        return context_BTH.flatten(0, 1)[at_M], weight_BTS.flatten()[at_P]

@@ -57,13 +57,14 @@ def sequence(
     return _scan(kind, x, weights, state, reverse=reverse)
 
 
-def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor) -> Tensor:
-    """x · weight^T + bias, (N, K), for many outputs: a vocabulary.
+def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Tensor:
+    """x · weight^T + bias, (N, K).
 
     The native kernel packs frozen weights once, which makes single rows several times faster, and
-    gives a row the same bits in any batch.
+    gives a row the same bits in any batch. It does not compute in float64: there, torch does.
     """
-    if x_ND.device.type == "cpu" and native.status().available:
+    fast = x_ND.device.type == "cpu" and x_ND.dtype != torch.float64
+    if fast and native.status().available:
         precision = "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
         return native_linear(x_ND, weight_KD, bias_K, precision=precision)
     return F.linear(x_ND, weight_KD, bias_K)

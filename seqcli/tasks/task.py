@@ -43,7 +43,13 @@ class Request:
     n_best: int = 1
     scores: bool = False
     length_penalty: float = 1.0
+    coverage_penalty: float = 0.0
+    no_repeat_ngram: int = 0
+    min_length: int = 0
     max_length: int | None = None
+    alignment: bool = False
+    copy_unknown: bool = False
+    score_pairs: bool = False
 
 
 class Task(Protocol):

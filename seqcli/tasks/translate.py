@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from seqcli import baselines, metrics
@@ -24,9 +23,12 @@ from seqcli.data.tokens import (
     tokenizer_from_json,
     train_tokenizer,
 )
-from seqcli.errors import SeqcliError
-from seqcli.nn.decode import Hypothesis, beam_search
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.nn.beam import Decoder, Hypothesis, Search, beam_search, normalise
+from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
+from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
+from seqcli.tasks.lesson import Pairs, lay_out, mix_guesses, teach
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
@@ -38,11 +40,18 @@ LONGEST_LINE = 20_000
 """Characters that are translated at once, at most: ten pages."""
 
 
-class Pairs(NamedTuple):
-    """Source closed by EOS; target between BOS and EOS."""
+class Lot(NamedTuple):
+    """The rows of a batch, and the share of its known target tokens that are guessed instead."""
 
-    source: Sequences
-    target: Sequences
+    rows: np.ndarray
+    guessed: float
+
+
+class Batch(NamedTuple):
+    """A batch of training, as its `Lot` wants it."""
+
+    pairs: Pairs
+    guessed: float
 
 
 class Translate:
@@ -66,14 +75,17 @@ class Translate:
 
     @classmethod
     def learn(cls, config: TranslateConfig, train: Rows) -> Translate:
-        """The codec that the training rows call for: a tokenizer for each side."""
+        """The codec that the training rows call for: a tokenizer for each side, or one for both."""
+        sides = [train["source"], train["target"]]
+        if config.network.share_vocabulary:
+            sides = [[*sides[0], *sides[1]]]
         tokenizers, reasons = [], []
-        for side in ("source", "target"):
-            kind, reason = resolve_kind(config, train[side])
+        for texts in sides:
+            kind, reason = resolve_kind(config, texts)
             tokens = config.tokens
             tokenizer = train_tokenizer(
                 kind,
-                train[side],
+                texts,
                 vocabulary_size=tokens.vocabulary_size,
                 min_count=tokens.min_count,
                 lowercase=tokens.lowercase,
@@ -81,7 +93,7 @@ class Translate:
             )
             tokenizers.append(tokenizer)
             reasons.append(reason)
-        return cls(config, tokenizers[0], tokenizers[1], (reasons[0], reasons[1]))
+        return cls(config, tokenizers[0], tokenizers[-1], (reasons[0], reasons[-1]))
 
     @classmethod
     def restore(cls, config: TranslateConfig, files: Mapping[str, Any]) -> Translate:
@@ -115,48 +127,35 @@ class Translate:
             self.encode_source(rows["source"]), truncate(target, self.config.tokens.max_length)
         )
 
-    def plan(self, encoded: Pairs, epoch: int) -> list[np.ndarray]:
+    def plan(self, encoded: Pairs, epoch: int) -> list[Lot]:
         training = self.config.training
-        return bucket(
+        lots = bucket(
             encoded.target.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
         )
+        progress = (epoch - 1) / max(training.epochs - 1, 1)
+        return [Lot(rows, training.scheduled_sampling * progress) for rows in lots]
 
-    def batches(self, encoded: Pairs, plan: list[np.ndarray], start: int) -> Iterator[Pairs]:
-        for rows in plan[start:]:
-            yield Pairs(encoded.source.take(rows), encoded.target.take(rows))
+    def batches(self, encoded: Pairs, plan: list[Lot], start: int) -> Iterator[Batch]:
+        for rows, guessed in plan[start:]:
+            yield Batch(encoded.take(rows), guessed)
 
-    def loss(self, model: nn.Module, batch: Pairs, state: Any) -> Loss:
-        smoothing = self.config.training.label_smoothing
-        scores_MV, gold_M = self._teach(model, batch)
-        mean = F.cross_entropy(scores_MV, gold_M, label_smoothing=smoothing)
-        return Loss(mean, len(gold_M), len(gold_M))
-
-    def _teach(self, model: nn.Module, batch: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores (M, V) of each next target token given the true ones before, and the truth (M,).
-
-        target   BOS a b EOS        read   BOS a b        predicted   a b EOS
-        """
-        device = device_of(model)
-        target = to_ragged(batch.target, device)
-        real_N = torch.ones(len(target.values), dtype=torch.bool)
-        last_N, first_N = real_N.clone(), real_N.clone()
-        last_N[target.offsets[1:] - 1] = False
-        first_N[target.offsets[:-1]] = False
-        bounds = target.offsets - torch.arange(len(target.offsets))
-        read = target._replace(values=target.values[last_N.to(device)], offsets=bounds)
-        scores_MV = model(to_ragged(batch.source, device), read).float()
-        return scores_MV, target.values[first_N.to(device)]
+    def loss(self, model: nn.Module, batch: Batch, state: Any) -> Loss:
+        assert isinstance(model, Translator)
+        lesson = teach(batch.pairs, device_of(model))
+        if batch.guessed:
+            lesson = lesson._replace(read=mix_guesses(model, lesson, batch.guessed))
+        mean = model.loss(*lesson, smoothing=self.config.training.label_smoothing)
+        return Loss(mean, len(lesson.gold_M), len(lesson.gold_M))
 
     @torch.inference_mode()
     def nats(self, model: nn.Module, pairs: Pairs) -> np.ndarray:
         """(R,) the −log p of each row's target, the end mark counted."""
+        assert isinstance(model, Translator | Ensemble)
         found = np.empty(len(pairs.target))
-        for part in bucket(pairs.target.lengths, budget=SCORING_TOKENS):
-            batch = Pairs(pairs.source.take(part), pairs.target.take(part))
-            scores_MV, gold_M = self._teach(model, batch)
-            nats_M = F.cross_entropy(scores_MV, gold_M, reduction="none").double().cpu().numpy()
-            starts = batch.target.offsets[:-1] - np.arange(len(part))
-            found[part] = np.add.reduceat(nats_M, starts)
+        for rows in bucket(pairs.target.lengths, budget=SCORING_TOKENS):
+            lesson = teach(pairs.take(rows), device_of(model))
+            nats_M = model.nats(*lesson).double().cpu().numpy()
+            found[rows] = np.add.reduceat(nats_M, lesson.read.offsets[:-1].numpy())
         return found
 
     @torch.inference_mode()
@@ -164,33 +163,56 @@ class Translate:
         self, model: nn.Module, texts: Sequence[str], request: Request
     ) -> list[list[Hypothesis]]:
         """The best hypotheses of each text."""
-        assert isinstance(model, Translator)
+        assert isinstance(model, Translator | Ensemble)
+        asks = request.coverage_penalty or request.alignment or request.copy_unknown
+        if asks and self.config.network.attention == "none":
+            raise UsageError(
+                "coverage, alignment and copying need attention; this model has --attention none"
+            )
         source = self.encode_source(texts)
-        width = max(request.beam, request.n_best)
+        search = Search(
+            beam=max(request.beam, request.n_best),
+            length_penalty=request.length_penalty,
+            coverage_penalty=request.coverage_penalty,
+            no_repeat=request.no_repeat_ngram,
+            min_length=request.min_length,
+        )
         found: list[list[Hypothesis]] = [[] for _ in texts]
-        for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // width)):
+        for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // search.beam)):
             part = source.take(rows)
             limits = [
-                request.max_length or min(3 * length + 20, LONGEST)
+                request.max_length or max(min(3 * length + 20, LONGEST), request.min_length + 20)
                 for length in part.lengths.tolist()
             ]
             encoded = model.encode(to_ragged(part, device_of(model)))
-            results = beam_search(
-                model,
-                encoded,
-                beam=width,
-                begin=BOS,
-                end=EOS,
-                limits=limits,
-                penalty=request.length_penalty,
-            )
+            results = beam_search(model, encoded, search, begin=BOS, end=EOS, limits=limits)
             for row, result in zip(rows, results, strict=True):
                 found[row] = result
         return found
 
+    @torch.inference_mode()
+    def attend(
+        self, model: nn.Module, texts: Sequence[str], outputs: Sequence[Sequence[int]]
+    ) -> list[np.ndarray]:
+        """(T, S) what each written token attended to in the text; end marks are left out."""
+        decoder = cast(Decoder, model)
+        written = [[BOS, *tokens, EOS] for tokens in outputs]
+        pairs = Pairs(self.encode_source(texts), lay_out(written))
+        found = [np.empty(0)] * len(texts)
+        for rows in bucket(pairs.target.lengths, budget=SCORING_TOKENS):
+            lesson = teach(pairs.take(rows), device_of(model))
+            source = decoder.encode(lesson.source)
+            _, _, weights = decoder.decode(
+                lesson.read, source, decoder.start(source), hypotheses=lesson.read.offsets
+            )
+            assert weights is not None
+            for row, matrix_TS in zip(rows, weights.split(), strict=True):
+                found[row] = matrix_TS[:-1, :-1].cpu().numpy()
+        return found
+
     def evaluate(self, model: nn.Module, rows: Rows, request: Request | None = None) -> Scores:
-        found = self.search(model, rows["source"], request or Request())
-        hypotheses = [self.target.decode(best[0].tokens) for best in found]
+        answers = self.answer(model, rows, request or Request())
+        hypotheses = [answer.record["translation"] for answer in answers]
         scores = metrics.translation(hypotheses, rows["target"])
         pairs = self.encode(rows)
         return scores | metrics.surprise(self.nats(model, pairs), pairs.target.lengths - 1)
@@ -203,39 +225,101 @@ class Translate:
 
     def read(self, lines: Sequence[str]) -> Rows:
         for line in lines:
-            if len(line) > LONGEST_LINE:
-                raise SeqcliError(
-                    f"{len(line):,} characters are too many to translate at once; "
-                    f"split the line into pieces of at most {LONGEST_LINE:,}"
-                )
+            check_length(line)
         return Rows({"source": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        known = [source for source, _ in PAIRS] + [*TEXT]
-        asked, usual = self.config.data.source, self.columns.get("source")
-        return self.read(read_fields(records, known, asked=asked, usual=usual))
+        return self.read(self._fields(records, "source"))
+
+    def _fields(self, records: Sequence[Mapping[str, Any]], side: str) -> list[str]:
+        known = [pair[side == "target"] for pair in PAIRS] + ([*TEXT] if side == "source" else [])
+        asked, usual = getattr(self.config.data, side), self.columns.get(side)
+        return read_fields(records, known, asked=asked, usual=usual)
+
+    def read_pairs(self, lines: Sequence[str]) -> Rows:
+        """Lines of a source and a target, by a tab. Raises SeqcliError for one without."""
+        sides = [line.partition("\t") for line in lines]
+        if not all(tab for _, tab, _ in sides):
+            raise SeqcliError("no tab between source and target")
+        return self._pairs([source for source, _, _ in sides], [target for _, _, target in sides])
+
+    def read_pair_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
+        """JSON records of a source and a target."""
+        return self._pairs(self._fields(records, "source"), self._fields(records, "target"))
+
+    def _pairs(self, sources: list[str], targets: list[str]) -> Rows:
+        for text in (*sources, *targets):
+            check_length(text)
+        return Rows({"source": sources, "target": targets}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        if request.score_pairs:
+            return self._answer_pairs(model, rows, request)
+        texts = rows["source"]
+        found = [best[: request.n_best] for best in self.search(model, texts, request)]
+        written: list[list[dict[str, Any]]] = [
+            [{"translation": self.target.decode(one.tokens), **one.facts()} for one in best]
+            for best in found
+        ]
+        if request.alignment or request.copy_unknown:
+            self._explain(model, texts, found, written, request)
         answers = []
-        for text, found in zip(
-            rows["source"], self.search(model, rows["source"], request), strict=True
-        ):
-            best = [
-                {
-                    "translation": self.target.decode(one.tokens) if text.strip() else "",
-                    "log_probability": one.log_probability,
-                    "score": one.score,
-                }
-                for one in found[: request.n_best]
-            ]
+        for text, best in zip(texts, written, strict=True):
+            if not text.strip():
+                best = [{**one, "translation": ""} for one in best]
             record: dict[str, Any] = dict(best[0])
             if request.n_best > 1:
                 record["n_best"] = best
-            shown = [
-                [one["translation"], f"{one['score']:.6f}"]
-                if request.scores or request.n_best > 1
-                else [one["translation"]]
-                for one in best
-            ]
-            answers.append(Answer("\t".join(part for one in shown for part in one), record))
+            parts = []
+            for one in best:
+                parts.append(one["translation"])
+                if request.scores or request.n_best > 1:
+                    parts.append(f"{one['score']:.6f}")
+                if request.alignment:
+                    parts.append(one["alignment"])
+            answers.append(Answer("\t".join(parts), record))
         return answers
+
+    def _explain(
+        self,
+        model: nn.Module,
+        texts: Sequence[str],
+        found: list[list[Hypothesis]],
+        written: list[list[dict[str, Any]]],
+        request: Request,
+    ) -> None:
+        """Add alignments, and unknown words of the source, to what was written."""
+        places = [(row, at) for row, best in enumerate(found) for at in range(len(best))]
+        outputs = [found[row][at].tokens for row, at in places]
+        matrices = self.attend(model, [texts[row] for row, _ in places], outputs)
+        for (row, at), ids, matrix_TS in zip(places, outputs, matrices, strict=True):
+            record = written[row][at]
+            source = self.source.split(texts[row])[: matrix_TS.shape[1]]
+            if request.copy_unknown:
+                record["translation"] = copy_unknown(self.target, ids, matrix_TS, source)
+            if request.alignment:
+                target = spell(self.target, ids)
+                numbers = number_words(self.target, target), number_words(self.source, source)
+                record["alignment"] = pharaoh(matrix_TS[:, : len(source)], *numbers)
+                record["source_tokens"], record["target_tokens"] = source, target
+                record["attention"] = matrix_TS.round(6).tolist()
+
+    def _answer_pairs(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        """The log-probability of each given target."""
+        pairs = self.encode(rows)
+        answers = []
+        logs, counts = (-self.nats(model, pairs)).tolist(), (pairs.target.lengths - 1).tolist()
+        for log, count in zip(logs, counts, strict=True):
+            score = normalise(log, count, request.length_penalty)
+            record = {"log_probability": log, "score": score, "tokens": count}
+            answers.append(Answer(f"{log:.6f}", record))
+        return answers
+
+
+def check_length(line: str) -> None:
+    """Raise SeqcliError for a line that is too long to be one sentence."""
+    if len(line) > LONGEST_LINE:
+        raise SeqcliError(
+            f"{len(line):,} characters are too many to translate at once; "
+            f"split the line into pieces of at most {LONGEST_LINE:,}"
+        )

@@ -132,6 +132,31 @@ def test_translate(cell: str, attention: str, beam: int) -> None:
     check(task, model, Request(beam=beam, n_best=beam, max_length=6))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"input_feeding": True, "attention": "general"},
+        {"input_feeding": True, "attention": "none", "bridge": "copy"},
+        {"bridge": "none", "share_vocabulary": True, "tie": False},
+        {"cell": "lstm", "bridge": "copy", "bidirectional": False},
+    ],
+    ids=str,
+)
+def test_translate_settings(settings: dict[str, Any]) -> None:
+    task, model = make_model("translate", tokens="word", **settings)
+    asks = settings.get("attention") != "none"
+    request = Request(
+        beam=3,
+        n_best=3,
+        max_length=8,
+        min_length=2,
+        no_repeat_ngram=2,
+        coverage_penalty=0.4 if asks else 0.0,
+        alignment=asks,
+    )
+    check(task, model, request)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_lm(cell: str) -> None:
     task, model = make_model("lm", cell=cell)

@@ -1,0 +1,267 @@
+"""Beam search: the best outputs of a translator, or of several together.
+
+Dimensions: B sentences whose search goes on, K hypotheses of a sentence (the beam), R = B·K,
+C extensions weighed for a sentence, V vocabulary, S source tokens of the longest, t tokens so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from seqcli.nn.attention import Weights
+from seqcli.nn.ragged import Ragged, offsets
+
+NEVER = float("-inf")
+LEAST_COVERAGE = 1e-9
+"""Attention that a source token has got at least: its logarithm stays finite."""
+
+
+class Decoder(Protocol):
+    """What is searched: a `Translator` or an `Ensemble`. Sources and states have `select`."""
+
+    def encode(self, tokens: Ragged) -> Any: ...
+
+    def start(self, source: Any) -> Any: ...
+
+    def decode(
+        self, tokens: Ragged, source: Any, state: Any, *, hypotheses: Tensor
+    ) -> tuple[Tensor, Any, Weights | None]: ...
+
+
+class Hypothesis(NamedTuple):
+    """Token ids without the end mark, and the log-probability with it, raw and as it is ranked."""
+
+    tokens: list[int]
+    log_probability: float
+    score: float
+
+    def facts(self) -> dict[str, float]:
+        """The numbers, by name."""
+        return {"log_probability": self.log_probability, "score": self.score}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How to search. Finished hypotheses are ranked by
+
+        log p / ((5 + length) / 6)^length_penalty + coverage_penalty · Σ_i log min(Σ_j a_ij, 1)
+
+    a_ij the attention of step j to source token i (Wu et al. 2016): long outputs and those that
+    leave nothing of the source out are favoured. length counts the end mark. no_repeat: no run of
+    so many tokens comes twice (Paulus et al. 2018); 0 allows all. min_length: tokens before the
+    end mark, at least.
+    """
+
+    beam: int = 1
+    length_penalty: float = 1.0
+    coverage_penalty: float = 0.0
+    no_repeat: int = 0
+    min_length: int = 0
+
+
+def normalise(log_probability: float, length: int, penalty: float) -> float:
+    """A score that does not favour short outputs: log p / ((5 + length) / 6)^penalty (Wu et al.
+    2016)."""
+    return log_probability / ((5 + length) / 6) ** penalty
+
+
+@torch.inference_mode()
+def beam_search(
+    model: Decoder, source: Any, search: Search, *, begin: int, end: int, limits: list[int]
+) -> list[list[Hypothesis]]:
+    """The best finished hypotheses of each sentence, best first, at most `beam` of them.
+
+    Each step extends every live hypothesis by its `beam` likeliest tokens. Of all extensions of a
+    sentence those that end are finished, and the best `beam` others live on. A sentence is done
+    when `beam` of its hypotheses are finished, or at its limit of tokens. beam 1 is greedy search.
+
+        live      a ─┬─ a b          finished     a END
+                     └─ a c                       a b END
+    """
+    beam = _Beam(model, source, search, begin=begin, end=end, limits=limits)
+    for length in range(1, max(limits, default=0) + 1):
+        if not beam.step(length):
+            break
+    return [sorted(found, key=lambda one: -one.score)[: search.beam] for found in beam.finished]
+
+
+class _Extensions(NamedTuple):
+    """The extensions weighed for each sentence, (B, C), best first: log p, the hypothesis that is
+    extended, the token, whether it ends, and what the source coverage adds to its score."""
+
+    values: Tensor
+    parents: Tensor
+    tokens: Tensor
+    ends: Tensor
+    covered: Tensor
+
+    def pick(self, order_BK: Tensor) -> _Extensions:
+        return _Extensions(*(part.gather(1, order_BK) for part in self))
+
+
+class _Beam:
+    """The hypotheses of all sentences of a batch, from step to step.
+
+    The encoded source is not copied: all hypotheses of a sentence read the same, and a sentence
+    that is done has none. Once half of the sentences are done, those that are left move together.
+
+    rows_B: where the live sentences stand in `source`. sentences_B: in the batch. tokens_BK,
+    scores_BK: the last token and log p of each hypothesis, −inf where there is none. paths_BKt:
+    its tokens. best_BK: scores of the finished ones, falling. covered_BKS: attention that each
+    source token has got.
+    """
+
+    def __init__(
+        self,
+        model: Decoder,
+        source: Any,
+        search: Search,
+        *,
+        begin: int,
+        end: int,
+        limits: list[int],
+    ) -> None:
+        rows = len(limits)
+        self.model, self.source, self.search, self.end = model, source, search, end
+        self.finished: list[list[Hypothesis]] = [[] for _ in limits]
+        self.state = model.start(source)
+        device = self.state.device
+        self.among = rows
+        self.rows_B = torch.arange(rows)
+        self.sentences_B = torch.arange(rows)
+        self.limits_B = torch.tensor(limits, device=device)
+        self.tokens_BK = torch.full((rows, 1), begin, device=device)
+        self.scores_BK = torch.zeros(rows, 1, device=device)
+        self.paths_BKt = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)
+        self.best_BK = torch.full((rows, search.beam), NEVER, device=device)
+        self.covered_BKS: Tensor | None = None
+
+    def step(self, length: int) -> bool:
+        """Extend all hypotheses to `length` tokens; whether any go on."""
+        all_BC = self._extend(length)
+        self._finish(all_BC, length)
+        order_BK = all_BC.ends.to(torch.uint8).argsort(dim=1, stable=True)[:, : self.search.beam]
+        alive = all_BC.pick(order_BK)
+        alive = alive._replace(values=alive.values.masked_fill(alive.ends, NEVER))
+        full_B = self.best_BK[:, -1] > NEVER
+        done_B = full_B | (alive.values[:, 0] == NEVER) | (length >= self.limits_B)
+        if bool((done_B & (self.best_BK[:, 0] == NEVER)).any()):
+            self._cut(alive, done_B, length)
+        return self._advance(alive, ~done_B)
+
+    def _divisor(self, length: Any) -> Any:
+        return ((5 + length) / 6) ** self.search.length_penalty
+
+    def _extend(self, length: int) -> _Extensions:
+        search = self.search
+        sentences, width = self.tokens_BK.shape
+        counts = torch.zeros(self.among, dtype=torch.int64)
+        counts[self.rows_B] = width
+        batch = Ragged(self.tokens_BK.flatten(), torch.arange(sentences * width + 1))
+        scores_RV, self.state, weights = self.model.decode(
+            batch, self.source, self.state, hypotheses=offsets(counts)
+        )
+        logs_RV = scores_RV.float().log_softmax(1)
+        if length <= search.min_length:
+            logs_RV[:, self.end] = NEVER
+        if search.no_repeat:
+            block(logs_RV, self.paths_BKt.flatten(0, 1), search.no_repeat)
+        # The best beam + 1 of each row hold the best `beam` that do not end, whatever ends.
+        top_RK, token_RK = logs_RV.topk(min(search.beam + 1, logs_RV.shape[1]), dim=1)
+        values_BC = (self.scores_BK.view(-1, 1) + top_RK).view(sentences, -1)
+        values_BC, order_BC = values_BC.sort(dim=1, descending=True, stable=True)
+        # A hypothesis ends in one way, so that so many hold the best `beam` of either kind.
+        values_BC, order_BC = values_BC[:, : 2 * search.beam], order_BC[:, : 2 * search.beam]
+        tokens_BC = token_RK.view(sentences, -1).gather(1, order_BC)
+        parents_BC = order_BC // top_RK.shape[1]
+        covered_BC = torch.zeros_like(values_BC)
+        if search.coverage_penalty and weights is not None:
+            covered_BC = self._cover(weights).gather(1, parents_BC)
+        return _Extensions(values_BC, parents_BC, tokens_BC, tokens_BC == self.end, covered_BC)
+
+    def _cover(self, weights: Weights) -> Tensor:
+        """(B, K) coverage_penalty · Σ_i log min(Σ_j a_ij, 1) of each hypothesis so far."""
+        sentences, width = self.tokens_BK.shape
+        covered_BKS = weights.rows().view(sentences, width, -1)
+        if self.covered_BKS is not None:
+            covered_BKS = covered_BKS + self.covered_BKS[:, :, : covered_BKS.shape[2]]
+        self.covered_BKS = covered_BKS
+        lengths_B = weights.keys.diff()[self.rows_B].to(covered_BKS.device)
+        steps_S = torch.arange(covered_BKS.shape[2], device=covered_BKS.device)
+        real_BS = steps_S < lengths_B[:, None]
+        logs_BKS = covered_BKS.clamp(LEAST_COVERAGE, 1).log() * real_BS[:, None, :]
+        return self.search.coverage_penalty * logs_BKS.sum(2)
+
+    def _finish(self, found: _Extensions, length: int) -> None:
+        """Keep the extensions that end, where they are among the best `beam`."""
+        width = min(self.search.beam, found.values.shape[1])
+        values_BK = found.values[:, :width]
+        ends_BK = found.ends[:, :width] & (values_BK > NEVER)
+        if not bool(ends_BK.any()):
+            return
+        scores_BK = values_BK / self._divisor(length) + found.covered[:, :width]
+        row_F, at_F = ends_BK.nonzero(as_tuple=True)
+        paths_Ft = self.paths_BKt[row_F, found.parents[row_F, at_F]]
+        self._keep(row_F, paths_Ft, values_BK[row_F, at_F], scores_BK[row_F, at_F])
+        scores_BK = torch.cat([self.best_BK, scores_BK.masked_fill(~ends_BK, NEVER)], dim=1)
+        self.best_BK = scores_BK.topk(self.search.beam, dim=1).values
+
+    def _cut(self, alive: _Extensions, done_B: Tensor, length: int) -> None:
+        """Out of room with nothing finished: the live ones are all there is. Where every token is
+        forbidden, what there was before stays."""
+        scores_BK = alive.values / self._divisor(length) + alive.covered
+        lacking_B = done_B & (self.best_BK[:, 0] == NEVER)
+        row_F, at_F = (lacking_B[:, None] & (alive.values > NEVER)).nonzero(as_tuple=True)
+        before_Ft = self.paths_BKt[row_F, alive.parents[row_F, at_F]]
+        paths_Ft = torch.cat([before_Ft, alive.tokens[row_F, at_F][:, None]], dim=1)
+        self._keep(row_F, paths_Ft, alive.values[row_F, at_F], scores_BK[row_F, at_F])
+        row_F = (lacking_B & (alive.values[:, 0] == NEVER)).nonzero().squeeze(1)
+        values_F = self.scores_BK[row_F, 0]
+        self._keep(row_F, self.paths_BKt[row_F, 0], values_F, values_F / self._divisor(length))
+
+    def _keep(self, row_F: Tensor, paths_Ft: Tensor, values_F: Tensor, scores_F: Tensor) -> None:
+        sentences = self.sentences_B[row_F.cpu()].tolist()
+        parts = (part.tolist() for part in (paths_Ft, values_F, scores_F))
+        for sentence, *hypothesis in zip(sentences, *parts, strict=True):
+            self.finished[sentence].append(Hypothesis(*hypothesis))
+
+    def _advance(self, alive: _Extensions, going_B: Tensor) -> bool:
+        """Go on with the living hypotheses of the sentences that are not done."""
+        row_B = going_B.nonzero().squeeze(1)
+        sentences, width = self.tokens_BK.shape
+        parents_BK = alive.parents[row_B]
+        at_R = (row_B[:, None] * width + parents_BK).flatten()
+        if width > 1 or len(at_R) != sentences:
+            self.state = self.state.select(at_R)
+        self.tokens_BK, self.scores_BK = alive.tokens[row_B], alive.values[row_B]
+        before_BKt = self.paths_BKt.flatten(0, 1)[at_R].unflatten(0, parents_BK.shape)
+        self.paths_BKt = torch.cat([before_BKt, self.tokens_BK[:, :, None]], dim=2)
+        if self.covered_BKS is not None:
+            self.covered_BKS = self.covered_BKS.flatten(0, 1)[at_R].unflatten(0, parents_BK.shape)
+        if len(row_B) < sentences:
+            row = row_B.cpu()
+            self.rows_B, self.sentences_B = self.rows_B[row], self.sentences_B[row]
+            self.limits_B, self.best_BK = self.limits_B[row_B], self.best_BK[row_B]
+            if 0 < 2 * len(row) <= self.among:
+                self.source = self.source.select(self.rows_B)
+                self.among, self.rows_B = len(row), torch.arange(len(row))
+        return len(row_B) > 0
+
+
+def block(logs_RV: Tensor, paths_Rt: Tensor, size: int) -> None:
+    """Forbid, in place, the tokens with which a run of `size` tokens would come again.
+
+    size 2, path a b c a      b is forbidden: "a b" was there
+    """
+    length = paths_Rt.shape[1]
+    if length < size:
+        return
+    runs = paths_Rt.unfold(1, size, 1)
+    end_R1n = paths_Rt[:, None, length - size + 1 :]
+    again_Rt = (runs[:, :, :-1] == end_R1n).all(dim=2)
+    row_F, at_F = again_Rt.nonzero(as_tuple=True)
+    logs_RV[row_F, runs[row_F, at_F, size - 1]] = NEVER
