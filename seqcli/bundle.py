@@ -15,6 +15,7 @@ No pickle: tensors are safetensors, everything else JSON.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,7 @@ CODEC_FILES = (
     "target.json",
     "labels.json",
     "ngrams.json",
+    "condition.json",
 )
 
 
@@ -193,6 +195,41 @@ def remove_checkpoint(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / CHECKPOINT).unlink()
         (folder / CHECKPOINT).parent.rmdir()
+
+
+# ------------------------------------------------------------------------- a text that is written
+
+
+def save_writing(path: Path, folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Write where a text stands that the model in `folder` writes."""
+    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    metadata = {"model": _digest(folder)}
+    _replace(path, lambda temporary: save_file(copies, temporary, metadata=metadata))
+
+
+def load_writing(path: Path, folder: Path) -> dict[str, Tensor]:
+    """What `save_writing` wrote. Raises SeqcliError where that was with another model, or the file
+    is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            model = (file.metadata() or {})["model"]
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError):
+        raise SeqcliError(
+            f"--state {path} is not a state that generate saved; name another file"
+        ) from None
+    if model != _digest(folder):
+        raise SeqcliError(
+            f"--state {path} was saved with another model than {folder}; use that model, or name "
+            "another file"
+        )
+    return tensors
+
+
+def _digest(folder: Path) -> str:
+    """Which weights a state belongs to."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 # ------------------------------------------------------------------------------------------ files

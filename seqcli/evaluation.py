@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from seqcli import bundle, metrics, run
 from seqcli.data.load import load, load_split
@@ -16,6 +17,7 @@ from seqcli.errors import UsageError
 from seqcli.metrics import Difference, Scores
 from seqcli.nn.device import available_cores
 from seqcli.stream import check_request
+from seqcli.tasks import recency
 from seqcli.tasks.task import Request
 
 PLAIN = Request()
@@ -50,14 +52,16 @@ def evaluate(
     limit: int | None = None,
     request: Request = PLAIN,
     others: Sequence[Path] = (),
+    cache: int = 0,
+    dynamic: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Evaluated:
     """The metrics of models of one task on a split of DATA, by default of the data that the first
     was trained with, cut and limited as it was in training.
 
     columns: settings of the data section that were named; others are as in training. others:
-    models of translate that write together with the one. say: is told which model is at work,
-    where there are several.
+    models of translate that write together with the one. cache, dynamic: for lm, a memory of what
+    was just read (tasks/recency.py). say: is told which model is at work, where there are several.
     """
     torch.set_num_threads(available_cores())
     tasks = [bundle.load_task(folder) for folder in folders]
@@ -71,6 +75,10 @@ def evaluate(
     check_request(request, first.name)
     if others and len(folders) > 1:
         raise UsageError("--with makes one model of several; evaluate it by itself")
+    if (cache or dynamic) and first.name != "lm":
+        raise UsageError(f"--cache and --dynamic are for models of lm; this is one of {first.name}")
+    if cache and dynamic:
+        raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
     chosen = run.choose_data(first, data, columns, limit=limit)
     if data is None and split in SPLITS:
         rows = getattr(load(first.name, chosen), split)
@@ -86,10 +94,26 @@ def evaluate(
         if len(folders) > 1:
             say(f"{folder} …")
         task, model, _ = bundle.load_together(folder, others)
-        scores.append(run.judge(task, model, rows, None if request == PLAIN else request))
+        if cache or dynamic:
+            scores.append(_judge_with_memory(task, model, rows, cache=cache))
+        else:
+            scores.append(run.judge(task, model, rows, None if request == PLAIN else request))
     models = list(zip(folders, tasks, scores, strict=True))
     comparisons = [_compare(models[0], other) for other in models[1:]]
     return Evaluated(first.name, rows, scores, comparisons)
+
+
+def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -> Scores:
+    """The metrics of a language model with a cache of so many states or, at 0, while it goes on
+    learning. What these are to be told is chosen on the validation text of its training."""
+    own = load(task.name, task.config.data)
+    assert own.train is not None
+    validation = own.validation or own.train
+    if cache:
+        scores = recency.with_cache(task, model, rows, size=cache, validation=validation)
+    else:
+        scores = recency.with_learning(task, model, rows, train=own.train, validation=validation)
+    return run.sign(scores, rows)
 
 
 def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> Comparison:

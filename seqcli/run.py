@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,6 @@ from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot
-from seqcli.nn.decode import Sampling
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
@@ -205,8 +204,12 @@ def history_line(event: Evaluation) -> dict[str, Any]:
 
 
 def judge(task: Any, model: nn.Module, rows: Rows, request: Request | None = None) -> Scores:
-    """The task's metrics on rows, each with its interval, signed with a digest of the rows."""
-    scores = task.evaluate(model, rows, *([request] if request else []))
+    """The task's metrics on rows, signed."""
+    return sign(task.evaluate(model, rows, *([request] if request else [])), rows)
+
+
+def sign(scores: Scores, rows: Rows) -> Scores:
+    """The same scores, each with its interval, and a digest of the rows in their signature."""
     scores |= {"signature": f"{scores['signature']}|split:{digest(rows)}"}
     if found := metrics.intervals(scores.tallies):
         scores |= {"intervals": found, "interval_signature": metrics.BOOTSTRAP}
@@ -230,31 +233,3 @@ def choose_data(
     if limit is not None:
         own = replace(own, limit=limit)
     return replace(own, **named)  # type: ignore[arg-type]
-
-
-def generate(
-    folder: Path,
-    prompt: str,
-    sampling: Sampling,
-    *,
-    length: int,
-    samples: int,
-    seed: int | None,
-    one_line: bool,
-) -> Iterator[Iterator[str]]:
-    """Texts that go on from a prompt, each as an iterator of its pieces, the prompt not repeated.
-
-    length: tokens at most. one_line: stop at the end of a line. Raises SeqcliError where the
-    model is no language model.
-    """
-    torch.set_num_threads(available_cores())
-    task, model, _ = bundle.load(folder, task_name="lm")
-    for number in range(samples):
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed + number)
-        yield task.write(
-            model, prompt, sampling, generator=generator, length=length, one_line=one_line
-        )

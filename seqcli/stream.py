@@ -38,6 +38,7 @@ OWNERS = {
     "probabilities": ("classify",),
     "n_best": ("tag", "translate"),
     "scores": ("tag", "translate"),
+    "surprisal": ("lm",),
 }
 """The tasks that an option of predict is for, where that is not translate alone."""
 COLUMNS = ("conll", "conllu")

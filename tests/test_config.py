@@ -29,6 +29,13 @@ def test_settings_are_described_and_lawful(task: str) -> None:
         make_config(task, {item.name: item.default})
 
 
+def test_settings_that_contradict_each_other() -> None:
+    with pytest.raises(UsageError, match="leave out --average"):
+        make_config("classify", {"optimizer": "asgd", "average": 0.9})
+    with pytest.raises(UsageError, match="leave out --random-bptt"):
+        make_config("lm", {"condition": "label", "random_bptt": True})
+
+
 @pytest.mark.parametrize("short", SHORT_FORMS)
 def test_short_forms(short: str) -> None:
     network = make_config("classify", {"cell": short}).network

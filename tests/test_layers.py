@@ -20,7 +20,7 @@ LAYERS = [
     ["tasks", "average", "divergence"],
     ["fit", "bundle"],
     ["report"],
-    ["run", "evaluation", "stream", "facts", "inspect", "compare", "export", "bench"],
+    ["run", "evaluation", "generation", "stream", "facts", "inspect", "compare", "export", "bench"],
     ["console"],
     ["cli", "__main__"],
 ]

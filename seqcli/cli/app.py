@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from seqcli import __version__
-from seqcli.cli import bench, evaluate, inspect, look, train, use
+from seqcli.cli import bench, evaluate, generate, inspect, look, train, use
 from seqcli.cli.help import WIDTH, Application
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
@@ -37,6 +37,7 @@ def _root(
 train.register(app)
 use.register(app)
 evaluate.register(app)
+generate.register(app)
 look.register(app)
 inspect.register(app)
 bench.register(app)

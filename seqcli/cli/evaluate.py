@@ -56,6 +56,12 @@ def evaluate(
     max_length: MaxLength = None,
     copy_unknown: CopyUnknown = False,
     others: With = None,
+    cache: Annotated[
+        int, typer.Option(help="lm: remember this many tokens beside the network; 0 none.", min=0)
+    ] = 0,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="lm: go on learning from what was read.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
@@ -92,6 +98,8 @@ def evaluate(
         limit=limit,
         request=request,
         others=others or (),
+        cache=cache,
+        dynamic=dynamic,
         say=say,
     )
     for note in found.rows.notes:

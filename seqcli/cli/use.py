@@ -1,9 +1,8 @@
-"""The commands that use a trained model: predict, generate, info."""
+"""The commands that use a trained model: predict, info."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +29,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     panel = "Use"
     app.command(rich_help_panel=panel)(predict)
-    app.command(rich_help_panel=panel)(generate)
     app.command(rich_help_panel=panel)(info)
 
 
@@ -51,6 +49,9 @@ def predict(
     ] = "auto",
     probabilities: Annotated[
         bool, typer.Option(help="classify: the probability of every label.")
+    ] = False,
+    surprisal: Annotated[
+        bool, typer.Option(help="lm: the bits that each token tells, in place of the sums.")
     ] = False,
     beam: Beam = 1,
     n_best: Annotated[
@@ -95,6 +96,7 @@ def predict(
         say("answers lines from the terminal; Ctrl-D ends")
     request = Request(
         probabilities=probabilities,
+        surprisal=surprisal,
         beam=beam,
         n_best=n_best,
         scores=scores,
@@ -119,57 +121,6 @@ def predict(
     )
     if bad:
         raise typer.Exit(1)
-
-
-def generate(
-    model: ModelFolder,
-    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
-    length: Annotated[int, typer.Option(help="Tokens at most.", min=1)] = 200,
-    samples: Annotated[int, typer.Option(help="How many texts.", min=1)] = 1,
-    temperature: Annotated[
-        float, typer.Option(help="Below 1 is bolder, above 1 wilder, 0 the likeliest.", min=0)
-    ] = 0.8,
-    top_k: Annotated[
-        int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
-    ] = 0,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
-    ] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", min=0)] = None,
-    line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
-) -> None:
-    """Write text with a language model."""
-    if not 0 < top_p <= 1:
-        raise UsageError(f"--top-p is {top_p}; it must be above 0 and at most 1")
-    if not math.isfinite(temperature):
-        raise UsageError(f"--temperature is {temperature}; it must be finite")
-    if any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise UsageError("--prompt is not UTF-8")
-    from seqcli.nn.decode import Sampling
-    from seqcli.run import generate as write
-
-    texts = write(
-        model,
-        prompt,
-        Sampling(temperature, top_k, top_p),
-        length=length,
-        samples=samples,
-        seed=seed,
-        one_line=line,
-    )
-    for number, pieces in enumerate(texts):
-        if json_output:
-            record = {"sample": number + 1, "prompt": prompt, "text": "".join(pieces)}
-            print(json.dumps(record, ensure_ascii=False), flush=True)
-            continue
-        if number and not line:
-            print("---")
-        sys.stdout.write(prompt)
-        for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        print(flush=True)
 
 
 def info(

@@ -144,6 +144,8 @@ def _normalise(config: Config) -> Config:
     """Turn a short form such as bilstm into its cell and direction, and refuse what contradicts."""
     if config.training.optimizer == "asgd" and config.training.average:
         raise UsageError("--optimizer asgd keeps its own mean of the weights; leave out --average")
+    if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:
+        raise UsageError("with --condition rows are separate texts; leave out --random-bptt")
     network = config.network
     if network.cell in SHORT_FORMS:
         if not hasattr(network, "bidirectional"):

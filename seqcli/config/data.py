@@ -65,3 +65,8 @@ class LanguageData(Data):
     """Running text."""
 
     text_column: str | None = setting(None, "Column that holds the text.")
+    condition: str | None = setting(
+        None,
+        "Write each row's text from this column: a label, numbers (also several columns, between "
+        "commas) or an image. Rows are separate texts then.",
+    )

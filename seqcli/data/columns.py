@@ -10,10 +10,11 @@ import ast
 import dataclasses
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
@@ -26,7 +27,7 @@ ROLES = {
     "classify": {"text": "text_column", "label": "label_column"},
     "tag": {"tokens": "tokens_column", "tags": "tags_column", "label": "with_label"},
     "translate": {"source": "source", "target": "target"},
-    "lm": {"text": "text_column"},
+    "lm": {"text": "text_column", "condition": "condition"},
 }
 MOST_LABELS = 1000
 
@@ -50,7 +51,11 @@ def choose(
     if task == "translate":
         table = _unfold(table)
     given = {
-        role: _find_asked(table, name, ROLES[task][role]) for role, name in asked.items() if name
+        role: (_find_several if role == "condition" else _find_asked)(
+            table, name, ROLES[task][role]
+        )
+        for role, name in asked.items()
+        if name
     }
     found = {role: name for role, name in usual.items() if table.header and name in table.columns}
     choice, remark = _FINDERS[task](table, {**found, **given})
@@ -99,6 +104,18 @@ def _find_asked(table: Table, name: str, setting: str) -> str:
             return column
     option = "--" + setting.replace("_", "-")
     raise UsageError(f"{table.origin} has no column {name!r} ({option}); {_list_columns(table)}")
+
+
+def _find_several(table: Table, names: str, setting: str) -> str:
+    """One column, or several between commas."""
+    if names in table.columns:
+        return names
+    return ",".join(_find_asked(table, name.strip(), setting) for name in names.split(","))
+
+
+def split_columns(names: str, known: Collection[str]) -> list[str]:
+    """The columns that `_find_several` found."""
+    return [names] if names in known else names.split(",")
 
 
 def _list_columns(table: Table) -> str:
@@ -179,14 +196,15 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
 
 
 def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
-    names = list(table.columns)
+    taken = split_columns(given.get("condition", ""), table.columns)
+    names = [name for name in table.columns if name not in taken]
     text = given.get("text") or _find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
     if text is None:
         raise UsageError(
             f"{table.origin} has no column that looks like text; {_list_columns(table)}; "
             "name one with --text-column"
         )
-    return {"text": text}, ""
+    return {"text": text, **given}, ""
 
 
 def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
@@ -358,8 +376,27 @@ def _make_translate(table: Table, choice: Choice) -> Made:
 
 def _make_text(table: Table, choice: Choice) -> Made:
     values = table.columns[choice["text"]]
-    lost = [value is None for value in values]
-    return _keep({"text": [_write(value) for value in values]}, {"without text": lost})
+    made = {"text": [_write(value) for value in values]}
+    lost = {"without text": [value is None for value in values]}
+    if "condition" in choice:
+        names = split_columns(choice["condition"], table.columns)
+        cells = zip(*[table.columns[name] for name in names], strict=True)
+        made["condition"] = [read_condition(one) for one in cells]
+        lost["without a condition"] = _empty(made["condition"])
+    return _keep(made, lost)
+
+
+def read_condition(cells: Sequence[Any]) -> Any:
+    """What a text is written from, of one cell or of several: None where one is missing, a label
+    or a number as it is written, several numbers as a list, an image as its bytes."""
+    if any(cell is None for cell in cells):
+        return None
+    if len(cells) > 1:
+        return read_numbers(list(cells)) or [_write(cell) for cell in cells]
+    (cell,) = cells
+    if is_image(cell):
+        return shrink(cell)
+    return cell if isinstance(cell, list) else _write(cell)
 
 
 _MAKERS: dict[str, Callable[[Table, Choice], Made]] = {

@@ -62,7 +62,7 @@ def load(task: str, data: Data) -> Splits:
     if "train" not in rows:
         there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
         raise SeqcliError(f"no rows to train on: {there}; name a file with --train")
-    if task == "lm":
+    if task == "lm" and "condition" not in rows["train"].columns:
         rows, said = _cut_text(rows)
     else:
         rows, said = _cut_rows(rows)
@@ -260,6 +260,6 @@ def _limit(task: str, rows: Rows, limit: int, notes: list[str]) -> Rows:
     if n <= limit:
         return rows
     notes.append(f"{rows.origin}: {limit:,} of {n:,} rows are used (--limit)")
-    if task == "lm":
+    if task == "lm" and "condition" not in rows.columns:
         return rows.head(limit)
     return rows.take(sorted(random.Random(SEED).sample(range(n), limit)))

@@ -12,7 +12,8 @@ class Rows:
     """Rows by role, every column of the same length.
 
     Roles: classify `text`, `label`; tag `tokens`, `tags` (a list of strings a row, both of one
-    length); translate `source`, `target`; lm `text`. All values are strings.
+    length); translate `source`, `target`; lm `text`, and where texts are written from something
+    `condition`. All values are strings (a condition: see data/condition.py).
     """
 
     columns: dict[str, list[Any]]

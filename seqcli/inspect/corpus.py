@@ -109,7 +109,9 @@ def hash_rows(rows: Rows) -> str:
     """SHA-256 of the rows' content."""
     digest = hashlib.sha256()
     for role in sorted(rows.columns):
-        digest.update(json.dumps([role, rows.columns[role]], ensure_ascii=False).encode())
+        digest.update(
+            json.dumps([role, rows.columns[role]], ensure_ascii=False, default=repr).encode()
+        )
     return digest.hexdigest()
 
 
@@ -195,7 +197,9 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
 
 def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = None) -> Corpus:
     """Contiguous streams, each from a zero state, as the task's own evaluation lays them out."""
-    tokens_N = task.encode(rows).tokens
+    tokens_N = task.encode_stream(rows).tokens
+    if task.condition is not None:
+        notes.append("the texts are read on end and without what they are written from")
     if max_tokens and len(tokens_N) > max_tokens:
         notes.append(
             f"the first {max_tokens:,} of {len(tokens_N):,} tokens are read (--max-tokens)"

@@ -53,14 +53,16 @@ def sample(
     generator: torch.Generator,
     banned: tuple[int, ...] = (),
     states: States | None = None,
-) -> Iterator[int]:
-    """Tokens after a prompt (not empty), one at a time, without end; the caller stops."""
+    condition: Tensor | None = None,
+) -> Iterator[tuple[int, States]]:
+    """Tokens after a prompt (not empty), one at a time, without end, each with the states before
+    it is read; the caller stops. condition: of the one text, (1,) or (1, D)."""
     device = next(model.parameters()).device
     tokens = torch.tensor(prompt, device=device)
     while True:
         batch = Ragged(tokens, torch.tensor([0, len(tokens)]))
-        scores_NV, states = model(batch, states)
+        scores_NV, states = model(batch, states, condition)
         logits_1V = scores_NV[-1:].float()
         logits_1V[:, list(banned)] = float("-inf")
         tokens = draw(logits_1V, sampling, generator)
-        yield int(tokens)
+        yield int(tokens), states

@@ -3,11 +3,15 @@
 A corpus is its lines, each closed by the end token, which stands for the newline:
 
     EOS  t o   b e EOS  o r EOS        reads each token, predicts the one after it
+
+Where texts are written from something (--condition), each row is a text of its own, from the
+condition and EOS to its own EOS.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
+import json
 import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,18 +24,21 @@ from torch import Tensor, nn
 from seqcli import baselines, metrics
 from seqcli.config import LanguageConfig
 from seqcli.data.batches import block_bounds, blocks, bucket, stream
+from seqcli.data.columns import read_condition
+from seqcli.data.condition import Condition, condition_from_json, learn_condition
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import (
-    BOS,
     EOS,
+    SPECIALS,
     UNK,
     Sequences,
     Tokenizer,
     tokenizer_from_json,
     train_tokenizer,
 )
-from seqcli.nn.decode import Sampling, sample
+from seqcli.errors import SeqcliError
+from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
@@ -44,10 +51,17 @@ EVALUATION_TOKENS = 4_096
 BPTT = {"character": 64, "word": 35, "bpe": 50}
 
 
-class Encoded(NamedTuple):
-    """The corpus as one stream of ids (N,), opened by EOS."""
+class Corpus(NamedTuple):
+    """Running text as one stream of ids (N,), opened by EOS."""
 
     tokens: np.ndarray
+
+
+class Texts(NamedTuple):
+    """Separate texts, each closed by EOS, and what they are written from: (R,) or (R, D)."""
+
+    tokens: Sequences
+    given: np.ndarray
 
 
 class Plan(NamedTuple):
@@ -61,10 +75,19 @@ class Plan(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One block of all streams: input and next token (S, t); whether it opens an epoch."""
+    """One block of all streams: input and next token (S, t)."""
 
     tokens: np.ndarray
     following: np.ndarray
+
+
+class Passage(NamedTuple):
+    """A part of a text as the model read it: what `head` takes (N, H), the tokens to predict from
+    it (N,), and their places in the text, from 0 for the second token."""
+
+    places: np.ndarray
+    h: Ragged
+    gold: Tensor
 
 
 class LanguageModeling:
@@ -73,9 +96,16 @@ class LanguageModeling:
     higher_is_better: ClassVar[bool] = False
     columns: Mapping[str, str] = types.MappingProxyType({})
 
-    def __init__(self, config: LanguageConfig, tokenizer: Tokenizer, reason: str = "") -> None:
+    def __init__(
+        self,
+        config: LanguageConfig,
+        tokenizer: Tokenizer,
+        condition: Condition | None = None,
+        reason: str = "",
+    ) -> None:
         self.config = config
         self.tokenizer = tokenizer
+        self.condition = condition
         self.reason = reason
 
     @classmethod
@@ -92,31 +122,61 @@ class LanguageModeling:
             joiner=True,
         )
         check_softmax(config.network, len(tokenizer.vocabulary))
-        return cls(config, tokenizer, reason)
+        condition = None
+        if "condition" in train.columns:
+            names = train.names.get("condition", "condition")
+            condition = learn_condition(train["condition"], names.split(","))
+        return cls(config, tokenizer, condition, reason)
 
     @classmethod
     def restore(cls, config: LanguageConfig, files: Mapping[str, Any]) -> LanguageModeling:
         """The codec of a saved model."""
-        return cls(config, tokenizer_from_json(files["tokenizer.json"]))
+        found = None
+        if config.data.condition is not None:
+            found = condition_from_json(files["condition.json"])
+        return cls(config, tokenizer_from_json(files["tokenizer.json"]), found)
 
     def files(self) -> dict[str, Any]:
-        return {"tokenizer.json": self.tokenizer.to_json()}
+        found = {"tokenizer.json": self.tokenizer.to_json()}
+        return found | ({"condition.json": self.condition.to_json()} if self.condition else {})
 
     def facts(self) -> dict[str, str]:
-        return {"tokens": describe_tokens(self.tokenizer, self.reason)}
+        found = {"tokens": describe_tokens(self.tokenizer, self.reason)}
+        return found | ({"condition": self.condition.describe()} if self.condition else {})
 
     def build(self) -> nn.Module:
-        return LanguageModel(len(self.tokenizer.vocabulary), self.config.network)
+        network, condition, make = self.config.network, self.condition, None
+        if condition:
+            make = functools.partial(
+                Conditioning,
+                labels=len(condition.labels) or None,
+                numbers=condition.width,
+                width=network.embedding,
+            )
+        return LanguageModel(
+            len(self.tokenizer.vocabulary),
+            network,
+            conditioning=make,
+            bptt=self.config.training.bptt or None if condition else None,
+        )
 
-    def encode(self, rows: Rows) -> Encoded:
-        return Encoded(self._stream(self.tokenizer.encode(rows["text"], eos=True)))
+    def encode(self, rows: Rows) -> Corpus | Texts:
+        if self.condition is None:
+            return self.encode_stream(rows)
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        return Texts(lines, self.condition.encode(rows["condition"]))
 
-    def _stream(self, lines: Sequences) -> np.ndarray:
-        """The ids of all lines end to end, opened by EOS."""
-        return np.concatenate([[EOS], lines.values]).astype(np.int64)
+    def encode_stream(self, rows: Rows) -> Corpus:
+        """All rows as running text."""
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        return Corpus(np.concatenate([[EOS], lines.values]).astype(np.int64))
 
-    def plan(self, encoded: Encoded, epoch: int) -> Plan:
+    def plan(self, encoded: Corpus | Texts, epoch: int) -> Plan | list[np.ndarray]:
         training = self.config.training
+        if isinstance(encoded, Texts):
+            budget = training.streams * (self.bptt or BPTT[self.tokenizer.kind])
+            lengths = encoded.tokens.lengths
+            return bucket(lengths, budget=budget, seed=training.seed, epoch=epoch)
         streams = stream(encoded.tokens, training.streams)
         steps = streams.shape[1] - 1
         seed = training.seed if training.random_bptt else None
@@ -128,74 +188,89 @@ class LanguageModeling:
         asked = self.config.training.bptt
         return BPTT[self.tokenizer.kind] if asked is None else asked
 
-    def batches(self, encoded: Encoded, plan: Plan, start: int) -> Iterator[Block]:
-        for position, (tokens, following) in enumerate(blocks(plan.streams, plan.bounds)):
-            if position >= start:
+    def batches(
+        self, encoded: Corpus | Texts, plan: Plan | list[np.ndarray], start: int
+    ) -> Iterator[Block | Texts]:
+        if isinstance(plan, Plan):
+            for tokens, following in blocks(plan.streams, plan.bounds[start:]):
                 yield Block(tokens, following)
+        else:
+            assert isinstance(encoded, Texts)
+            for rows in plan[start:]:
+                yield Texts(encoded.tokens.take(rows), encoded.given[rows])
 
-    def loss(self, model: nn.Module, batch: Block, state: States | None) -> Loss:
-        device = device_of(model)
+    def loss(self, model: nn.Module, batch: Block | Texts, state: States | None) -> Loss:
+        device, training = device_of(model), self.config.training
         assert isinstance(model, LanguageModel)
-        training = self.config.training
-        h, states = model.recur(_streams(batch.tokens, device), state)
+        given, rate = None, 1.0
+        if isinstance(batch, Block):
+            tokens = _streams(batch.tokens, device)
+            gold_N = torch.from_numpy(np.ascontiguousarray(batch.following)).flatten().to(device)
+            if training.random_bptt and self.bptt:
+                rate = batch.tokens.shape[1] / self.bptt
+        else:
+            tokens, gold_N = shift(batch.tokens, device)
+            given, state = torch.from_numpy(batch.given).to(device), None
+        h, states = model.recur(tokens, state, given)
         dropped = model.dropout(h)
-        gold_N = torch.from_numpy(np.ascontiguousarray(batch.following)).flatten().to(device)
-        mean = model.head.loss(model.project(dropped), gold_N)
+        mean = model.head.loss(model.project(dropped, given), gold_N)
         if training.ar or training.tar:
             penalty = penalise(h, dropped, ar=training.ar, tar=training.tar)
             mean = mean + (penalty - penalty.detach())  # the loss that is told stays −log p
-        rate = batch.tokens.shape[1] / self.bptt if training.random_bptt and self.bptt else 1.0
-        return Loss(mean, len(gold_N), len(gold_N), detach(states), rate)
+        carried = detach(states) if isinstance(batch, Block) else None
+        return Loss(mean, len(gold_N), len(gold_N), carried, rate)
 
-    @torch.inference_mode()
-    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> np.ndarray:
-        """(N − 1,) the −log p of every token of a stream but the first.
+    def walk(self, model: nn.Module, tokens_N: np.ndarray) -> Iterator[Passage]:
+        """Read a stream passage by passage, so that every token but the first is predicted once.
 
-        Read in a fixed number of contiguous streams, each from a zero state; every token is
-        scored once.
+        It is read in a fixed number of contiguous streams, each from a zero state.
         """
         assert isinstance(model, LanguageModel)
         device = device_of(model)
         steps = max(1, -(-(len(tokens_N) - 1) // EVALUATION_STREAMS))
-        found, states = np.empty(len(tokens_N) - 1), None
+        states = None
         starts = np.arange(0, len(tokens_N) - 1, steps)
         ends = np.minimum(starts + steps, len(tokens_N) - 1)
         width = max(1, EVALUATION_TOKENS // EVALUATION_STREAMS)
         for begin in range(0, steps, width):
-            places = [
+            parts = [
                 np.arange(min(start + begin, end), min(start + begin + width, end))
                 for start, end in zip(starts, ends, strict=True)
             ]
-            flat = np.concatenate(places)
-            bounds = np.concatenate([[0], np.cumsum([len(place) for place in places])])
-            batch = Ragged(torch.from_numpy(tokens_N[flat]).to(device), torch.from_numpy(bounds))
+            places = np.concatenate(parts)
+            bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+            batch = Ragged(torch.from_numpy(tokens_N[places]).to(device), torch.from_numpy(bounds))
             h_NH, states = model.read(batch, states)
-            gold_N = torch.from_numpy(tokens_N[flat + 1]).to(device)
-            found[flat] = model.head.nats(h_NH, gold_N).double().cpu().numpy()
+            gold_N = torch.from_numpy(tokens_N[places + 1]).to(device)
+            yield Passage(places, batch.with_values(h_NH), gold_N)
+
+    @torch.inference_mode()
+    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> np.ndarray:
+        """(N − 1,) the −log p of every token of a stream but the first."""
+        assert isinstance(model, LanguageModel)
+        found = np.empty(len(tokens_N) - 1)
+        for places, h, gold_N in self.walk(model, tokens_N):
+            found[places] = model.head.nats(h.values, gold_N).double().cpu().numpy()
         return found
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
-        lines = self.tokenizer.encode(rows["text"], eos=True)
-        tokens_N = self._stream(lines)
-        nats_R = np.add.reduceat(self.nats(model, tokens_N), lines.offsets[:-1])
-        return self._scores(nats_R, lines, rows)
+        if self.condition is None:
+            return self.scores_of(self.nats(model, self.encode_stream(rows).tokens), rows)
+        return self.scores_of(-torch.cat(self.log_probabilities(model, rows)).numpy(), rows)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
-        known, size = self.encode(train).tokens, len(self.tokenizer.vocabulary)
+        known, size = self.encode_stream(train).tokens, len(self.tokenizer.vocabulary)
         judged = {}
         for split, rows in splits.items():
-            lines = self.tokenizer.encode(rows["text"], eos=True)
-            found = baselines.lm(known, self._stream(lines), size)
-            judged[split] = {
-                name: self._scores(np.add.reduceat(nats_N, lines.offsets[:-1]), lines, rows)
-                for name, nats_N in found.items()
-            }
+            found = baselines.lm(known, self.encode_stream(rows).tokens, size)
+            judged[split] = {name: self.scores_of(nats_N, rows) for name, nats_N in found.items()}
         return judged
 
-    def _scores(self, nats_R: np.ndarray, lines: Sequences, rows: Rows) -> Scores:
-        """The metrics, from the nats of each line."""
+    def scores_of(self, nats_N: np.ndarray, rows: Rows) -> Scores:
+        """The metrics of rows, from the −log p of each of their tokens, ends counted, in order."""
+        lines = self.tokenizer.encode(rows["text"], eos=True)
         return metrics.language(
-            nats_R,
+            np.add.reduceat(nats_N.astype(np.float64), lines.offsets[:-1]),
             lines.lengths,
             characters=np.array([len(text) + 1 for text in rows["text"]]),
             unknown=int((lines.values == UNK).sum()),
@@ -204,83 +279,89 @@ class LanguageModeling:
         )
 
     def read(self, lines: Sequence[str]) -> Rows:
+        if self.condition is not None:
+            names = " and ".join(map(repr, self.condition.columns))
+            raise SeqcliError(
+                f"the model's texts are written from {names}; give JSON Lines with the text and "
+                f"{names}"
+            )
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         asked, usual = self.config.data.text_column, self.columns.get("text")
-        return Rows({"text": read_fields(records, TEXT, asked=asked, usual=usual)}, "input")
+        columns: dict[str, list[Any]] = {
+            "text": read_fields(records, TEXT, asked=asked, usual=usual)
+        }
+        if self.condition is not None:
+            names = self.condition.columns
+            columns["condition"] = [find_condition(record, names) for record in records]
+            for value in columns["condition"]:
+                self.condition.check(value)
+        return Rows(columns, "input")
 
     @torch.inference_mode()
-    def log_probabilities(self, model: nn.Module, texts: Sequence[str]) -> list[Tensor]:
+    def log_probabilities(self, model: nn.Module, rows: Rows) -> list[Tensor]:
         """For each text, the log-probability of each of its tokens and of its end."""
         assert isinstance(model, LanguageModel)
-        lines = self.tokenizer.encode(texts, bos=False, eos=True)
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        given_R = self.condition.encode(rows["condition"]) if self.condition else None
         device = device_of(model)
-        found: list[Tensor] = [torch.empty(0)] * len(texts)
-        for rows in bucket(lines.lengths, budget=EVALUATION_TOKENS):
-            part = lines.take(rows)
-            gold_N = torch.from_numpy(part.values.astype(np.int64)).to(device)
-            read_N = torch.roll(gold_N, 1)
-            read_N[torch.from_numpy(part.offsets[:-1]).to(device)] = EOS
-            bounds, states, logs = torch.from_numpy(part.offsets), None, []
+        found: list[Tensor] = [torch.empty(0)] * len(rows)
+        for batch in bucket(lines.lengths, budget=EVALUATION_TOKENS):
+            part = lines.take(batch)
+            tokens, gold_N = shift(part, device)
+            given = None if given_R is None else torch.from_numpy(given_R[batch]).to(device)
+            states, logs = None, []
             # A batch above the budget is one long text: it is read block by block.
             for begin in range(0, len(gold_N), EVALUATION_TOKENS):
                 end = begin + EVALUATION_TOKENS
-                block = Ragged(read_N[begin:end], bounds.clamp(begin, end) - begin)
-                h_NH, states = model.read(block, states)
+                bounds = tokens.offsets.clamp(begin, end) - begin
+                block = Ragged(tokens.values[begin:end], bounds)
+                h_NH, states = model.read(block, states, given)
                 logs.append(-model.head.nats(h_NH, gold_N[begin:end]).cpu())
-            for row, one in zip(rows, torch.cat(logs).split(part.lengths.tolist()), strict=True):
+            for row, one in zip(batch, torch.cat(logs).split(part.lengths.tolist()), strict=True):
                 found[row] = one
         return found
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         answers = []
-        for logs_T in self.log_probabilities(model, rows["text"]):
+        for row, logs_T in enumerate(self.log_probabilities(model, rows)):
             total, count = float(logs_T.double().sum()), len(logs_T)
             perplexity = math.exp(min(-total / count, 700.0))
             record = {"log_probability": total, "perplexity": perplexity, "tokens": count}
-            answers.append(Answer(f"{total:.6f}\t{perplexity:.6f}\t{count}", record))
+            plain = f"{total:.6f}\t{perplexity:.6f}\t{count}"
+            if request.surprisal:
+                bits = [round(bit, 6) for bit in (-logs_T.double() / math.log(2)).tolist()]
+                names = [*self.tokenizer.split(rows["text"][row]), SPECIALS[EOS]]
+                record["surprisal"] = [
+                    {"token": name, "bits": bit} for name, bit in zip(names, bits, strict=True)
+                ]
+                plain = "\t".join(
+                    f"{json.dumps(name, ensure_ascii=False)[1:-1]}={bit:.6f}"
+                    for name, bit in zip(names, bits, strict=True)
+                )
+            answers.append(Answer(plain, record))
         return answers
 
-    def write(
-        self,
-        model: nn.Module,
-        prompt: str,
-        sampling: Sampling,
-        *,
-        generator: torch.Generator,
-        length: int,
-        one_line: bool,
-    ) -> Iterator[str]:
-        """Text that goes on from a prompt, piece by piece: at most `length` tokens, or one line.
 
-        The pieces are what each token adds to the decoded text, so that byte pairs of one
-        character and the spaces between words come out right.
-        """
-        assert isinstance(model, LanguageModel)
-        *closed, last = prompt.split("\n")
-        known = [EOS]
-        for line in closed:
-            known += self.tokenizer.encode([line], eos=True).values.tolist()
-        if last:
-            known += self.tokenizer.encode([last]).values.tolist()
-        tokens = self.tokenizer.encode([last]).values.tolist() if last else []
-        shown = self.tokenizer.decode(tokens)
-        banned = (UNK, BOS)
-        drawn = sample(model, known, sampling, generator=generator, banned=banned)
-        for token in itertools.islice(drawn, length):
-            if token == EOS:
-                if one_line:
-                    return
-                yield "\n"
-                tokens, shown = [], ""
-                continue
-            tokens.append(token)
-            text = self.tokenizer.decode(tokens)
-            if text.endswith("\ufffd"):  # half of a character; the rest is to come
-                continue
-            yield text[len(shown) :]
-            shown = text
+def shift(texts: Sequences, device: torch.device) -> tuple[Ragged, Tensor]:
+    """What is read of separate texts, EOS first, and what is predicted (N,), EOS last.
+
+    gold    b e EOS  o r EOS          read    EOS b e  EOS o r
+    """
+    gold_N = texts.values.astype(np.int64)
+    read_N = np.roll(gold_N, 1)
+    read_N[texts.offsets[:-1]] = EOS
+    tokens = Ragged(torch.from_numpy(read_N).to(device), torch.from_numpy(texts.offsets))
+    return tokens, torch.from_numpy(gold_N).to(device)
+
+
+def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """What a record's text is written from. Raises SeqcliError where a field of it is missing."""
+    for name in names:
+        if record.get(name) is None:
+            raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+    return read_condition([record[name] for name in names])
 
 
 def penalise(h: Ragged, dropped: Ragged, *, ar: float, tar: float) -> Tensor:

@@ -39,6 +39,7 @@ class Request:
     """What `predict` was asked for; each task reads what concerns it."""
 
     probabilities: bool = False
+    surprisal: bool = False
     beam: int = 1
     n_best: int = 1
     scores: bool = False

@@ -90,5 +90,5 @@ def test_language_model_sees_how_likely_the_text_was() -> None:
     task, model = random_model("lm", rows, tokens="word", **SMALL)
     facts = read_sentence(task, model, list_sites(list_layers(model)), "the moving rome").facts
     assert facts["tokens"][""][0] == "<eos>"
-    logs = task.log_probabilities(model, ["the moving rome"])[0]
+    logs = task.log_probabilities(model, task.read(["the moving rome"]))[0]
     assert torch.allclose(torch.tensor(facts["following"]).log(), logs[:-1], atol=1e-4)

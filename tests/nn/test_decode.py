@@ -49,9 +49,8 @@ def test_sampling_step_by_step_equals_reading_at_once():
     model = LanguageModel(9, LanguageNetwork(cell="lstm", hidden=7, embedding=5)).eval()
     generator = torch.Generator().manual_seed(1)
     prompt = [2, 4, 5]
-    drawn = list(
-        itertools.islice(sample(model, prompt, Sampling(temperature=0), generator=generator), 6)
-    )
+    tokens = sample(model, prompt, Sampling(temperature=0), generator=generator)
+    drawn = [token for token, _ in itertools.islice(tokens, 6)]
     whole = torch.tensor(prompt + drawn)
     with torch.no_grad():
         scores, _ = model(Ragged(whole, torch.tensor([0, len(whole)])), None)

@@ -163,11 +163,29 @@ def test_lm(cell: str) -> None:
     check(task, model)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_lm_from_a_label(cell: str) -> None:
+    """Answers to lines of which each has a condition of its own."""
+    table = make_rows(40, seed=1)
+    texts, labels = ([row[name] for row in table] for name in ("text", "label"))
+    config = tiny("lm", None, hidden=6, embedding=6, layers=2, cell=cell, condition="label")
+    rows = Rows({"text": texts, "condition": labels}, "test")
+    task = TASKS["lm"].learn(config, rows)
+    torch.manual_seed(3)
+    model = task.build().eval()
+    together = task.answer(model, rows, Request(surprisal=True))
+    for at in (0, 7, 39):
+        (alone,) = task.answer(model, rows.take([at]), Request(surprisal=True))
+        assert alone.record == numbers(together[at].record)
+    other = Rows({"text": texts, "condition": labels[::-1]}, "test")
+    assert task.answer(model, other, Request()) != task.answer(model, rows, Request())
+
+
 def test_long_text_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text above the budget of a batch gets the same probability as in one piece."""
     task, model = make_model("lm")
     text = " ".join(make_lines()) * 3
-    (whole,) = task.log_probabilities(model, [text])
+    (whole,) = task.log_probabilities(model, task.read([text]))
     monkeypatch.setattr("seqcli.tasks.lm.EVALUATION_TOKENS", 50)
-    (parts,) = task.log_probabilities(model, [text])
+    (parts,) = task.log_probabilities(model, task.read([text]))
     torch.testing.assert_close(parts, whole, atol=TOLERANCE, rtol=TOLERANCE)

@@ -1,0 +1,79 @@
+"""The command that writes text with a language model."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqcli.cli.use import ModelFolder
+from seqcli.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Use")(generate)
+
+
+def generate(
+    model: ModelFolder,
+    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            help="What to write from, if the model was trained so: a label, numbers between "
+            "commas, or the path of an image."
+        ),
+    ] = None,
+    length: Annotated[int, typer.Option(help="Tokens at most.", min=1)] = 200,
+    samples: Annotated[int, typer.Option(help="How many texts.", min=1)] = 1,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 is bolder, above 1 wilder, 0 the likeliest.", min=0)
+    ] = 0.8,
+    top_k: Annotated[
+        int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
+    ] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
+    ] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", min=0)] = None,
+    line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that keeps what was read and written: go on from it if it is there, and "
+            "save it at the end."
+        ),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
+) -> None:
+    """Write text with a language model."""
+    if not 0 < top_p <= 1:
+        raise UsageError(f"--top-p is {top_p}; it must be above 0 and at most 1")
+    if not math.isfinite(temperature):
+        raise UsageError(f"--temperature is {temperature}; it must be finite")
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise UsageError("--prompt is not UTF-8")
+    from seqcli import generation
+    from seqcli.nn.decode import Sampling
+
+    order = generation.Order(
+        prompt, Sampling(temperature, top_k, top_p), length, line, condition, state
+    )
+    texts = generation.generate(model, order, samples=samples, seed=seed)
+    for number, pieces in enumerate(texts):
+        if json_output:
+            record = {"sample": number + 1, "prompt": prompt, "text": "".join(pieces)}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+            continue
+        if number and not line:
+            print("---")
+        sys.stdout.write(prompt)
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print(flush=True)

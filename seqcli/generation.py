@@ -1,0 +1,100 @@
+"""Texts from a language model, as a plain function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from seqcli import bundle
+from seqcli.errors import UsageError
+from seqcli.nn.decode import Sampling
+from seqcli.nn.device import available_cores
+from seqcli.tasks.writing import Writing
+
+GAP = re.compile(r"\[(?:MASK|GAP|BLANK)\]|<(?:mask|gap|blank)>|_{3,}", re.IGNORECASE)
+
+
+class Order(NamedTuple):
+    """What to write. length: tokens at most. one_line: stop at the end of a line. condition: what
+    to write from, as a person writes it. state: where to go on, if the file is there, and to
+    save where the text stands."""
+
+    prompt: str
+    sampling: Sampling
+    length: int
+    one_line: bool = False
+    condition: str | None = None
+    state: Path | None = None
+
+
+def generate(
+    folder: Path, order: Order, *, samples: int = 1, seed: int | None = None
+) -> Iterator[Iterator[str]]:
+    """Texts that go on from a prompt, each as an iterator of its pieces, the prompt not repeated.
+
+    Raises SeqcliError where the model is no language model or cannot write what is asked.
+    """
+    if order.state is not None and samples > 1:
+        raise UsageError("--state is where one text stands; leave out --samples")
+    torch.set_num_threads(available_cores())
+    task, model, _ = bundle.load(folder, task_name="lm")
+    _refuse_gaps(order.prompt, task.tokenizer.vocabulary)
+    given = _read_condition(task, order)
+    for number in range(samples):
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed + number)
+        writing = Writing(model, task.tokenizer, condition=given)
+        yield _write(folder, writing, order, generator)
+
+
+def _write(
+    folder: Path, writing: Writing, order: Order, generator: torch.Generator
+) -> Iterator[str]:
+    if order.state is not None and order.state.exists():
+        writing.restore(bundle.load_writing(order.state, folder))
+    yield from writing.go_on(
+        order.prompt,
+        order.sampling,
+        generator=generator,
+        length=order.length,
+        one_line=order.one_line,
+    )
+    if order.state is not None:
+        bundle.save_writing(order.state, folder, writing.to_tensors())
+
+
+def _read_condition(task: Any, order: Order) -> torch.Tensor | None:
+    """The condition asked for as the model takes it: (1,) or (1, D)."""
+    known = task.condition
+    if known is None:
+        if order.condition is not None:
+            raise UsageError(
+                "this model writes from nothing but the text before; train one with --condition "
+                "COLUMN to write from something"
+            )
+        return None
+    if order.condition is None:
+        if order.state is not None and order.state.exists():
+            return None  # the saved text has one
+        raise UsageError(
+            f"this model writes from something: name it with --condition ({known.describe()})"
+        )
+    return torch.from_numpy(known.encode([known.parse(order.condition)]))
+
+
+def _refuse_gaps(prompt: str, vocabulary: list[str]) -> None:
+    """Raise UsageError for a prompt with a gap, unless the mark is a token of the model."""
+    found = GAP.search(prompt)
+    if found and found[0] not in vocabulary:
+        raise UsageError(
+            f"--prompt has a gap ({found[0]}): a recurrent language model writes from left to "
+            "right and fills no gaps; give what stands before it, or rank whole lines with "
+            "candidates in it by `seqcli predict`, the lowest perplexity fits best"
+        )
