@@ -57,7 +57,7 @@ class TagConfig:
     data: TagData = TagData()
     tokens: Tokens = Tokens(tokens="word", lowercase=True)
     network: TagNetwork = TagNetwork(cell="lstm")
-    training: TagTraining = TagTraining()
+    training: TagTraining = TagTraining(adversarial=0.15)
 
 
 @dataclass(frozen=True, kw_only=True)
