@@ -99,7 +99,9 @@ class CRF(nn.Module):
         into_LL = after_LL.t().contiguous()
         sums = [own[0] + first_L]
         for own_BL in own[1:]:
-            sums.append(own_BL + _best_into(sums[-1][: len(own_BL)], into_LL))
+            best_BL = _best_into(sums[-1][: len(own_BL)], into_LL)
+            # Differences decide; sums of a long sequence would lose them to rounding.
+            sums.append(own_BL + (best_BL - best_BL.amax(1, keepdim=True)))
         chosen: list[Tensor] = []
         next_B = own[0].new_empty(0, dtype=torch.int64)
         for sum_BL in reversed(sums):

@@ -133,6 +133,14 @@ def test_never_leaves_the_scheme(scheme: str) -> None:
         assert all(can_follow(a, b, scheme) for a, b in itertools.pairwise(tags)), tags
 
 
+def test_long_sequences_do_not_round() -> None:
+    """Without transitions each token has its own best tag, however many come before it."""
+    crf = CRF(TAGS, None)
+    scores = make_scores(crf, (4_000, 10))
+    scores = scores.with_values(scores.values + 1_000)
+    assert torch.equal(crf.decode(scores), scores.values.argmax(1))
+
+
 def test_one_tag_more_than_probable() -> None:
     """Scores 500 apart: a sum of float32 probabilities would be lost."""
     crf = make_crf(None)
