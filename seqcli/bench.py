@@ -75,7 +75,7 @@ def bench(
     work = {}
     for cell in cells:
         network = _network(cell, shape)
-        matrices = [weight for weight in network.parameters() if weight.dim() == 2]
+        matrices = [weight for weight in network.state_dict().values() if weight.dim() > 1]
         work[cell] = 2.0 * tokens * sum(weight.numel() for weight in matrices)
         for name in PASSES:
             for one in precisions:

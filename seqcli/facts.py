@@ -14,15 +14,18 @@ from seqcli import __version__, bundle
 from seqcli.config import flatten
 from seqcli.nn import native
 from seqcli.nn.cells import CELLS
+from seqcli.nn.tree import TreeLSTM
 
 
 def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
-    """Each cell: source, equations, parameters, FLOP a token forward (products only)."""
+    """Each cell, and the tree: source, equations, weights that are trained and that are fixed, FLOP
+    a token forward (products only)."""
     found = []
-    for name, make in CELLS.items():
+    for name, make in {**CELLS, "tree": TreeLSTM}.items():
         cell = make(input_size, hidden_size)
         document = inspect.getdoc(inspect.getmodule(make)) or ""
-        matrices = [parameter for parameter in cell.parameters() if parameter.dim() == 2]
+        fixed = list(cell.buffers())
+        matrices = [weight for weight in (*cell.parameters(), *fixed) if weight.dim() > 1]
         found.append(
             {
                 "name": name,
@@ -30,7 +33,8 @@ def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
                 "source": " ".join(document.split("\n\n")[0].split()),
                 "equations": cell.equations,
                 "parameters": sum(parameter.numel() for parameter in cell.parameters()),
-                "flop": 2 * sum(parameter.numel() for parameter in matrices),
+                "fixed": sum(weight.numel() for weight in fixed),
+                "flop": 2 * sum(weight.numel() for weight in matrices),
             }
         )
     return found

@@ -99,3 +99,9 @@ def test_cells_without_recurrent_weights_are_the_same_below() -> None:
 
     lacking = {name for name, cell in CELLS.items() if not cell.recurrent_weights}
     assert set(NO_RECURRENT_WEIGHTS) == lacking
+
+
+def test_a_transformer_has_no_way_back_through_time() -> None:
+    with pytest.raises(UsageError, match="use --window"):
+        make_config("classify", {"cell": "transformer", "bptt": 5})
+    assert make_config("lm", {"cell": "transformer", "bptt": 5}).training.bptt == 5

@@ -115,6 +115,18 @@ def test_resumed_training_is_the_same_to_the_bit(
     assert not (folder / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("cell", ["sru", "mogrifier", "esn", "cnn", "transformer"])
+def test_resume_with_a_carried_state(tmp_path: Path, data: Path, cell: str) -> None:
+    """What these carry from block to block is of many forms, and all of it is saved."""
+    config = tiny("lm", data, cell=cell, epochs=2, window=5)
+    train(config, tmp_path / "whole")
+    with pytest.raises(run.Interrupted):
+        train(config, tmp_path / "parts", stop=stop_at(3))
+    run.resume(tmp_path / "parts", Quiet())
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    assert history(tmp_path / "parts") == history(tmp_path / "whole")
+
+
 DROPPED = {"locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.2}
 OTHERS = [{"optimizer": "sgd"}, {"schedule": "plateau"}, {"average": 0.9}, DROPPED]
 

@@ -37,7 +37,8 @@ def cells(
         for short, name in SHORT_FORMS.items():
             if name == cell["name"]:
                 print(f"  both ways   --cell {short}, short for --cell {name} --bidirectional")
-        print(f"  parameters  {cell['parameters']:,}   (I = {input}, H = {hidden})")
+        fixed = f" and {cell['fixed']:,} never trained" if cell["fixed"] else ""
+        print(f"  parameters  {cell['parameters']:,}{fixed}   (I = {input}, H = {hidden})")
         print(f"  cost        {cell['flop']:,} FLOP a token, forward")
         for line in cell["equations"].splitlines():
             print(f"    {line}")

@@ -160,4 +160,27 @@ def _normalise(config: Config) -> Config:
             f"--weight-dropout drops recurrent weights, and --cell {network.cell} has none; "
             f"use --locked-dropout"
         )
+    if network.cell == "tree":
+        _check_tree(config)
+    bptt = getattr(config.training, "bptt", None)
+    if network.cell == "transformer" and config.task != "lm" and bptt is not None:
+        raise UsageError(
+            "--bptt cuts the way back through time, and a transformer has none; use --window"
+        )
     return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
+
+
+def _check_tree(config: Config) -> None:
+    """Refuse what a tree has no use for."""
+    network, tokens = config.network, config.tokens
+    for option, wrong in (
+        ("--layers", network.layers > 1),
+        ("--weight-dropout", network.weight_dropout > 0),
+        ("--residual", network.residual),
+        ("--layer-norm", network.layer_norm),
+        ("--max-length", tokens.max_length is not None),
+        ("--bptt", getattr(config.training, "bptt", None) is not None),
+        (f"--tokens {tokens.tokens}", tokens.tokens not in ("auto", "word")),
+    ):
+        if wrong:
+            raise UsageError(f"--cell tree has no use for {option}; leave it out")

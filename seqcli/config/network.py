@@ -7,8 +7,11 @@ from typing import Literal
 
 from seqcli.config.setting import setting
 
-CellName = Literal["rnn", "jordan", "lstm", "gru", "mingru", "minlstm", "birnn", "bilstm", "bigru"]
-NO_RECURRENT_WEIGHTS = ("mingru", "minlstm")
+CellName = Literal[
+    *("rnn", "jordan", "lstm", "gru", "mingru", "minlstm", "sru", "mogrifier", "esn"),
+    *("cnn", "transformer", "birnn", "bilstm", "bigru"),
+]
+NO_RECURRENT_WEIGHTS = ("mingru", "minlstm", "sru", "esn", "cnn", "transformer")
 """Cells that weight dropout finds nothing to act on in."""
 SHORT_FORMS = {"birnn": "rnn", "bilstm": "lstm", "bigru": "gru"}
 
@@ -39,13 +42,41 @@ class Network:
     initialization: Literal["orthogonal", "uniform"] = setting(
         "orthogonal", "First recurrent weights: orthogonal, or all even between ±1/√hidden."
     )
-    forget_bias: float = setting(1.0, "First bias of the forget gate of lstm and minlstm.")
+    forget_bias: float = setting(
+        1.0, "First bias of the forget gate of lstm, minlstm, mogrifier and tree."
+    )
+    rounds: int = setting(
+        5, "Rounds in which input and state of a mogrifier scale each other.", minimum=0, maximum=64
+    )
+    spectral_radius: float = setting(
+        0.9, "Largest eigenvalue of an esn's reservoir: how long it remembers.", minimum=0
+    )
+    leak: float = setting(
+        0.5, "Share of an esn's unit that is new at each step.", above=0, maximum=1
+    )
+    sparsity: float = setting(
+        0.9, "Fraction of an esn's recurrent weights that are zero.", minimum=0, maximum=1
+    )
+    width: int = setting(3, "Tokens that a layer of a cnn sees at once.", minimum=1)
+    heads: int = setting(4, "Attention heads of a transformer.", minimum=1)
+    window: int = setting(
+        256, "How far a transformer looks, in tokens; lm carries as many.", minimum=1
+    )
+    train_embedding: bool | None = setting(
+        None, "Train the token vectors; default: yes, but not below an esn."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyNetwork(Network):
     """From the states of a text to one vector."""
 
+    cell: Literal[CellName, "tree"] = setting(
+        "gru", "Recurrent cell; `seqcli cells` explains them. tree: texts are bracketed trees."
+    )
+    tree: Literal["childsum", "binary"] = setting(
+        "childsum", "Form of a tree cell: any number of children, or a left and a right one."
+    )
     bidirectional: bool = setting(True, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(
         "max", "How the states of a text become one vector."

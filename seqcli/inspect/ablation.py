@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from seqcli.inspect.corpus import Corpus, Outcome, class_names, measure, metric_name
 from seqcli.inspect.trace import Layer, replaced
-from seqcli.nn.cells import MinGRU, MinLSTM
+from seqcli.nn.cells import MinGRU, MinLSTM, Mogrifier
 from seqcli.nn.cells.cell import State
 from seqcli.nn.ragged import Ragged
 
@@ -78,6 +78,8 @@ def silenced(layer: Layer, units: Sequence[int], value_U: Tensor) -> Iterator[No
 
 def loop_of(cell: Any) -> tuple[str, str] | None:
     """The names of a cell's recurrent weight and bias; None where it has none, or others."""
+    if isinstance(cell, Mogrifier):  # its rounds read the state, too
+        return None
     return next((pair for pair in LOOPS if all(hasattr(cell, name) for name in pair)), None)
 
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.nn.cells import GRU, LSTM, MinGRU, MinLSTM
-from seqcli.nn.cells.cell import State, unroll
+from seqcli.nn.cells import GRU, LSTM, SRU, MinGRU, MinLSTM
+from seqcli.nn.cells.cell import State, has_hidden_states, unroll
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.translator import Translator
 
@@ -107,6 +107,11 @@ def list_layers(model: nn.Module) -> list[Layer]:
         if not all(callable(getattr(layer.cell, name, None)) for name in ("step", "sequence")):
             raise SeqcliError(
                 f"a {type(layer.cell).__name__} cell cannot be traced: it has no reference step"
+            )
+        if not has_hidden_states(layer.cell):
+            raise SeqcliError(
+                f"a {type(layer.cell).__name__} has no hidden state to look into; inspect and "
+                f"compare are for recurrent cells"
             )
     return layers
 
@@ -203,30 +208,38 @@ def complete(cell: Any, call: Call, *, check: bool) -> Steps:
     """All states and gates of a call. With `check`, every state is compared with the cell's
     reference step from the state before; raises SeqcliError where they differ."""
     h_NH = call.y.values
-    parts = len(call.state)
     before = {"h": shift(call.y, call.state[0], reverse=call.reverse)}
-    gates, kept = cell_gates(cell, call.x.values, before["h"])
     states = {"h": h_NH}
-    if isinstance(cell, LSTM):
-        states["c"] = _memory(call, gates)
-    elif parts > 1:
+    remembers = len(call.state) > 1
+    if remembers and not isinstance(cell, LSTM):
         states["c"] = _by_steps(cell, call)
-    if "c" in states:
-        memory = call.y.with_values(states["c"])
-        before["c"] = shift(memory, call.state[1], reverse=call.reverse)
+        before["c"] = _shift_memory(call, states["c"])
+    gates, kept = cell_gates(cell, call.x.values, before)
+    if remembers and isinstance(cell, LSTM):
+        states["c"] = _memory(call, gates)
+        before["c"] = _shift_memory(call, states["c"])
     if check:
         _compare(cell, call.x.values, states, before)
     return Steps(states, before, gates, kept)
 
 
-def cell_gates(cell: Any, x_NI: Tensor, h_NH: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+def _shift_memory(call: Call, c_NH: Tensor) -> Tensor:
+    return shift(call.y.with_values(c_NH), call.state[1], reverse=call.reverse)
+
+
+def cell_gates(
+    cell: Any, x_NI: Tensor, before: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor | None]:
     """The gates of a known cell for inputs and states before, and the share of the state kept."""
     if isinstance(cell, LSTM):
-        gates = dict(zip("ifgo", cell.gates(x_NI, h_NH), strict=True))
+        gates = dict(zip("ifgo", cell.gates(x_NI, before["h"]), strict=True))
         return gates, gates["f"]
     if isinstance(cell, GRU):
-        gates = dict(zip("rzn", cell.gates(x_NI, h_NH), strict=True))
+        gates = dict(zip("rzn", cell.gates(x_NI, before["h"]), strict=True))
         return gates, gates["z"]
+    if isinstance(cell, SRU):
+        gates = dict(zip("fr", cell.gates(x_NI, before["c"]), strict=True))
+        return gates, gates["f"]
     if isinstance(cell, MinGRU):
         z = torch.sigmoid(F.linear(x_NI, cell.weight, cell.bias).chunk(2, dim=1)[0])
         return {"z": z}, 1 - z

@@ -36,9 +36,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.dropout = make_dropout(network)
         self.word_dropout = network.word_dropout
-        self.embedding = make_embedding(
-            vocabulary, network.embedding, dropout=network.embedding_dropout
-        )
+        self.embedding = make_embedding(network, vocabulary)
         self.recurrent = make_recurrent(
             network, network.embedding, bidirectional=network.bidirectional, bptt=bptt
         )

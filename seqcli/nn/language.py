@@ -32,9 +32,7 @@ class LanguageModel(nn.Module):
         bptt: as in `Recurrent`."""
         super().__init__()
         self.dropout = make_dropout(network)
-        self.embedding = make_embedding(
-            vocabulary, network.embedding, dropout=network.embedding_dropout
-        )
+        self.embedding = make_embedding(network, vocabulary)
         self.conditioning = conditioning(network.hidden) if conditioning else None
         extra = self.conditioning.width if self.conditioning else 0
         self.recurrent = make_recurrent(network, network.embedding + extra, bptt=bptt)

@@ -7,7 +7,7 @@ from torch import nn
 
 from seqcli.config import Network
 from seqcli.data.tokens import UNK
-from seqcli.nn.cells import make_cell
+from seqcli.nn.cells import CELLS, make_cell
 from seqcli.nn.dropout import Dropout, Embedding
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import Recurrent
@@ -22,22 +22,28 @@ def make_recurrent(
     layers: int | None = None,
     bptt: int | None = None,
 ) -> Recurrent:
-    """The recurrent layers that a configuration asks for, over input_size features."""
+    """The recurrent layers that a configuration asks for, over input_size features.
+
+    A transformer sees both ways by itself, and is residual and normalised as it is.
+    """
+    whole = "causal" in CELLS[network.cell].settings
+    settings = {**vars(network), "causal": not bidirectional}
 
     def make(size: int) -> nn.Module:
-        return make_cell(network.cell, size, hidden or network.hidden, **vars(network))
+        return make_cell(network.cell, size, hidden or network.hidden, **settings)
 
     return Recurrent(
         make,
         input_size,
         layers=layers or network.layers,
-        bidirectional=bidirectional,
+        bidirectional=bidirectional and not whole,
         dropout=network.dropout,
         locked=network.locked_dropout,
         weight_dropout=network.weight_dropout,
-        residual=network.residual,
-        layer_norm=network.layer_norm,
-        bptt=bptt,
+        residual=network.residual and not whole,
+        layer_norm=network.layer_norm and not whole,
+        final_norm=whole or (network.residual and network.layer_norm),
+        bptt=None if whole else bptt,
     )
 
 
@@ -46,12 +52,20 @@ def make_dropout(network: Network) -> Dropout:
     return Dropout(network.dropout, locked=network.locked_dropout)
 
 
-def make_embedding(size: int, width: int, *, dropout: float = 0.0) -> Embedding:
-    """Vectors of unit expected length, so that no token starts out louder than another. dropout:
-    fraction of the types that are left out in training."""
+def make_embedding(
+    network: Network, size: int, *, width: int | None = None, dropout: float | None = None
+) -> Embedding:
+    """Vectors of unit expected length, so that no token starts out louder than another.
+
+    width and dropout (the fraction of types left out): the configuration's unless given. Below an
+    echo state network they stay as they are, so that nothing has to flow back through it.
+    """
+    width = network.embedding if width is None else width
+    dropout = network.embedding_dropout if dropout is None else dropout
     embedding = Embedding(size, width, dropout=dropout)
     nn.init.normal_(embedding.weight, std=width**-0.5)
-    return embedding
+    trained = network.cell != "esn" if network.train_embedding is None else network.train_embedding
+    return embedding.requires_grad_(trained)
 
 
 def drop_words(tokens: Ragged, fraction: float, *, training: bool) -> Ragged:

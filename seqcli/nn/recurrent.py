@@ -35,8 +35,8 @@ class Recurrent(nn.Module):
     of them.
 
     residual: a layer as wide as its input adds to it. layer_norm: each layer reads its input
-    normalised (Ba et al. 2016), as deep stacks need it (Xiong et al. 2020), and so is the output of
-    a residual stack:
+    normalised (Ba et al. 2016), as deep stacks need it (Xiong et al. 2020); final_norm: so is the
+    output of the stack:
 
         plain     x ── cell ── x'              residual, layer norm    x ─┬─ norm ── cell ─ + ── x'
                                                                           └─────────────────┘
@@ -54,6 +54,7 @@ class Recurrent(nn.Module):
         weight_dropout: float = 0.0,
         residual: bool = False,
         layer_norm: bool = False,
+        final_norm: bool = False,
         bptt: int | None = None,
     ) -> None:
         super().__init__()
@@ -71,8 +72,7 @@ class Recurrent(nn.Module):
             pair = [make_cell(size) for _ in range(self.directions)]
             self.cells.extend(pair)
             size = self.directions * pair[0].hidden_size
-        if layer_norm and residual:
-            self.norms.append(nn.LayerNorm(size))
+        self.norm = nn.LayerNorm(size) if final_norm else None
         self.output_size = size
 
     def initial(self, batch: int) -> States:
@@ -92,7 +92,9 @@ class Recurrent(nn.Module):
         for at in range(0, len(self.cells), self.directions):
             if at:
                 x = self.dropout(x)
-            seen = x if not self.norms else self._normalise(x, at // self.directions)
+            seen = x
+            if self.norms:
+                seen = x.with_values(self.norms[at // self.directions](x.values))
             outputs = []
             for direction in range(self.directions):
                 cell, reverse = self.cells[at + direction], bool(direction)
@@ -105,12 +107,9 @@ class Recurrent(nn.Module):
             if self.residual and y_NH.shape == x.values.shape:
                 y_NH = x.values + y_NH
             x = x.with_values(y_NH)
-        if len(self.norms) * self.directions > len(self.cells):
-            x = self._normalise(x, len(self.norms) - 1)
+        if self.norm is not None:
+            x = x.with_values(self.norm(x.values))
         return x, after
-
-    def _normalise(self, x: Ragged, layer: int) -> Ragged:
-        return x.with_values(self.norms[layer](x.values))
 
     def _direction(
         self, cell: Any, x: Ragged, state: State, *, reverse: bool, final: bool
@@ -180,7 +179,7 @@ def to_torch(recurrent: Recurrent) -> nn.RNNBase:
     kinds = [kind for kind, ours in TORCH.items() if type(cell) is ours]
     if not kinds:
         raise SeqcliError(f"torch.nn has no {type(cell).__name__} cell to give the weights to")
-    if recurrent.residual or recurrent.norms:
+    if recurrent.residual or recurrent.norms or recurrent.norm is not None:
         raise SeqcliError("torch.nn has no residual or normalised stack to give the weights to")
     options = {"nonlinearity": cell.nonlinearity} if type(cell) is Elman else {}
     module = kinds[0](

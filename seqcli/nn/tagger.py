@@ -43,15 +43,13 @@ class Tagger(nn.Module):
         super().__init__()
         self.dropout = make_dropout(network)
         self.word_dropout = network.word_dropout
-        self.embedding = make_embedding(
-            vocabulary, network.embedding, dropout=network.embedding_dropout
-        )
+        self.embedding = make_embedding(network, vocabulary)
         width = network.embedding
-        self.spelling: nn.Module | None = None
+        self.spelling: Spelling | Windows | None = None
         if characters and network.characters != "none":
             kind = Spelling if network.characters == "rnn" else Windows
             self.spelling = kind(characters, network)
-            width += 2 * network.character_hidden
+            width += self.spelling.size
         self.recurrent = make_recurrent(
             network, width, bidirectional=network.bidirectional, bptt=bptt
         )
@@ -89,11 +87,12 @@ class Spelling(nn.Module):
 
     def __init__(self, characters: int, network: TagNetwork) -> None:
         super().__init__()
-        self.embedding = make_embedding(characters, CHARACTER_WIDTH)
+        self.embedding = make_embedding(network, characters, width=CHARACTER_WIDTH, dropout=0.0)
         self.recurrent = make_recurrent(
             network, CHARACTER_WIDTH, bidirectional=True, hidden=network.character_hidden, layers=1
         )
-        self.pool = Pool("last", self.recurrent.output_size, bidirectional=True)
+        self.size = self.recurrent.output_size
+        self.pool = Pool("last", self.size, bidirectional=True)
 
     def forward(self, words: Ragged) -> Tensor:
         """Character ids of W words to (W, F) vectors."""
@@ -108,9 +107,10 @@ class Windows(nn.Module):
     def __init__(self, characters: int, network: TagNetwork) -> None:
         super().__init__()
         self.dropout = network.dropout
-        self.embedding = make_embedding(characters, CHARACTER_WIDTH)
-        self.window = nn.Linear(3 * CHARACTER_WIDTH, 2 * network.character_hidden)
-        self.pool = Pool("max", 2 * network.character_hidden, bidirectional=False)
+        self.embedding = make_embedding(network, characters, width=CHARACTER_WIDTH, dropout=0.0)
+        self.size = 2 * network.character_hidden
+        self.window = nn.Linear(3 * CHARACTER_WIDTH, self.size)
+        self.pool = Pool("max", self.size, bidirectional=False)
 
     def forward(self, words: Ragged) -> Tensor:
         """Character ids of W words to (W, F) vectors."""

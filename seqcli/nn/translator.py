@@ -20,7 +20,7 @@ E embedding, V vocabulary.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from seqcli.config import TranslateNetwork
 from seqcli.nn.attention import Attention, Weights
+from seqcli.nn.cells.cell import has_hidden_states
 from seqcli.nn.kernels import linear
 from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged, offsets
@@ -94,12 +95,9 @@ class Translator(nn.Module):
         hidden, width = network.hidden, network.embedding
         self.dropout = make_dropout(network)
         self.feeding = network.input_feeding
-        types = network.embedding_dropout
         if not network.share_vocabulary:
-            self.source_embedding: nn.Module = make_embedding(
-                source_vocabulary, width, dropout=types
-            )
-        self.target_embedding = make_embedding(target_vocabulary, width, dropout=types)
+            self.source_embedding: nn.Module = make_embedding(network, source_vocabulary)
+        self.target_embedding = make_embedding(network, target_vocabulary)
         if network.share_vocabulary:
             self.source_embedding = Shared(self.target_embedding)
         self.encoder = make_recurrent(network, width, bidirectional=network.bidirectional)
@@ -113,8 +111,11 @@ class Translator(nn.Module):
         self.lower = make_recurrent(network, first, layers=1)
         self.upper = make_recurrent(network, 2 * hidden)
         self.bridge: nn.Linear | None = None
-        self.copies = network.bridge == "copy"
-        if network.bridge == "linear":
+        # A convolution and a transformer have no states to begin from: they attend, or are fed.
+        cell: Any = self.lower.cells[0]
+        bridge = network.bridge if has_hidden_states(cell) else "none"
+        self.copies = bridge == "copy"
+        if bridge == "linear":
             parts = sum(len(state) for state in [*self.lower.initial(1), *self.upper.initial(1)])
             self.bridge = nn.Linear(hidden, parts * hidden)
         self.output = nn.Linear(2 * hidden + width, width)

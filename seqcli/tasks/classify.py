@@ -17,9 +17,11 @@ from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
+from seqcli.data.trees import leaves, train_trees, trees_from_json, words
 from seqcli.errors import SeqcliError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
+from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.balance import draw, focal_loss, weigh
 from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
@@ -60,15 +62,19 @@ class Classify:
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
         """The codec that the training rows call for."""
-        kind, reason = resolve_kind(config, train["text"])
         tokens = config.tokens
-        tokenizer = train_tokenizer(
-            kind,
-            train["text"],
-            vocabulary_size=tokens.vocabulary_size,
-            min_count=tokens.min_count,
-            lowercase=tokens.lowercase,
-        )
+        options: Any = {
+            "vocabulary_size": tokens.vocabulary_size,
+            "min_count": tokens.min_count,
+            "lowercase": tokens.lowercase,
+        }
+        tokenizer: Tokenizer
+        if config.network.cell == "tree":
+            tokenizer = trees = train_trees(train["text"], config.network.tree, **options)
+            reason = "labels of nodes left out" if trees.labelled else "nodes have no labels"
+        else:
+            kind, reason = resolve_kind(config, train["text"])
+            tokenizer = train_tokenizer(kind, train["text"], **options)
         labels = sorted(set(train["label"]))
         if len(labels) < 2:
             raise SeqcliError(
@@ -78,7 +84,7 @@ class Classify:
         if config.network.ngrams:
             encoded = task.encode(train)
             task.ngrams = Ngrams.fit(
-                encoded.tokens,
+                leaves(tokenizer, encoded.tokens),
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(labels),
@@ -92,7 +98,8 @@ class Classify:
         known = labels if isinstance(labels, list) else []
         if len(known) < 2 or not all(isinstance(one, str) for one in known):
             raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
-        tokenizer = tokenizer_from_json(files["tokenizer.json"])
+        read = trees_from_json if config.network.cell == "tree" else tokenizer_from_json
+        tokenizer = read(files["tokenizer.json"])
         task = cls(config, tokenizer, known)
         if config.network.ngrams:
             size = files["ngrams.json"]["size"]
@@ -113,13 +120,11 @@ class Classify:
         }
 
     def build(self) -> nn.Module:
-        return Classifier(
-            len(self.tokenizer.vocabulary),
-            len(self.labels),
-            self.config.network,
-            bptt=self.config.training.bptt,
-            ngrams=copy.deepcopy(self.ngrams),
-        )
+        sizes, network = (len(self.tokenizer.vocabulary), len(self.labels)), self.config.network
+        ngrams = copy.deepcopy(self.ngrams)
+        if network.cell == "tree":
+            return TreeClassifier(*sizes, network, ngrams=ngrams)
+        return Classifier(*sizes, network, bptt=self.config.training.bptt, ngrams=ngrams)
 
     def encode_text(self, texts: Sequence[str]) -> Sequences:
         return truncate(self.tokenizer.encode(texts), self.config.tokens.max_length)
@@ -174,15 +179,20 @@ class Classify:
         return metrics.classification(rows["label"], predicted, self.labels)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
-        judged = {split: (rows["text"], rows["label"]) for split, rows in splits.items()}
-        return baselines.classify(train["text"], train["label"], judged, self.labels)
+        known = words(self.tokenizer, train["text"])
+        judged = {
+            split: (words(self.tokenizer, rows["text"]), rows["label"])
+            for split, rows in splits.items()
+        }
+        return baselines.classify(known, train["label"], judged, self.labels)
 
     def read(self, lines: Sequence[str]) -> Rows:
+        words(self.tokenizer, lines)  # what is no tree is told of now, by line
         return Rows({"text": list(lines)}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         asked, usual = self.config.data.text_column, self.columns.get("text")
-        return Rows({"text": read_fields(records, TEXT, asked=asked, usual=usual)}, "input")
+        return self.read(read_fields(records, TEXT, asked=asked, usual=usual))
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         found_RL = self.probabilities(model, rows["text"])

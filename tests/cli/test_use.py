@@ -106,7 +106,7 @@ def test_cells(cli: Cli) -> None:
     result = cli("cells", "--input", 3, "--hidden", 5)
     assert (result.status, result.err) == (0, "")
     found = json.loads(cli("cells", "--input", 3, "--hidden", 5, "--json").out)
-    assert [cell["name"] for cell in found] == list(CELLS)
+    assert [cell["name"] for cell in found] == [*CELLS, "tree"]
     assert set(get_args(CellName)) == set(CELLS) | set(SHORT_FORMS)
     by_name = {cell["name"]: cell for cell in found}
     # Counted by hand, two biases as torch.nn has them.

@@ -12,6 +12,8 @@ from torch import nn
 from seqcli import bundle
 from seqcli.config import make_config
 from seqcli.data.rows import Rows
+from seqcli.nn.cells import CELLS
+from seqcli.nn.cells.cell import has_hidden_states
 from seqcli.tasks import TASKS
 
 GOOD = ["excellent", "moving", "funny", "superb"]
@@ -21,6 +23,7 @@ TIME = ["monday", "june", "noon", "winter"]
 PLAIN = ["the", "a", "of", "and"]
 WORDS = [*GOOD, *BAD, *PLACE, *TIME, *PLAIN]
 STRENGTH = 1.2
+RECURRENT = [name for name, make in CELLS.items() if has_hidden_states(make(2, 2))]
 
 torch.set_num_threads(1)  # threads only slow products of this size down
 

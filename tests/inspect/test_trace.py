@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from planted import random_model, rows_of
+from planted import RECURRENT, random_model, rows_of
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError, UsageError
@@ -18,7 +18,6 @@ from seqcli.inspect.trace import (
     list_sites,
     watched,
 )
-from seqcli.nn.cells import CELLS
 from seqcli.nn.ragged import Ragged
 
 SMALL: dict[str, Any] = {"hidden": 6, "embedding": 5}
@@ -35,7 +34,7 @@ def walk(cell: Any, x_TI: Tensor, *, reverse: bool) -> list[tuple[Tensor, ...]]:
     return found
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_states_are_those_of_the_reference_steps(cell: str, bidirectional: bool) -> None:
     rows = rows_of("classify", 20)
@@ -193,3 +192,10 @@ def test_sites_are_chosen_by_name() -> None:
     rnn = random_model("classify", rows_of("classify", 20), cell="rnn", **SMALL)[1]
     with pytest.raises(UsageError, match="--state c: this model has only h"):
         choose_sites(list_sites(list_layers(rnn)), **{**options, "state": "c"})
+
+
+@pytest.mark.parametrize("cell", ["cnn", "transformer"])
+def test_what_has_no_hidden_state_is_refused(cell: str) -> None:
+    _, model = random_model("classify", rows_of("classify", 20), cell=cell, **SMALL)
+    with pytest.raises(SeqcliError, match="no hidden state to look into"):
+        list_layers(model)

@@ -128,8 +128,9 @@ def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm:
         bidirectional=True,
         residual=residual,
         layer_norm=layer_norm,
+        final_norm=residual and layer_norm,
     )
-    for norm in recurrent.norms:
+    for norm in [*recurrent.norms, *([recurrent.norm] if recurrent.norm else [])]:
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     found, _ = recurrent(batch())
@@ -143,5 +144,5 @@ def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm:
             read = recurrent.norms[layer](x) if layer_norm else x
             y = oracle(read)[0]
             x = x + y if residual and layer else y
-        truth.append(recurrent.norms[3](x) if residual and layer_norm else x)
+        truth.append(recurrent.norm(x) if recurrent.norm else x)
     torch.testing.assert_close(found.values, torch.cat(truth), atol=1e-5, rtol=1e-5)

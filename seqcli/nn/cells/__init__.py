@@ -1,16 +1,21 @@
-"""The recurrent cells, by the name that `--cell` takes."""
+"""The recurrent cells, and two layers to compare them with, by the name that `--cell` takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from seqcli.nn.cells.convolution import Convolution
 from seqcli.nn.cells.elman import Elman
+from seqcli.nn.cells.esn import EchoState
 from seqcli.nn.cells.gru import GRU
 from seqcli.nn.cells.jordan import Jordan
 from seqcli.nn.cells.lstm import LSTM
 from seqcli.nn.cells.minimal import MinGRU, MinLSTM
+from seqcli.nn.cells.mogrifier import Mogrifier
 from seqcli.nn.cells.parameters import spread_evenly
+from seqcli.nn.cells.sru import SRU
+from seqcli.nn.cells.transformer import Transformer
 
 CELLS: dict[str, Callable[..., Any]] = {
     "rnn": Elman,
@@ -19,6 +24,11 @@ CELLS: dict[str, Callable[..., Any]] = {
     "gru": GRU,
     "mingru": MinGRU,
     "minlstm": MinLSTM,
+    "sru": SRU,
+    "mogrifier": Mogrifier,
+    "esn": EchoState,
+    "cnn": Convolution,
+    "transformer": Transformer,
 }
 
 

@@ -5,15 +5,25 @@ Dimensions: N tokens of a batch, B sequences, I input features, H units.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ragged import Ragged, pad_index
 
 State = tuple[Tensor, ...]
-"""What a cell carries from step to step: tensors (B, H), the visible state h first."""
+"""What a cell carries from step to step: tensors (B, H), the visible state h first; of layers that
+are no recurrent cells, tensors (B, ...)."""
+
+
+class Steps(Protocol):
+    """What can be run over time: see `Cell`."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]: ...
 
 
 class Cell(Protocol):
@@ -50,8 +60,14 @@ class Cell(Protocol):
         ...
 
 
-def unroll(cell: Cell, x: Ragged, state: State, *, reverse: bool = False) -> tuple[Ragged, State]:
-    """Run `cell.step` over ragged sequences without padding.
+def has_hidden_states(cell: Cell) -> bool:
+    """Whether all that a cell carries is states (B, H), which others can begin or look into. A
+    convolution and a transformer carry inputs and keys instead."""
+    return all(part.shape[1:] == (cell.hidden_size,) for part in cell.initial(1))
+
+
+class TimeOrder(NamedTuple):
+    """The tokens of a ragged batch step by step, without padding.
 
     The sequences are ordered by falling length, so that those still running at a step are the
     first rows:
@@ -60,32 +76,52 @@ def unroll(cell: Cell, x: Ragged, state: State, *, reverse: bool = False) -> tup
         b0   a b c d      step 0 takes a e g, step 1 takes b f h, step 2 takes c i, step 3 takes d
         b2   g h i
         b1   e f
+
+    place_N: where each token of that order stands in the batch. counts: the sequences of each step.
+    order_B: the sequences by falling length.
     """
-    lengths_B = x.lengths
-    order_B = torch.argsort(lengths_B, descending=True, stable=True)
-    sorted_B = lengths_B[order_B]
-    first_B = (x.offsets[1:] - 1 if reverse else x.offsets[:-1])[order_B]
+
+    place_N: Tensor
+    counts: list[int]
+    order_B: Tensor
+
+    def arrange(self, values_ND: Tensor) -> Tensor:
+        """Values by token of the batch in the order of steps."""
+        return values_ND[self.place_N]
+
+    def restore(self, values_ND: Tensor) -> Tensor:
+        """Values in the order of steps by token of the batch."""
+        return values_ND[torch.argsort(self.place_N)]
+
+
+def order_by_time(x: Ragged, *, reverse: bool) -> TimeOrder:
+    """The order of x's tokens by step, on the device of its values."""
+    order_B = torch.argsort(x.lengths, descending=True, stable=True)
+    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
+    index_TB, mask_TB = index_BT[order_B].t(), mask_BT[order_B].t()
     device = x.values.device
-    running = tuple(part[order_B.to(device)] for part in state)
+    counts: list[int] = mask_TB.sum(1).tolist()
+    return TimeOrder(index_TB[mask_TB].to(device), counts, order_B.to(device))
+
+
+def unroll(cell: Steps, x: Ragged, state: State, *, reverse: bool = False) -> tuple[Ragged, State]:
+    """Run `cell.step` over ragged sequences without padding, all sequences of a step together."""
+    time = order_by_time(x, reverse=reverse)
+    running = tuple(part[time.order_B] for part in state)
     ended: list[State] = []
-    outputs, places = [], []
-    active = len(order_B)
-    for t in range(int(sorted_B[0]) if active else 0):
-        still = int((sorted_B[:active] > t).sum())
-        if still < active:
-            ended.append(tuple(part[still:] for part in running))
-            running = tuple(part[:still] for part in running)
-            active = still
-        place = first_B[:active] + (-t if reverse else t)
-        y, running = cell.step(x.values[place.to(device)], running)
-        outputs.append(y)
-        places.append(place)
+    outputs = []
+    for x_BI in time.arrange(x.values).split(time.counts):
+        active = len(x_BI)
+        if active < len(running[0]):
+            ended.append(tuple(part[active:] for part in running))
+            running = tuple(part[:active] for part in running)
+        y_BH, running = cell.step(x_BI, running)
+        outputs.append(y_BH)
     ended.append(running)
-    back_B = torch.argsort(order_B).to(device)
+    back_B = torch.argsort(time.order_B)
     final = tuple(
         torch.cat([part[i] for part in reversed(ended)])[back_B] for i in range(len(state))
     )
     if not outputs:
         return x.with_values(x.values.new_zeros(0, cell.hidden_size)), final
-    back_N = torch.argsort(torch.cat(places)).to(device)
-    return x.with_values(torch.cat(outputs)[back_N]), final
+    return x.with_values(time.restore(torch.cat(outputs))), final

@@ -30,7 +30,7 @@ class LSTM(GatedParameters):
         "h' = o ⊙ tanh(c')\n"
         "y  = h'"
     )
-    settings = ("forget_bias",)
+    settings: tuple[str, ...] = ("forget_bias",)
     states = 2
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
