@@ -147,6 +147,13 @@ def _normalise(config: Config) -> Config:
     if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:
         raise UsageError("with --condition rows are separate texts; leave out --random-bptt")
     network = config.network
+    if isinstance(network, TranslateNetwork) and network.input_feeding:
+        for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
+            if getattr(network, name):
+                raise UsageError(
+                    f"with --input-feeding each step draws by itself what is dropped; leave out "
+                    f"--{name.replace('_', '-')}"
+                )
     if network.cell in SHORT_FORMS:
         if not hasattr(network, "bidirectional"):
             raise UsageError(

@@ -15,6 +15,7 @@ from conftest import Quiet, Result, make_rows, tiny
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import EOS, UNK, WordTokenizer, train_tokenizer
+from seqcli.errors import UsageError
 from seqcli.fit import Fit, Step
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
 from seqcli.tasks.lesson import mix_guesses, teach
@@ -102,8 +103,6 @@ def test_explained_answers(kind: str) -> None:
 
 
 def test_what_needs_attention_says_so() -> None:
-    from seqcli.errors import UsageError
-
     task, model, _ = make_task(attention="none")
     for request in (Request(alignment=True), Request(coverage_penalty=1.0)):
         with pytest.raises(UsageError, match="attention"):
@@ -180,6 +179,12 @@ def test_scheduled_sampling_resumes_to_the_bit() -> None:
     rest = [event.loss for event in again.events() if isinstance(event, Step)]
     assert rest == steps[-len(rest) :]
     assert 0 < len(rest) < len(steps)
+
+
+@pytest.mark.parametrize("name", ["locked_dropout", "weight_dropout", "embedding_dropout"])
+def test_what_is_dropped_for_a_whole_sequence_needs_whole_sequences(name: str) -> None:
+    with pytest.raises(UsageError, match="leave out --" + name.replace("_", "-")):
+        tiny("translate", None, input_feeding=True, **{name: True if name[0] == "l" else 0.1})
 
 
 # ------------------------------------------------------------------------------------ command line
