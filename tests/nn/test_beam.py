@@ -83,27 +83,25 @@ def repeats(tokens: Sequence[int], size: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("attention", "cell"),
-    [("none", "gru"), ("dot", "lstm"), ("general", "gru"), ("additive", "jordan")],
-)
-@pytest.mark.parametrize(
-    "wishes",
+    ("attention", "cell", "limit", "wishes"),
     [
-        {},
-        {"length_penalty": 0.0},
-        {"coverage_penalty": 2.0},
-        {"min_length": 1},
-        {"min_length": 3},
-        {"no_repeat": 1},
-        {"no_repeat": 2, "coverage_penalty": 0.5, "min_length": 2},
+        ("none", "gru", 3, {}),
+        ("dot", "lstm", 3, {}),
+        ("additive", "jordan", 3, {}),
+        ("general", "gru", 3, {"length_penalty": 0.0}),
+        ("general", "gru", 3, {"coverage_penalty": 2.0}),
+        ("additive", "lstm", 3, {"coverage_penalty": 1.0, "length_penalty": 0.6}),
+        ("general", "gru", 3, {"min_length": 1}),
+        ("none", "lstm", 3, {"min_length": 2}),
+        ("general", "gru", 3, {"no_repeat": 1}),
+        ("general", "gru", 4, {"no_repeat": 2, "coverage_penalty": 0.5, "min_length": 2}),
     ],
     ids=str,
 )
 def test_wide_beam_finds_what_exhaustive_search_finds(
-    attention: str, cell: str, wishes: dict[str, float]
+    attention: str, cell: str, limit: int, wishes: dict[str, float]
 ) -> None:
     model = make_translator(attention, cell)
-    limit = 4
     search = Search(beam=VOCABULARY**limit, **wishes)  # type: ignore[arg-type]
     found = find(model, search, [limit] * 3)
     for source, hypotheses in zip(SOURCES, found, strict=True):
