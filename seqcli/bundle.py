@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,6 +162,14 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         ) from None
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a finished model into another folder, the configuration last: without it the folder is
+    no model yet."""
+    names = [path.name for path in source.iterdir() if path.is_file() and path.suffix != ".tmp"]
+    for name in sorted(names, key=lambda name: name == "config.json"):
+        _replace(target / name, lambda path, name=name: shutil.copyfile(source / name, path))  # type: ignore[misc]
+
+
 # ------------------------------------------------------------------------------------ checkpoints
 
 
@@ -246,17 +255,31 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl. Raises SeqcliError where they are missing or broken."""
+    path = folder / HISTORY
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise SeqcliError(
+            f"{path} is missing or corrupt ({error}); train the model again"
+        ) from None
+
+
 def append_history(folder: Path, line: dict[str, Any]) -> None:
     """Add one epoch to history.jsonl."""
-    path = folder / HISTORY
+    append_line(folder / HISTORY, line)
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Add a line to a file of JSON Lines."""
     with _writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def cut_history(folder: Path, epoch: int) -> None:
-    """Drop `epoch` and later ones from history.jsonl: a resumed training writes them again. So
-    goes a last line that a crash left unfinished."""
-    path = folder / HISTORY
+def cut_lines(path: Path, epoch: int) -> None:
+    """Drop `epoch` and later ones from JSON Lines: a resumed training writes them again. So goes
+    a last line that a crash left unfinished."""
     kept = []
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -5,6 +5,7 @@ Text of users is never read as markup. Results for programs do not pass through 
 
 from __future__ import annotations
 
+import math
 import string
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
+
+from seqcli.config.duration import parse_duration
 
 stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
@@ -78,8 +81,9 @@ class TrainingView:
     """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
     line an epoch everywhere."""
 
-    def __init__(self, *, epochs: int, higher_is_better: bool) -> None:
+    def __init__(self, *, epochs: int, higher_is_better: bool, time: str | None = None) -> None:
         self.epochs = epochs
+        self.limit = parse_duration(time, "--time") if time else math.inf
         self.watched = ""  # known with the first evaluation
         self.better = max if higher_is_better else min
         self.best: float | None = None
@@ -126,7 +130,7 @@ class TrainingView:
         self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
         self.seconds += event.seconds
         done = (event.epoch - 1 + event.position / event.batches) / self.epochs
-        left = self.seconds / done * (1 - done)
+        left = min(self.seconds / done * (1 - done), max(self.limit - self.seconds, 0))
         watched = "" if self.best is None else f" · best {show_score(self.watched, self.best)}"
         self.progress.update(
             self.bar,
@@ -193,6 +197,30 @@ def print_scores(
     if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
         out.print(_confusion_table(list(scores)[-1], last["confusion"]))
     _print_signatures(out, list(scores.values()))
+
+
+def print_seeds(repeated: Any) -> None:
+    """Tables of a task's metrics by split: the baselines, each seed, and mean ± deviation."""
+    reports, task = repeated.reports, repeated.task
+    names = _shown(task, [scores for report in reports for scores in report.scores.values()])
+    table = _score_table(("split", "predictor"), names)
+    for split, spreads in repeated.spreads.items():
+        for name, other in reports[0].baselines.get(split, {}).items():
+            table.add_row(split, Text(name), *_cells(names, other))
+        for seed, report in zip(repeated.seeds, reports, strict=True):
+            table.add_row(split, f"seed {seed}", *_cells(names, report.scores[split]))
+        cells = [
+            f"{show_score(name, spreads[name].mean)} ± "
+            f"{show_score(name, spreads[name].deviation).removesuffix(' %')}"
+            if name in spreads
+            else ""
+            for name in names
+        ]
+        mean = Text(f"mean of {len(reports)} ± deviation", "bold")
+        table.add_row(split, mean, *cells, end_section=True)
+    out = _stdout()
+    out.print(table)
+    _print_signatures(out, [scores for report in reports for scores in report.scores.values()])
 
 
 def print_models(task: str, models: Sequence[str], scores: Sequence[Mapping[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from seqcli.average import Average
 from seqcli.config import Training
+from seqcli.config.duration import parse_duration
 from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
 from seqcli.nn.adversary import Adversary
@@ -76,7 +77,8 @@ NON_MONOTONE = 5
 
 @dataclass
 class Position:
-    """Where a training stands; plain numbers, written into a checkpoint."""
+    """Where a training stands; plain numbers, written into a checkpoint. elapsed: seconds of it
+    all, judging: of the last evaluation; they matter to a training that has a time only."""
 
     epoch: int = 1
     position: int = 0
@@ -91,6 +93,8 @@ class Position:
     factor: float = 1.0
     finished: bool = False
     values: list[float] = field(default_factory=list)
+    elapsed: float = 0.0
+    judging: float = 0.0
 
 
 class Snapshot(NamedTuple):
@@ -103,7 +107,9 @@ class Snapshot(NamedTuple):
 class Fit:
     """One training, from its first update or from a snapshot.
 
-    judge: gives the validation scores of the model as it is. Raises SeqcliError from `events` when
+    judge: gives the validation scores of the model as it is. prepared: seconds that went into
+    reading data, closing: evaluations' worth of time that the final scores will take; both are
+    part of the time that a training is given. Raises SeqcliError from `events` when
     a loss, gradient or validation score is not finite, before any update with it, and at once when
     the snapshot is not one of this training.
     """
@@ -117,6 +123,8 @@ class Fit:
         *,
         precision: str = "fp32",
         snapshot: Snapshot | None = None,
+        prepared: float = 0.0,
+        closing: float = 0.0,
     ) -> None:
         self.task = task
         self.model = model
@@ -142,6 +150,10 @@ class Fit:
                 raise SeqcliError(
                     f"the checkpoint does not fit this training ({reason}); start it anew"
                 ) from None
+        self.at.elapsed += prepared
+        self.closing = closing
+        given = self.training.time
+        self.limit = math.inf if given is None else parse_duration(given, "--time")
 
     def events(self) -> Iterator[Event]:
         """Train to the end, or until a consumer stops asking."""
@@ -157,6 +169,8 @@ class Fit:
                     where = f"step {at.step} (epoch {at.epoch})"
                     sentence = f"training diverges at {where}: {trouble}; {ADVICE}"
                     yield Trouble(at.epoch, at.step, sentence)
+                if self._spent() >= 1:
+                    break
             yield self._evaluate()
 
     def _update(self, batch: Any, batches: int) -> Step:
@@ -174,7 +188,9 @@ class Fit:
                 f"{at.epoch}): training diverged; {REMEDY}"
             )
         self.level.add(value)
-        progress = (at.epoch - 1 + at.position / batches) / self.training.epochs
+        done = (at.epoch - 1 + at.position / batches) / self.training.epochs
+        # By the clock where the time is up before the epochs are.
+        progress = min(max(done, self._spent()), 1)
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
         rate *= loss.rate
         for group in self.optimizer.param_groups:
@@ -190,6 +206,7 @@ class Fit:
         at.loss_sum += value * loss.count
         seconds = time.perf_counter() - began
         at.seconds += seconds
+        at.elapsed += seconds
         return Step(
             at.epoch, at.position, batches, at.step, value, rate, norm, loss.tokens, seconds
         )
@@ -209,9 +226,17 @@ class Fit:
             mean().backward()
         return found[0]
 
+    def _spent(self) -> float:
+        """The share of the time given that is gone, with room left for the last evaluations."""
+        room = self.limit - (1 + self.closing) * self.at.judging
+        return self.at.elapsed / room if room > 0 else math.inf
+
     def _evaluate(self) -> Evaluation:
-        at, training = self.at, self.training
+        at, training, began = self.at, self.training, time.perf_counter()
+        spent = self._spent()
         scores = self._judge()
+        at.judging = time.perf_counter() - began
+        at.elapsed += at.judging
         value = float(scores[self.task.watched])
         if not math.isfinite(value):
             raise SeqcliError(
@@ -245,7 +270,8 @@ class Fit:
             at.tokens,
         )
         tired = training.patience and at.stale >= training.patience
-        at.finished = bool(at.epoch >= training.epochs or tired)
+        late = max(spent, self._spent()) >= 1
+        at.finished = bool(at.epoch >= training.epochs or tired or late)
         at.epoch, at.position = at.epoch + 1, 0
         at.loss_sum, at.items, at.tokens, at.seconds = 0.0, 0, 0, 0.0
         return event

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -20,11 +20,14 @@ from seqcli.config import Config, Data
 from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.fit import Evaluation, Event, Fit, Snapshot
+from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.task import Request, Scores
+
+if TYPE_CHECKING:
+    from seqcli.watch import Watch
 
 
 class Observer(Protocol):
@@ -55,23 +58,27 @@ def train(
     observer: Observer,
     *,
     stop: Callable[[], int] = lambda: 0,
+    score: bool = True,
 ) -> Report:
     """Train a new model into `folder` (new or empty).
 
-    stop: asked after each step; the number of a signal ends the training with `Interrupted` once
+    score: judge the finished model and the baselines; without, the report has no scores. stop:
+    asked after each step; the number of a signal ends the training with `Interrupted` once
     its state is saved. Raises SeqcliError for data or settings that cannot work.
     """
+    began = time.monotonic()
     choose_device(config.training.device)  # a wrong one is told before anything is written
     splits = _load(config, observer)
     assert splits.train is not None
     task = TASKS[config.task].learn(config, splits.train)
     task.columns = dict(splits.train.names)
     bundle.create(folder, task)
-    return _train(task, splits, folder, observer, stop, snapshot=None)
+    return _train(task, splits, folder, observer, stop, began=began, scored=score)
 
 
 def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda: 0) -> Report:
     """Go on with an interrupted training, bit for bit as if nothing had happened."""
+    began = time.monotonic()
     task = bundle.load_task(folder)
     tensors, facts = bundle.load_checkpoint(folder)
     splits = _load(task.config, observer)
@@ -85,7 +92,17 @@ def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda
             f"resuming with {threads} threads, begun with {before}: weights will differ in the "
             f"last digits"
         )
-    return _train(task, splits, folder, observer, stop, snapshot=Snapshot(tensors, facts))
+    snapshot = Snapshot(tensors, facts)
+    return _train(task, splits, folder, observer, stop, began=began, snapshot=snapshot)
+
+
+def recall(folder: Path) -> Report:
+    """The report of a training that is finished. Raises SeqcliError for what is no whole model."""
+    task = bundle.load_task(folder)
+    stored = bundle.read_json(folder / "metrics.json")
+    best = [line["epoch"] for line in bundle.read_history(folder) if line["best"]]
+    parameters = sum(parameter.numel() for parameter in task.build().parameters())
+    return Report(task.name, folder, best[-1], parameters, stored["scores"], stored["baselines"])
 
 
 def _load(config: Config, observer: Observer) -> Splits:
@@ -104,7 +121,9 @@ def _train(
     observer: Observer,
     stop: Callable[[], int],
     *,
-    snapshot: Snapshot | None,
+    began: float,
+    scored: bool = True,
+    snapshot: Snapshot | None = None,
 ) -> Report:
     training = task.config.training
     torch.set_num_threads(training.threads or available_cores())
@@ -124,30 +143,69 @@ def _train(
         }
     )
     judged = splits.validation or splits.train
+    last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
+    encoded = task.encode(splits.train)
     fit = Fit(
         task,
         model,
-        task.encode(splits.train),
+        encoded,
         lambda: task.evaluate(model, judged),
         precision=precision,
         snapshot=snapshot,
+        prepared=time.monotonic() - began,
+        closing=sum(map(len, last)) / len(judged),
     )
     if snapshot is not None:
-        bundle.cut_history(folder, fit.at.epoch)
-    _follow(fit, folder, observer, stop, data=fingerprint(splits))
-    bundle.load_weights(folder, model)
-    model.eval().requires_grad_(False)
-    scores = {name: judge(task, model, rows[name]) for name in ("validation", "test") if rows[name]}
-    baselines = task.baselines(splits.train, {name: rows[name] for name in scores})
-    report = Report(task.name, folder, fit.at.best_epoch, parameters, scores, baselines)
-    bundle.write_json(folder / "metrics.json", {"scores": scores, "baselines": baselines})
-    bundle.write_text(folder / "README.md", model_card(task, report))
+        bundle.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
+    watch = None
+    if training.watch == "gradients":
+        from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
+
+        watch = Watch(task, model, judged, folder, observer.note)
+        if snapshot is None:
+            watch.look(0, 0)
+        else:
+            bundle.cut_lines(folder / GRADIENTS, fit.at.epoch)
+    _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
+    report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {})
+    if scored:
+        bundle.load_weights(folder, model)
+        report = _score(task, model.eval().requires_grad_(False), splits, report)
     bundle.remove_checkpoint(folder)
     return report
 
 
+def score(folder: Path) -> Report:
+    """Judge a finished model and the baselines on the data it was trained with, and write both
+    into its folder."""
+    task, model, _ = bundle.load(folder)
+    torch.set_num_threads(task.config.training.threads or available_cores())
+    best = [line["epoch"] for line in bundle.read_history(folder) if line["best"]][-1]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    splits = load(task.name, task.config.data)
+    return _score(task, model, splits, Report(task.name, folder, best, parameters, {}, {}))
+
+
+def _score(task: Any, model: nn.Module, splits: Splits, report: Report) -> Report:
+    """The report with the scores of each split and of the baselines, written into the folder."""
+    rows = {"validation": splits.validation, "test": splits.test}
+    found = {name: part for name, part in rows.items() if part}
+    scores = {name: judge(task, model, part) for name, part in found.items()}
+    baselines = task.baselines(splits.train, found)
+    report = report._replace(scores=scores, baselines=baselines)
+    bundle.write_json(report.folder / "metrics.json", {"scores": scores, "baselines": baselines})
+    bundle.write_text(report.folder / "README.md", model_card(task, report))
+    return report
+
+
 def _follow(
-    fit: Fit, folder: Path, observer: Observer, stop: Callable[[], int], *, data: str
+    fit: Fit,
+    folder: Path,
+    observer: Observer,
+    stop: Callable[[], int],
+    *,
+    data: str,
+    watch: Watch | None,
 ) -> None:
     """Run a training to its end: report, keep the best weights, save its state now and then."""
 
@@ -157,7 +215,11 @@ def _follow(
 
     every, saved = fit.training.checkpoint_every, time.monotonic()
     for event in fit.events():
+        if watch and isinstance(event, Step):
+            watch.add(event)
         if isinstance(event, Evaluation):
+            if watch:
+                watch.look(event.epoch, event.step)
             if event.best:
                 with fit.averaged():
                     bundle.save_weights(folder, fit.model)
@@ -172,6 +234,8 @@ def _follow(
             if not isinstance(event, Evaluation):
                 save()
             raise Interrupted(folder, signal)
+    if watch:
+        watch.plot()
 
 
 def fingerprint(splits: Splits) -> str:

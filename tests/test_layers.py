@@ -14,18 +14,22 @@ ROOT = Path(seqcli.__file__).parent
 LAYERS = [
     ["errors", "startup"],
     ["config"],
+    ["recipes"],
     ["data"],
     ["metrics", "baselines"],
     ["nn"],
     ["tasks", "average", "divergence"],
     ["fit", "bundle"],
     ["report"],
-    ["run", "evaluation", "generation", "stream", "facts", "inspect", "compare", "export", "bench"],
+    ["inspect", "compare"],
+    ["watch"],
+    ["run"],
+    ["evaluation", "generation", "seeds", "sweep", "stream", "facts", "export", "bench"],
     ["console"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-LIGHT = ("cli", "console", "config", "errors", "startup", "__main__", "__init__")
+LIGHT = ("cli", "console", "config", "recipes", "errors", "startup", "__main__", "__init__")
 HEAVY = {"torch", "datasets", "numpy", "tokenizers", "safetensors", "sacrebleu", "huggingface_hub"}
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 

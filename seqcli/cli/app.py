@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from seqcli import __version__
-from seqcli.cli import bench, evaluate, generate, inspect, look, train, use
+from seqcli.cli import bench, evaluate, generate, inspect, look, sweep, train, use
 from seqcli.cli.help import WIDTH, Application
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
@@ -35,6 +35,7 @@ def _root(
 
 
 train.register(app)
+sweep.register(app)
 use.register(app)
 evaluate.register(app)
 generate.register(app)

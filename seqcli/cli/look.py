@@ -1,4 +1,4 @@
-"""The commands that explain: cells, data check."""
+"""The commands that explain: cells, recipes, data check."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from seqcli.cli.help import Application
+from seqcli.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Look")(cells)
+    app.command(rich_help_panel="Look")(recipes)
     data = Application(help="Look at data before training.")
     data.command()(check)
     app.add_typer(data, name="data", rich_help_panel="Look")
@@ -43,6 +45,36 @@ def cells(
         for line in cell["equations"].splitlines():
             print(f"    {line}")
         print()
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="The recipe to print; default: list them all.")
+    ] = None,
+    task: Annotated[
+        Literal["classify", "tag", "translate", "lm"] | None,
+        typer.Option(help="Those of one task only."),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Settings of known networks, for --recipe NAME of the verbs that train."""
+    from seqcli.console import print_table
+    from seqcli.recipes import list_recipes
+
+    found = [one for one in list_recipes(task) if name is None or one.name == name]
+    if not found:
+        names = ", ".join(one.name for one in list_recipes(task))
+        raise UsageError(f"no recipe {name!r}; there are: {names}")
+    if json_output:
+        print(json.dumps([one._asdict() for one in found], ensure_ascii=False))
+    elif name is not None:
+        for one in found:
+            print(one.text, end="")
+    else:
+        print_table(
+            ("task", "recipe", "what it is", "source"),
+            [(one.task, one.name, one.what, one.source) for one in found],
+        )
 
 
 def check(

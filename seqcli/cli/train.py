@@ -8,13 +8,17 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqcli.cli.options import read_config, with_settings
 from seqcli.config import CONFIGS, Config, make_config
 from seqcli.errors import SeqcliError, UsageError
+from seqcli.recipes import find_recipe
+
+if TYPE_CHECKING:
+    from seqcli.console import TrainingView
 
 HELP = {
     "classify": "Train a network that gives a text a label (N → 1).",
@@ -49,6 +53,14 @@ def _verb(task: str) -> Any:
         config: Annotated[
             Path | None, typer.Option(help="Settings from a TOML, YAML or JSON file.")
         ] = None,
+        recipe: Annotated[
+            str | None,
+            typer.Option(help="Settings of a known network; `seqcli recipes` lists them."),
+        ] = None,
+        seeds: Annotated[
+            int,
+            typer.Option(help="Train with this many seeds; report mean and deviation.", min=1),
+        ] = 1,
         resume: Annotated[
             Path | None,
             typer.Option(help="Model folder of an interrupted training to go on with."),
@@ -58,47 +70,43 @@ def _verb(task: str) -> Any:
         ] = False,
     ) -> None:
         if resume is not None:
-            if settings or out or config:
+            if settings or out or config or recipe or seeds > 1:
                 raise UsageError("--resume takes every setting from its folder; give it alone")
             if not resume.is_dir():
                 raise SeqcliError(f"no model folder at {resume} to resume")
-            _train(task, None, resume, json_output=json_output)
+            if (resume / "seeds.json").is_file():
+                _train_seeds(task, None, resume, seeds=0, json_output=json_output)
+            else:
+                _train(task, None, resume, json_output=json_output)
             return
+        known = find_recipe(task, recipe).values if recipe else {}
         values = read_config(config, task) if config else {}
-        chosen = make_config(task, {**values, **settings})
-        folder = out or _free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
+        chosen = make_config(task, {**known, **values, **settings})
+        folder = out or free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise SeqcliError(f"{out} exists and is not empty; choose another --out")
-        _train(task, chosen, folder, json_output=json_output)
+        if seeds > 1:
+            _train_seeds(task, chosen, folder, seeds=seeds, json_output=json_output)
+        else:
+            _train(task, chosen, folder, json_output=json_output)
 
     return train
 
 
 def _train(task: str, config: Config | None, folder: Path, *, json_output: bool) -> None:
-    from seqcli.console import TrainingView, print_scores, say, stderr
+    """Train one model, or where there is no configuration go on with it."""
+    from seqcli.console import print_scores, say, stderr
 
     say("loading torch …") if stderr.is_terminal else None
     from seqcli import bundle, run
-    from seqcli.tasks import TASKS
 
-    if config is None:
-        config = bundle.load_task(folder, task_name=task).config
-        resumed = True
-    else:
-        resumed = False
-    view = TrainingView(
-        epochs=config.training.epochs,
-        higher_is_better=TASKS[task].higher_is_better,
-    )
-    try:
-        with _signals() as stop, view:
-            if resumed:
-                report = run.resume(folder, view, stop=stop)
-            else:
-                report = run.train(config, folder, view, stop=stop)
-    except run.Interrupted as interruption:
-        say(f"saved; go on with: seqcli {task} --resume {shlex.quote(str(folder))}")
-        raise typer.Exit(128 + interruption.signal) from None
+    resumed = config is None
+    config = config or bundle.load_task(folder, task_name=task).config
+    with interruptible(task) as stop, _view(config) as view:
+        if resumed:
+            report = run.resume(folder, view, stop=stop)
+        else:
+            report = run.train(config, folder, view, stop=stop)
     if json_output:
         content = {
             "task": task,
@@ -112,6 +120,80 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
         print_scores(task, report.scores, report.baselines)
     say(f"best epoch {report.best_epoch}, saved in {folder}; try it:")
     say("  " + NEXT[task].format(folder=shlex.quote(str(folder))))
+
+
+def _train_seeds(
+    task: str, config: Config | None, folder: Path, *, seeds: int, json_output: bool
+) -> None:
+    """Train with several seeds, or where there is no configuration go on with them."""
+    from seqcli.console import print_seeds, say, stderr
+
+    say("loading torch …") if stderr.is_terminal else None
+    from seqcli import seeds as several
+
+    chosen = config or make_config(task, several.read_plan(folder, task)["settings"])
+
+    @contextmanager
+    def observe(title: str) -> Iterator[TrainingView]:
+        say(title)
+        with _view(chosen) as view:
+            yield view
+
+    with interruptible(task) as stop:
+        if config is None:
+            found = several.resume(folder, observe, task_name=task, stop=stop)
+        else:
+            found = several.train(config, folder, observe, count=seeds, stop=stop)
+    if json_output:
+        content = {
+            "task": task,
+            "folder": str(folder),
+            "best_seed": found.seeds[found.best],
+            "scores": {
+                split: {name: value._asdict() for name, value in spreads.items()}
+                for split, spreads in found.spreads.items()
+            },
+            "seeds": [
+                {
+                    "seed": seed,
+                    "folder": str(report.folder),
+                    "best_epoch": report.best_epoch,
+                    "scores": report.scores,
+                }
+                for seed, report in zip(found.seeds, found.reports, strict=True)
+            ],
+            "baselines": found.reports[0].baselines,
+        }
+        print(json.dumps(content, ensure_ascii=False))
+    else:
+        print_seeds(found)
+    say(f"{folder} is the model of seed {found.seeds[found.best]}, best on validation; try it:")
+    say("  " + NEXT[task].format(folder=shlex.quote(str(folder))))
+
+
+def _view(config: Config) -> TrainingView:
+    from seqcli.console import TrainingView
+    from seqcli.tasks import TASKS
+
+    return TrainingView(
+        epochs=config.training.epochs,
+        higher_is_better=TASKS[config.task].higher_is_better,
+        time=config.training.time,
+    )
+
+
+@contextmanager
+def interruptible(task: str) -> Iterator[Any]:
+    """A question whether to stop; what is interrupted says how to go on, and ends the command."""
+    from seqcli.console import say
+    from seqcli.run import Interrupted
+
+    try:
+        with _signals() as stop:
+            yield stop
+    except Interrupted as interruption:
+        say(f"saved; go on with: seqcli {task} --resume {shlex.quote(str(interruption.folder))}")
+        raise typer.Exit(128 + interruption.signal) from None
 
 
 @contextmanager
@@ -133,7 +215,7 @@ def _signals() -> Iterator[Any]:
             signal.signal(number, handler)
 
 
-def _free_folder(path: Path) -> Path:
+def free_folder(path: Path) -> Path:
     """The path, or the first of path-2, path-3 … that does not exist."""
     number, free = 1, path
     while free.exists():

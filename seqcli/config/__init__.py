@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from seqcli.config.data import ClassifyData, Data, LanguageData, TagData, TranslateData
+from seqcli.config.duration import parse_duration
 from seqcli.config.network import (
     NO_RECURRENT_WEIGHTS,
     SHORT_FORMS,
@@ -142,6 +143,8 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def _normalise(config: Config) -> Config:
     """Turn a short form such as bilstm into its cell and direction, and refuse what contradicts."""
+    if config.training.time is not None:
+        parse_duration(config.training.time, "--time")
     if config.training.optimizer == "asgd" and config.training.average:
         raise UsageError("--optimizer asgd keeps its own mean of the weights; leave out --average")
     if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:

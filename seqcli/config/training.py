@@ -13,6 +13,11 @@ class Training:
     """How the weights are found."""
 
     epochs: int = setting(20, "Passes over the training rows.", minimum=1)
+    time: str | None = setting(
+        None,
+        "Be done in this time (90s, 10m, 2h), the step size falling by the clock where the epochs "
+        "would take longer. What comes out then depends on the machine's speed.",
+    )
     optimizer: Literal["adamw", "sgd", "asgd"] = setting(
         "adamw",
         "Rule of the update; asgd is sgd that, once validation stalls, keeps the mean of the "
@@ -45,6 +50,11 @@ class Training:
     )
     patience: int = setting(
         8, "Stop after this many epochs without a better validation score; 0 never.", minimum=0
+    )
+    watch: Literal["none", "gradients"] = setting(
+        "none",
+        "Record the gradients by layer and by time lag in gradients.jsonl, and warn where they "
+        "vanish or explode.",
     )
     seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")

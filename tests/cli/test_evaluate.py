@@ -14,6 +14,7 @@ from seqcli import run
 
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
+SLOW = pytest.mark.slow
 SCORES = {
     "classify": {"accuracy", "macro_precision", "macro_recall", "macro_f1"},
     "tag": {"token_accuracy", "span_precision", "span_recall", "span_f1"},
@@ -82,7 +83,9 @@ def test_signature_names_the_rows(cli: Cli, models: Models, data: Path, tmp_path
     assert first.partition("|split:")[0] == second.partition("|split:")[0]
 
 
-@pytest.mark.parametrize("task", SCORES)
+@pytest.mark.parametrize(
+    "task", ["classify", "lm", *(pytest.param(one, marks=SLOW) for one in ("tag", "translate"))]
+)
 def test_two_models(
     cli: Cli, models: Models, others: Callable[[str], Path], data: Path, task: str
 ) -> None:

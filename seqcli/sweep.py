@@ -1,0 +1,361 @@
+"""A search for good settings: trials of short trainings, chosen by optuna on validation.
+
+    FOLDER/sweep.json   what is searched: task, fixed settings, the space
+    FOLDER/sweep.db     every trial, by optuna (SQLite): a sweep that was stopped goes on from it
+    FOLDER/best.toml    the settings of the best trial, for --config
+    FOLDER              the model of the best trial
+
+A trial proposes settings by what the ones before it scored (tree-structured Parzen estimator,
+Bergstra et al. 2011) and is given up where it stands below the median of earlier trials at the
+same epoch. The test rows are scored once, at the end, by the best model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin
+
+from seqcli import __version__, bundle, run
+from seqcli.config import Config, Setting, flatten, list_settings, make_config
+from seqcli.config.setting import check
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.fit import Evaluation, Event
+from seqcli.report import Report
+from seqcli.tasks import TASKS
+
+PLAN = "sweep.json"
+STORE = "sweep.db"
+BEST = "best.toml"
+WEIGHED = 20
+"""Complete trials from which on it is worth asking which setting decides."""
+COMMON = ("learning_rate=5e-4:1e-2", "dropout=0:0.6", "hidden=64,128,256")
+SPACES = {
+    "classify": (*COMMON, "cell=gru,lstm", "pool=max,attention", "word_dropout=0:0.3"),
+    "tag": (*COMMON, "cell=gru,lstm", "word_dropout=0:0.3", "character_hidden=25,50"),
+    "translate": (*COMMON, "cell=gru,lstm", "attention=general,additive", "layers=1:2"),
+    "lm": (*COMMON, "cell=gru,lstm", "layers=1:2", "tie=true,false"),
+}
+"""What is searched where nothing is named, by task."""
+
+
+class Choice(NamedTuple):
+    """Some values, of which a trial takes one."""
+
+    values: list[Any]
+
+
+class Range(NamedTuple):
+    """From low to high, both included; in even steps of the logarithm where `log`."""
+
+    low: float
+    high: float
+    log: bool
+
+
+class Trial(NamedTuple):
+    """value: the best validation score; None where it failed. state: complete, pruned or failed."""
+
+    number: int
+    state: str
+    value: float | None
+    settings: dict[str, Any]
+    seconds: float
+
+
+class Swept(NamedTuple):
+    """report: of the best trial, with the test scored. importance: by setting, adds up to 1."""
+
+    task: str
+    folder: Path
+    watched: str
+    trials: list[Trial]
+    best: int
+    report: Report
+    importance: dict[str, float]
+
+
+def read_space(task: str, over: Sequence[str]) -> dict[str, Choice | Range]:
+    """A search space from `name=a,b,c` and `name=low:high`, by default the task's own. Raises
+    UsageError for what is no setting of the task or no value of it."""
+    known = {item.name: item for item in list_settings(task) if item.section != "data"}
+    space: dict[str, Choice | Range] = {}
+    for text in over or SPACES[task]:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in known or not equals or not values:
+            raise UsageError(
+                f"--over {text!r}: write name=a,b,c or name=low:high; the names of {task} are "
+                f"{', '.join(known)}"
+            )
+        space[name] = _read_values(known[name], values, text)
+    return space
+
+
+def _read_values(item: Setting, values: str, text: str) -> Choice | Range:
+    if ":" in values and item.kind in (int, float):
+        low, high = (_read_value(item, one, text) for one in values.split(":", 1))
+        if low >= high:
+            raise UsageError(f"--over {text!r}: {low} is not below {high}")
+        return Range(low, high, low > 0 and high / low >= 10)
+    return Choice([_read_value(item, one, text) for one in values.split(",")])
+
+
+def _read_value(item: Setting, text: str, whole: str) -> Any:
+    """A value of a setting from its text, checked."""
+    text = text.strip()
+    value: Any = text
+    if item.optional and text == "none":
+        return None
+    try:
+        if item.kind is bool:
+            value = {"true": True, "false": False}[text]
+        elif item.kind in (int, float):
+            value = item.kind(text)
+        elif get_origin(item.kind) is not None:
+            kinds = {type(one) for one in get_args(item.kind)}
+            value = int(text) if kinds == {int} else text
+    except (KeyError, ValueError):
+        expected = "true or false" if item.kind is bool else f"of type {item.kind.__name__}"
+        raise UsageError(f"--over {whole!r}: {text!r} is not {expected}") from None
+    return check(item, value)
+
+
+# ---------------------------------------------------------------------------------------- search
+
+
+def search(
+    config: Config,
+    folder: Path,
+    over: Sequence[str],
+    *,
+    trials: int,
+    seconds: float = math.inf,
+    tell: Callable[[Trial], None] = lambda trial: None,
+    stop: Callable[[], int] = lambda: 0,
+) -> Swept:
+    """Search a new folder full. over: as `read_space` takes it.
+
+    tell: hears of each trial at its end. Ends after `trials` trials or so many seconds; raises
+    `run.Interrupted` on a signal. Raises SeqcliError where optuna is missing or no trial ended
+    well.
+    """
+    read_space(config.task, over)
+    _optuna()
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {
+        "task": config.task,
+        "version": __version__,
+        "over": list(over),
+        "trials": trials,
+        "settings": flatten(config),
+    }
+    bundle.write_json(folder / PLAN, plan)
+    return _search(folder, plan, seconds, tell, stop)
+
+
+def resume(
+    folder: Path,
+    *,
+    trials: int | None = None,
+    seconds: float = math.inf,
+    tell: Callable[[Trial], None] = lambda trial: None,
+    stop: Callable[[], int] = lambda: 0,
+) -> Swept:
+    """Go on with a sweep, up to `trials` trials in all; by default as many as it began with."""
+    plan = bundle.read_json(folder / PLAN)
+    if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
+        raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
+    if trials is not None:
+        plan["trials"] = trials
+        bundle.write_json(folder / PLAN, plan)
+    return _search(folder, plan, seconds, tell, stop)
+
+
+def _search(
+    folder: Path,
+    plan: Mapping[str, Any],
+    seconds: float,
+    tell: Callable[[Trial], None],
+    stop: Callable[[], int],
+) -> Swept:
+    began = time.monotonic()
+    config = make_config(plan["task"], plan["settings"])
+    space = read_space(config.task, plan["over"])
+    study = _open(folder, config)
+    optuna = _optuna()
+    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # cut off before
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    distributions = {name: _distribution(one) for name, one in space.items()}
+    while len(study.trials) < plan["trials"] and time.monotonic() - began < seconds:
+        trial = study.ask(distributions)
+        left = seconds - (time.monotonic() - began)
+        _try(config, folder, study, trial, left=left, stop=stop)
+        tell(_describe(study.trials[trial.number]))
+    return _finish(folder, config, study)
+
+
+class _Pruned(Exception):
+    """A trial was given up."""
+
+
+class _Watch:
+    """An observer that tells optuna the score of each epoch, and gives up where that is poor."""
+
+    def __init__(self, trial: Any, left: float, better: Callable[[float, float], float]) -> None:
+        self.trial = trial
+        self.ends = time.monotonic() + left
+        self.better = better
+        self.best: float | None = None
+        self.watched = ""
+
+    def note(self, sentence: str) -> None:
+        pass
+
+    def facts(self, facts: dict[str, str]) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Evaluation):
+            self.watched = event.watched
+            self.best = event.value if self.best is None else self.better(self.best, event.value)
+            self.trial.report(self.best, event.epoch)
+            if self.trial.should_prune():
+                raise _Pruned
+        if time.monotonic() > self.ends:
+            raise _Pruned
+
+
+def _try(
+    config: Config,
+    folder: Path,
+    study: Any,
+    trial: Any,
+    *,
+    left: float,
+    stop: Callable[[], int],
+) -> None:
+    """One trial: its model becomes the folder's where it is the best so far."""
+    state = _optuna().trial.TrialState
+    place = folder / f"trial-{trial.number}"
+    better = max if TASKS[config.task].higher_is_better else min
+    watch = _Watch(trial, left, better)
+    try:
+        chosen = make_config(config.task, {**flatten(config), **trial.params})
+        run.train(chosen, place, watch, stop=stop, score=False)
+    except _Pruned:
+        study.tell(trial, state=state.PRUNED)
+    except run.Interrupted as interruption:
+        study.tell(trial, state=state.FAIL)
+        raise run.Interrupted(folder, interruption.signal) from None
+    except SeqcliError as error:  # such as a divergence
+        trial.set_user_attr("reason", str(error))
+        study.tell(trial, state=state.FAIL)
+    else:
+        trial.set_user_attr("watched", watch.watched)
+        study.tell(trial, watch.best)
+        if study.best_trial.number == trial.number:
+            bundle.copy(place, folder)
+            bundle.write_text(folder / BEST, to_toml(chosen))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _finish(folder: Path, config: Config, study: Any) -> Swept:
+    complete = _optuna().trial.TrialState.COMPLETE
+    trials = [_describe(trial) for trial in study.trials]
+    if not any(trial.state is complete for trial in study.trials):
+        reasons = [trial.user_attrs.get("reason") for trial in study.trials]
+        why = next((reason for reason in reasons if reason), "the time was too short")
+        raise SeqcliError(f"no trial of {len(trials)} came to its end: {why}")
+    report = run.score(folder)
+    best = study.best_trial
+    return Swept(
+        config.task,
+        folder,
+        best.user_attrs["watched"],
+        trials,
+        best.number,
+        report,
+        _weigh(study, complete),
+    )
+
+
+def _weigh(study: Any, complete: Any) -> dict[str, float]:
+    """How much each setting decides (PED-ANOVA, Watanabe et al. 2023); of few trials, nothing: it
+    would be noise."""
+    if sum(trial.state is complete for trial in study.trials) < WEIGHED:
+        return {}
+    importance = _optuna().importance
+    found = importance.get_param_importances(
+        study, evaluator=importance.PedAnovaImportanceEvaluator()
+    )
+    return {name: float(value) for name, value in found.items()}
+
+
+# ---------------------------------------------------------------------------------------- optuna
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise SeqcliError(
+            "sweep needs optuna; install it with: pip install 'seqcli[sweep]'"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _open(folder: Path, config: Config) -> Any:
+    """The study of a folder; the trials it holds have been made."""
+    optuna = _optuna()
+    store = f"sqlite:///{(folder / STORE).resolve()}"
+    study = optuna.create_study(
+        storage=store,
+        study_name="sweep",
+        load_if_exists=True,
+        direction="maximize" if TASKS[config.task].higher_is_better else "minimize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+    )
+    # A sampler that goes on must not draw again what it drew before.
+    seed = config.training.seed + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=8)
+    return study
+
+
+def _distribution(one: Choice | Range) -> Any:
+    distributions = _optuna().distributions
+    if isinstance(one, Choice):
+        return distributions.CategoricalDistribution(one.values)
+    if isinstance(one.low, int):
+        return distributions.IntDistribution(one.low, one.high, log=one.log)
+    return distributions.FloatDistribution(one.low, one.high, log=one.log)
+
+
+def _describe(trial: Any) -> Trial:
+    states = {"COMPLETE": "complete", "PRUNED": "pruned"}
+    return Trial(
+        trial.number,
+        states.get(trial.state.name, "failed"),
+        trial.value,
+        dict(trial.params),
+        trial.duration.total_seconds() if trial.duration else 0.0,
+    )
+
+
+def to_toml(config: Config) -> str:
+    """The settings that differ from the task's defaults, but for the data, as --config reads."""
+    defaults = flatten(make_config(config.task, {}))
+    data = {field.name for field in dataclasses.fields(config.data)}
+    lines = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in flatten(config).items()
+        if value != defaults[name] and name not in data and value is not None
+    ]
+    return f"# The best of a sweep of {config.task}.\n{''.join(lines)}"

@@ -1,0 +1,178 @@
+"""Sweeps: a space read with care, trials on validation, and what a stopped one leaves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Result, tiny
+
+from seqcli import bundle, run, sweep
+from seqcli.cli.options import read_config
+from seqcli.config import CONFIGS
+from seqcli.errors import SeqcliError, UsageError
+from seqcli.sweep import Choice, Range, Trial, read_space
+
+Cli = Callable[..., Result]
+OVER = ["hidden=4,6", "learning_rate=1e-3:1e-1", "word_dropout=0:0.2"]
+
+
+@pytest.mark.parametrize("task", CONFIGS)
+def test_every_task_has_a_space(task: str) -> None:
+    assert len(read_space(task, [])) >= 4
+
+
+def test_space_by_hand() -> None:
+    space = read_space(
+        "classify",
+        ["hidden=64,128", "learning-rate=1e-4:1e-2", "layers=1:3", "dropout=0:0.5",
+         "bidirectional=true,false", "cell=gru", "vocabulary_size=none,500", "hidden=8:800"],
+    )  # fmt: skip
+    assert space == {
+        "hidden": Range(8, 800, True),
+        "learning_rate": Range(1e-4, 1e-2, True),
+        "layers": Range(1, 3, False),
+        "dropout": Range(0.0, 0.5, False),
+        "bidirectional": Choice([True, False]),
+        "cell": Choice(["gru"]),
+        "vocabulary_size": Choice([None, 500]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hiden=1,2", "the names of classify are"),
+        ("hidden", "write name=a,b,c or name=low:high"),
+        ("hidden=", "write name=a,b,c"),
+        ("hidden=1,many", "'many' is not of type int"),
+        ("hidden=0,4", "must be at least 1"),
+        ("dropout=0.5:0.1", "0.5 is not below 0.1"),
+        ("dropout=0:2", "must be at most 0.95"),
+        ("bidirectional=yes", "'yes' is not true or false"),
+        ("cell=grue", "it can be"),
+        ("train=a,b", "the names of classify are"),
+    ],
+)
+def test_space_that_is_none(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_space("classify", [text])
+
+
+def test_search_keeps_the_best_and_goes_on(tmp_path: Path, data: Path) -> None:
+    folder, heard = tmp_path / "s", []
+    config = tiny("classify", data, epochs=2)
+    found = sweep.search(config, folder, OVER, trials=3, tell=heard.append)
+    assert [trial.number for trial in heard] == [0, 1, 2]
+    assert not list(folder.glob("trial-*"))
+    complete = [trial for trial in found.trials if trial.state == "complete"]
+    best = max(complete, key=lambda trial: trial.value)
+    assert found.trials[found.best].value == best.value
+    assert found.report.scores["validation"]["accuracy"] == pytest.approx(best.value)
+    assert set(found.report.scores) == {"validation", "test"}
+    task, _, _ = bundle.load(folder)
+    assert task.config.network.hidden == found.trials[found.best].settings["hidden"]
+    values = read_config(folder / sweep.BEST, "classify")
+    assert values["learning_rate"] == found.trials[found.best].settings["learning_rate"]
+    assert not {"data", "train", "seed"} & set(values)
+
+    more = sweep.resume(folder, trials=5, tell=heard.append)
+    assert [trial.number for trial in heard] == [0, 1, 2, 3, 4]
+    assert more.trials[:3] == found.trials
+    # What is drawn next is not what was drawn first.
+    drawn = [trial.settings["learning_rate"] for trial in more.trials]
+    assert len(set(drawn)) == 5
+    assert sweep.resume(folder).trials == more.trials
+
+
+@pytest.mark.slow
+def test_settings_of_the_best_train_the_same_model(tmp_path: Path, data: Path, cli: Cli) -> None:
+    config = tiny("classify", data, epochs=1)
+    sweep.search(config, tmp_path / "s", OVER, trials=2)
+    result = cli("classify", data, "--config", tmp_path / "s" / "best.toml", "--out", "again")
+    assert result.status == 0, result.err
+    weights = [(folder / bundle.WEIGHTS).read_bytes() for folder in (Path("again"), tmp_path / "s")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_interrupted_and_failed_trials(tmp_path: Path, data: Path) -> None:
+    folder, config = tmp_path / "s", tiny("classify", data)
+    asked = [0]
+
+    def stop() -> int:
+        asked[0] += 1
+        return 2 if asked[0] == 12 else 0
+
+    with pytest.raises(run.Interrupted) as caught:
+        sweep.search(config, folder, OVER, trials=3, stop=stop)
+    assert caught.value.folder == folder
+    found = sweep.resume(folder)
+    assert [trial.state for trial in found.trials].count("failed") == 1
+    assert len(found.trials) == 3
+    with pytest.raises(SeqcliError, match=r"no trial of 2 came to its end: .*diverged"):
+        sweep.search(
+            tiny("classify", data, clip=0, warmup=0, epochs=3),
+            tmp_path / "d",
+            ["learning_rate=1e38"],
+            trials=2,
+        )
+    with pytest.raises(SeqcliError, match="the time was too short"):
+        sweep.search(config, tmp_path / "t", OVER, trials=2, seconds=0.01)
+
+
+@pytest.mark.slow
+def test_poor_trials_are_given_up(tmp_path: Path, data: Path) -> None:
+    """Four good trials, then one whose step size is too small to learn anything."""
+    config = tiny("lm", data, epochs=4, learning_rate=2e-2)
+    folder = tmp_path / "s"
+    sweep.search(config, folder, ["hidden=8,9"], trials=4)
+    plan = json.loads((folder / sweep.PLAN).read_text())
+    plan["settings"]["learning_rate"] = 1e-7
+    (folder / sweep.PLAN).write_text(json.dumps(plan))
+    found = sweep.resume(folder, trials=5)
+    assert [trial.state for trial in found.trials] == ["complete"] * 4 + ["pruned"]
+    assert found.best < 4
+
+
+def test_command_line(cli: Cli, data: Path) -> None:
+    Path("base.toml").write_text("embedding = 8\nepochs = 1\nthreads = 1\nbatch_tokens = 40\n")
+    options = ("--over", "hidden=4,6", "--over", "cell=gru", "--config", "base.toml")
+    result = cli("sweep", "tag", data, "--trials", 2, *options, "--out", "s")
+    assert result.status == 0, result.err
+    assert "trial   1  complete" in result.err
+    assert "hidden" in result.out
+    assert "most frequent tag" in result.out
+    again = cli("sweep", "--resume", "s", "--trials", 3, "--json")
+    found = json.loads(again.out)
+    assert len(found["trials"]) == 3
+    assert set(found["scores"]) == {"validation", "test"}
+    assert cli("predict", "s", "base.toml").status == 0
+    for wrong in (
+        ("sweep",),
+        ("sweep", "tag", "--resume", "s"),
+        ("sweep", "--resume", "s", "--over", "hidden=3"),
+        ("sweep", "tag", data, "--time", "soon"),
+        ("sweep", "tag", data, "--over", "pool=max"),
+    ):
+        refused = cli(*wrong)
+        assert (refused.status, len(refused.errors)) == (2, 1), wrong
+    assert cli("sweep", "tag", data, "--out", "s").status == 1
+
+
+def test_missing_optuna_is_told(cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result = cli("sweep", "classify", data, "--trials", 1)
+    assert (result.status, len(result.errors)) == (1, 1)
+    assert "pip install 'seqcli[sweep]'" in result.err
+
+
+def test_trial_reads_as_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    from seqcli.cli.sweep import _tell
+
+    _tell(Trial(3, "complete", 0.91234, {"hidden": 64, "dropout": 0.12345}, 65.0))
+    err = capfd.readouterr().err
+    assert err == "trial   3  complete  0.9123    hidden 64, dropout 0.123  (1:05)\n"
