@@ -93,7 +93,7 @@ def test_links(model: Path, tmp_path: Path, name: str) -> None:
         ({"task": ["lm"]}, "unknown task"),
         ({"settings": 5}, "is not a model's configuration"),
         ({"settings": {"hidden": 0}}, "--hidden is 0"),
-        ({"settings": {"width": 8}}, "unknown setting 'width'"),
+        ({"settings": {"girth": 8}}, "unknown setting 'girth'"),
         ({"settings": {}}, "corrupt or of another network"),
     ],
 )
