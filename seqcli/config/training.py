@@ -73,7 +73,7 @@ class RowTraining(Training):
 
     batch_tokens: int | None = setting(
         None,
-        "Tokens of a batch, about; default: a 200th of the training tokens, between 256 and 4,096.",
+        "Tokens of a batch, about; default: a 200th of the training tokens, between 64 and 4,096.",
         minimum=1,
     )
 
