@@ -97,14 +97,11 @@ class Writing:
         """Go on with a text that was left. Raises SeqcliError where it cannot be this model's."""
         try:
             states = [
-                tuple(
-                    tensors[f"state.{cell}.{part}"].reshape(value.shape)
-                    for part, value in enumerate(parts)
-                )
+                tuple(tensors[f"state.{cell}.{part}"] for part in range(len(parts)))
                 for cell, parts in enumerate(self.states)
             ]
             pending, line = tensors["pending"].tolist(), tensors["line"].tolist()
-        except (KeyError, RuntimeError):
+        except KeyError:
             raise SeqcliError("the saved state does not fit this model; start without it") from None
         if not pending or not all(
             0 <= token < len(self.tokenizer.vocabulary) for token in (*pending, *line)

@@ -14,8 +14,11 @@ from conftest import Quiet, make_rows, tiny
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
 from seqcli.fit import Step
+from seqcli.nn.cells import CELLS
+from seqcli.nn.decode import Sampling
 from seqcli.nn.ragged import Ragged
 from seqcli.tasks.lm import LanguageModeling, penalise
+from seqcli.tasks.writing import Writing
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,26 @@ def test_blocks_of_random_length_scale_the_step_and_resume(tmp_path: Path, data:
     run.resume(tmp_path / "parts", Quiet())
     files = [(tmp_path / name / bundle.WEIGHTS).read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
+
+
+# --------------------------------------------------------------------------------------- writing
+
+
+@pytest.mark.parametrize("cell", [name for name in CELLS if name != "tree"])
+def test_a_text_goes_on_where_it_was_left(cell: str) -> None:
+    """Also where the state grows with the text, as a transformer's does."""
+    task, model, _ = make(cell=cell, layers=2)
+    model.eval()
+
+    def go_on(writing: Writing, prompt: str, length: int) -> str:
+        options: dict[str, Any] = {"length": length, "one_line": False}
+        generator = torch.Generator().manual_seed(1)
+        pieces = writing.go_on(prompt, Sampling(0), generator=generator, **options)
+        return "".join(pieces)
+
+    whole = go_on(Writing(model, task.tokenizer), "go to", 12)
+    first = Writing(model, task.tokenizer)
+    begun = go_on(first, "go to", 5)
+    second = Writing(model, task.tokenizer)
+    second.restore(first.to_tensors())
+    assert begun + go_on(second, "", 7) == whole
