@@ -207,9 +207,8 @@ class _Pruned(Exception):
 class _Watch:
     """An observer that tells optuna the score of each epoch, and gives up where that is poor."""
 
-    def __init__(self, trial: Any, left: float, better: Callable[[float, float], float]) -> None:
+    def __init__(self, trial: Any, better: Callable[[float, float], float]) -> None:
         self.trial = trial
-        self.ends = time.monotonic() + left
         self.better = better
         self.best: float | None = None
         self.watched = ""
@@ -227,8 +226,6 @@ class _Watch:
             self.trial.report(self.best, event.epoch)
             if self.trial.should_prune():
                 raise _Pruned
-        if time.monotonic() > self.ends:
-            raise _Pruned
 
 
 def _try(
@@ -244,10 +241,14 @@ def _try(
     state = _optuna().trial.TrialState
     place = folder / f"trial-{trial.number}"
     better = max if TASKS[config.task].higher_is_better else min
-    watch = _Watch(trial, left, better)
+    watch = _Watch(trial, better)
     try:
         chosen = make_config(config.task, {**flatten(config), **trial.params})
-        run.train(chosen, place, watch, stop=stop, score=False)
+        training = chosen.training
+        if math.isfinite(left) and training.time is None:  # the last trial is cut short by it
+            training = dataclasses.replace(training, time=f"{max(left, 1):.0f}s")
+        timed = dataclasses.replace(chosen, training=training)  # type: ignore[arg-type]
+        run.train(timed, place, watch, stop=stop, score=False)
     except _Pruned:
         study.tell(trial, state=state.PRUNED)
     except run.Interrupted as interruption:

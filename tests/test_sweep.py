@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def test_interrupted_and_failed_trials(tmp_path: Path, data: Path) -> None:
         )
     with pytest.raises(SeqcliError, match="the time was too short"):
         sweep.search(config, tmp_path / "t", OVER, trials=2, seconds=0.01)
+
+
+def test_time_cuts_the_last_trial_short(tmp_path: Path, data: Path) -> None:
+    config = tiny("classify", data, epochs=100_000, patience=0)
+    began = time.monotonic()
+    found = sweep.search(config, tmp_path / "s", ["hidden=4,6"], trials=99, seconds=4)
+    assert 2 < time.monotonic() - began < 20
+    assert found.trials[found.best].state == "complete"
+    assert "time" not in read_config(tmp_path / "s" / sweep.BEST, "classify")
 
 
 @pytest.mark.slow
