@@ -159,3 +159,18 @@ def call(*arguments: Any, given: bytes = b"", **options: Any) -> Result:
         command(*arguments), input=given, capture_output=True, timeout=120, **options
     )
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture(params=("baseline", "avx2", "avx512", "avx512bf16"))
+def instruction_set(request, monkeypatch):
+    """Run a test with the native kernels of one instruction set."""
+    from seqcli.nn.native import library
+
+    best = library.load().instruction_set
+    try:
+        chosen = library.Library(library.PATH, request.param)
+    except library.Unavailable as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(library, "load", lambda: chosen)
+    yield request.param
+    library.Library(library.PATH, best)

@@ -21,6 +21,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn.kernels import dropout
 from seqcli.nn.ragged import Ragged
 
 
@@ -37,13 +38,18 @@ class Dropout(nn.Module):
         if not self.training or self.fraction == 0:
             return x
         if not self.locked:
-            return x.with_values(F.dropout(x.values, self.fraction))
+            return x.with_values(dropout(x.values, self.fraction))
         mask_BD = F.dropout(x.values.new_ones(x.batch, x.values.shape[1]), self.fraction)
         return x.with_values(x.values * mask_BD[x.segments()])
 
 
 class Embedding(nn.Embedding):
-    """Vectors by token id; in training a fraction of the types is zero wherever it occurs."""
+    """Vectors by token id; in training a fraction of the types is zero wherever it occurs.
+
+    tied: whether the vectors are used elsewhere, too.
+    """
+
+    tied = False
 
     def __init__(self, size: int, width: int, *, dropout: float = 0.0) -> None:
         super().__init__(size, width)

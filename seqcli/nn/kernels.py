@@ -1,7 +1,8 @@
-"""One recurrent layer in one direction over a ragged batch, by the fastest path there is.
+"""What training and prediction spend their time on, by the fastest path there is.
 
-On a CPU with the native library: no padding, gates fused with the recurrent product. Elsewhere:
-torch, on a padded batch, never packed. Both give the same results to rounding. Under
+On a CPU with the native library: recurrent layers without padding, gates fused with the recurrent
+product; the loss of a vocabulary without its scores. Elsewhere: torch, recurrent layers on a padded
+batch, never packed. Both give the same results to rounding. Under
 `torch.autocast` with bfloat16 the matrix products take bfloat16 operands.
 
 Dimensions: N tokens of a batch, B sequences, T steps of the longest, I input, H units, G gates.
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyped]
 
 from seqcli.nn import native
-from seqcli.nn.native import ops
+from seqcli.nn.native import cross, drop, ops
 from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.ragged import Ragged, pad_index
 
@@ -29,6 +30,19 @@ LIBRARY: dict[str, Callable[..., Any]] = {
     "gru": gru,
     "lstm": lstm,
 }
+LARGEST = 1 << 24
+"""Scores that an evaluation holds at a time."""
+
+
+def runs_natively(x: Tensor) -> bool:
+    """Whether the native kernels take this tensor."""
+    able = x.device.type == "cpu" and x.dtype != torch.float64
+    return able and native.status().available
+
+
+def precision() -> str:
+    """The operands of matrix products on the CPU in this context."""
+    return "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
 
 
 def sequence(
@@ -46,10 +60,9 @@ def sequence(
     them. With `reverse` each sequence runs from its last token to its first. Without `final` the
     returned state is unspecified.
     """
-    if x.values.device.type == "cpu" and native.status().available:
-        precision = "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
+    if runs_natively(x.values):
         y_NH, last = ops.sequence(
-            kind, x.values, x.offsets, weights, state, reverse=reverse, precision=precision
+            kind, x.values, x.offsets, weights, state, reverse=reverse, precision=precision()
         )
         return x.with_values(y_NH), last
     if kind in LIBRARY:
@@ -63,11 +76,58 @@ def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Ten
     The native kernel packs frozen weights once, which makes single rows several times faster, and
     gives a row the same bits in any batch. It does not compute in float64: there, torch does.
     """
-    fast = x_ND.device.type == "cpu" and x_ND.dtype != torch.float64
-    if fast and native.status().available:
-        precision = "bf16" if torch.is_autocast_enabled("cpu") else "fp32"
-        return native_linear(x_ND, weight_KD, bias_K, precision=precision)
+    if runs_natively(x_ND):
+        return native_linear(x_ND, weight_KD, bias_K, precision=precision())
     return F.linear(x_ND, weight_KD, bias_K)
+
+
+def cross_entropy(
+    x_ND: Tensor,
+    weight_KD: Tensor,
+    bias_K: Tensor | None,
+    gold_N: Tensor,
+    *,
+    smoothing: float = 0.0,
+    count: int | None = None,
+) -> Tensor:
+    """The summed −log softmax(x · weight^T + bias) at the gold numbers (N,), divided by `count`
+    (default N: their mean). smoothing: the share of the target spread evenly over all K.
+
+    The native kernel keeps no scores, and has their gradients when the forward pass ends.
+    """
+    if runs_natively(x_ND):
+        return cross.cross_entropy(
+            *(x_ND, weight_KD, bias_K, gold_N),
+            smoothing=smoothing,
+            count=count,
+            precision=precision(),
+        )
+    scores_NK = F.linear(x_ND, weight_KD, bias_K).float()
+    total = F.cross_entropy(scores_NK, gold_N, label_smoothing=smoothing, reduction="sum")
+    return total / (len(gold_N) if count is None else count)
+
+
+def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor) -> Tensor:
+    """(N,) −log softmax(x · weight^T + bias) at each gold number, without gradients, in memory
+    that does not grow with N · K."""
+    if runs_natively(x_ND):
+        return cross.nats(x_ND, weight_KD, bias_K, gold_N, precision=precision())
+    rows = max(1, LARGEST // len(weight_KD))
+    with torch.no_grad():
+        parts = zip(x_ND.split(rows), gold_N.split(rows), strict=True)
+        return torch.cat(
+            [
+                F.cross_entropy(F.linear(x, weight_KD, bias_K).float(), gold, reduction="none")
+                for x, gold in parts
+            ]
+        )
+
+
+def dropout(x: Tensor, fraction: float) -> Tensor:
+    """x in training with a fraction of its elements at zero and the others scaled up."""
+    if runs_natively(x):
+        return drop.dropout(x, fraction)
+    return F.dropout(x, fraction)
 
 
 def _padded(

@@ -38,6 +38,7 @@ class LanguageModel(nn.Module):
         self.recurrent = make_recurrent(network, network.embedding + extra, bptt=bptt)
         width = self.recurrent.output_size
         # Tied (Press and Wolf 2017): the scores come from the token vectors themselves.
+        self.embedding.tied = network.tie
         tied = self.embedding if network.tie else None
         self.narrow = nn.Linear(width, network.embedding) if tied else None
         self.head: Softmax = make_softmax(

@@ -13,8 +13,9 @@ Dimensions: N tokens of a batch, H features of a state, V vocabulary, K tokens d
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,15 +23,13 @@ from torch import Tensor, nn
 
 from seqcli.config import LanguageNetwork
 from seqcli.errors import UsageError
-from seqcli.nn.kernels import linear
+from seqcli.nn import kernels
 
 LEAST_VOCABULARY = 3_000
 """Below this the full softmax costs little."""
 NEGATIVES = 1_024
 NARROWING = 4.0
 """Each cluster has vectors narrower than the one before by this."""
-LARGEST = 1 << 24
-"""Scores that an evaluation holds at a time."""
 
 
 class Softmax(Protocol):
@@ -70,20 +69,16 @@ class FullSoftmax(nn.Module):
         return self.tied[0].weight if self.weight is None else self.weight
 
     def scores(self, h_NH: Tensor) -> Tensor:
-        return linear(h_NH, self.vectors(), self.bias)
+        return kernels.linear(h_NH, self.vectors(), self.bias)
 
     def log_probabilities(self, h_NH: Tensor) -> Tensor:
         return self.scores(h_NH).float().log_softmax(1)
 
     def nats(self, h_NH: Tensor, gold_N: Tensor) -> Tensor:
-        rows = max(1, LARGEST // len(self.bias))
-        parts = zip(h_NH.split(rows), gold_N.split(rows), strict=True)
-        return torch.cat(
-            [F.cross_entropy(self.scores(h).float(), gold, reduction="none") for h, gold in parts]
-        )
+        return kernels.nats(h_NH, self.vectors(), self.bias, gold_N)
 
     def loss(self, h_NH: Tensor, gold_N: Tensor) -> Tensor:
-        return F.cross_entropy(self.scores(h_NH).float(), gold_N)
+        return kernels.cross_entropy(h_NH, self.vectors(), self.bias, gold_N)
 
 
 class SampledSoftmax(FullSoftmax):
@@ -151,23 +146,30 @@ class AdaptiveSoftmax(nn.Module):
         return torch.cat([alone_NC, *rare], dim=1)
 
     def nats(self, h_NH: Tensor, gold_N: Tensor) -> Tensor:
-        first, *bounds = self.weights.cutoffs
-        begins, ends = [first, *bounds[:-1]], bounds
-        head_gold_N, found = gold_N, []
-        for cluster, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-            inside_N = (gold_N >= begin) & (gold_N < end)
-            head_gold_N = head_gold_N.masked_fill(inside_N, first + cluster)
-            rows = inside_N.nonzero().squeeze(1)
-            tail = self.weights.tail[cluster](h_NH.index_select(0, rows)).float()
-            nats = F.cross_entropy(tail, gold_N[rows] - begin, reduction="none")
-            found.append((rows, nats))
-        nats_N = F.cross_entropy(self.weights.head(h_NH).float(), head_gold_N, reduction="none")
-        for rows, nats in found:
-            nats_N = nats_N.index_add(0, rows, nats)
+        nats_N = torch.zeros(len(gold_N), device=h_NH.device)
+        for rows, *part in self._parts(h_NH, gold_N):
+            nats_N = nats_N.index_add(0, rows, kernels.nats(*part))
         return nats_N
 
     def loss(self, h_NH: Tensor, gold_N: Tensor) -> Tensor:
-        return self.nats(h_NH, gold_N).mean()
+        count = len(gold_N)
+        parts = self._parts(h_NH, gold_N)
+        return sum(kernels.cross_entropy(*part, count=count) for _, *part in parts)  # type: ignore
+
+    def _parts(self, h_NH: Tensor, gold_N: Tensor) -> list[tuple[Any, ...]]:
+        """The head and each cluster: which of the tokens it is about, and for these the vectors,
+        weights, bias and gold numbers of a softmax."""
+        first, *ends = self.weights.cutoffs
+        parts, head_gold_N = [], gold_N
+        for cluster, (begin, end) in enumerate(itertools.pairwise([first, *ends])):
+            inside_N = (gold_N >= begin) & (gold_N < end)
+            head_gold_N = head_gold_N.masked_fill(inside_N, first + cluster)
+            rows_R = inside_N.nonzero().squeeze(1)
+            narrow, vectors = self.weights.tail[cluster]
+            x_RC = narrow(h_NH.index_select(0, rows_R))
+            parts.append((rows_R, x_RC, vectors.weight, None, gold_N[rows_R] - begin))
+        head, every_N = self.weights.head, torch.arange(len(gold_N), device=gold_N.device)
+        return [(every_N, h_NH, head.weight, head.bias, head_gold_N), *parts]
 
 
 def cutoffs(vocabulary: int) -> list[int]:

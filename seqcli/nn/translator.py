@@ -23,13 +23,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import TranslateNetwork
+from seqcli.nn import kernels
 from seqcli.nn.attention import Attention, Weights
 from seqcli.nn.cells.cell import has_hidden_states
-from seqcli.nn.kernels import linear
 from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged, offsets
 from seqcli.nn.recurrent import States
@@ -120,7 +119,7 @@ class Translator(nn.Module):
             self.bridge = nn.Linear(hidden, parts * hidden)
         self.output = nn.Linear(2 * hidden + width, width)
         self.head = nn.Linear(width, target_vocabulary)
-        self.tie = network.tie
+        self.tie = self.target_embedding.tied = network.tie
         if self.tie:
             del self.head.weight
             self.head.register_parameter("weight", None)
@@ -129,7 +128,7 @@ class Translator(nn.Module):
         """(N,) source ids to what the decoder needs of them."""
         x = self.dropout(tokens.with_values(self.source_embedding(tokens.values)))
         h, last = self.encoder(x, final=self.copies)
-        memory_NH = linear(h.values, self.project.weight, self.project.bias).tanh()
+        memory_NH = kernels.linear(h.values, self.project.weight, self.project.bias).tanh()
         memory = h.with_values(memory_NH)
         lengths_B = h.lengths.to(memory_NH.device)
         summary_BH = torch.segment_reduce(memory_NH.float(), "mean", lengths=lengths_B)
@@ -141,7 +140,7 @@ class Translator(nn.Module):
         batch = len(source.summary_BH)
         cells = [*self.lower.initial(batch), *self.upper.initial(batch)]
         if self.bridge is not None:
-            parts = linear(source.summary_BH, self.bridge.weight, self.bridge.bias).tanh()
+            parts = kernels.linear(source.summary_BH, self.bridge.weight, self.bridge.bias).tanh()
             pieces = iter(parts.float().split(self.lower.output_size, dim=1))
             cells = [tuple(next(pieces).contiguous() for _ in state) for state in cells]
         elif source.last is not None:
@@ -195,7 +194,7 @@ class Translator(nn.Module):
         below = tokens.with_values(torch.cat([h.values, context_MH], dim=1))
         h, upper = self.upper(self.dropout(below), state.upper)
         joined = torch.cat([h.values, context_MH, e_ME], dim=1)
-        out_ME = linear(joined, self.output.weight, self.output.bias).tanh()
+        out_ME = kernels.linear(joined, self.output.weight, self.output.bias).tanh()
         out_ME = self.dropout(tokens.with_values(out_ME)).values
         fed_RE = out_ME.float() if self.feeding else None
         return out_ME, DecoderState(lower, upper, fed_RE), weights
@@ -236,7 +235,7 @@ class Translator(nn.Module):
 
     def scores(self, out_ME: Tensor) -> Tensor:
         """(M, E) outputs to (M, V) scores."""
-        return linear(out_ME, self.vectors(), self.head.bias)
+        return kernels.linear(out_ME, self.vectors(), self.head.bias)
 
     def vectors(self) -> Tensor:
         """(V, E) the output vectors of the target vocabulary."""
@@ -249,13 +248,15 @@ class Translator(nn.Module):
     def loss(self, source: Ragged, read: Ragged, gold_M: Tensor, *, smoothing: float) -> Tensor:
         """The mean nats of the tokens (M,) after those that are read, to be differentiated.
         smoothing: the share of the target that is spread evenly over the vocabulary."""
-        scores_MV = self.scores(self._outputs(source, read)).float()
-        return F.cross_entropy(scores_MV, gold_M, label_smoothing=smoothing)
+        out_ME = self._outputs(source, read)
+        return kernels.cross_entropy(
+            out_ME, self.vectors(), self.head.bias, gold_M, smoothing=smoothing
+        )
 
     def nats(self, source: Ragged, read: Ragged, gold_M: Tensor) -> Tensor:
         """(M,) −log p of each token after those that are read."""
-        scores_MV = self.scores(self._outputs(source, read)).float()
-        return F.cross_entropy(scores_MV, gold_M, reduction="none")
+        out_ME = self._outputs(source, read)
+        return kernels.nats(out_ME, self.vectors(), self.head.bias, gold_M)
 
     def _outputs(self, source: Ragged, read: Ragged) -> Tensor:
         encoded = self.encode(source)

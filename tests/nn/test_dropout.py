@@ -29,12 +29,14 @@ def test_locked_dropout_leaves_out_the_same_features_of_a_whole_sequence() -> No
     assert not torch.equal(masks[0], masks[1])
 
 
-def test_unlocked_dropout_is_that_of_torch() -> None:
+def test_unlocked_dropout_follows_the_seed_of_torch() -> None:
     x = batch()
     torch.manual_seed(2)
-    found = Dropout(0.4)(x).values
+    first, second = Dropout(0.4)(x).values, Dropout(0.4)(x).values
     torch.manual_seed(2)
-    assert torch.equal(found, nn.Dropout(0.4)(x.values))
+    assert torch.equal(Dropout(0.4)(x).values, first)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(first, torch.where(first == 0, 0.0, x.values / 0.6))
 
 
 def test_nothing_is_dropped_outside_of_training() -> None:

@@ -26,7 +26,6 @@ from seqcli.nn.ragged import offsets
 pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
 ROOT = Path(__file__).parents[2]
 ALL_KINDS = sorted(KINDS)
-SETS = ("baseline", "avx2", "avx512", "avx512bf16")
 LENGTHS = [3, 0, 1, 9, 5, 7, 2, 2, 11, 4]
 
 
@@ -182,19 +181,6 @@ def away_from_kinks(problem: Problem) -> Problem:
 @functools.cache
 def truth(kind: str, hidden: int, reverse: bool) -> dict[str, Tensor]:
     return results(make_problem(kind, LENGTHS, inputs=7, hidden=hidden, reverse=reverse), None)
-
-
-@pytest.fixture(params=SETS)
-def instruction_set(request, monkeypatch):
-    """Run a test with the kernels of one instruction set."""
-    best = library.load().instruction_set
-    try:
-        chosen = library.Library(library.PATH, request.param)
-    except library.Unavailable as error:
-        pytest.skip(str(error))
-    monkeypatch.setattr(library, "load", lambda: chosen)
-    yield request.param
-    library.Library(library.PATH, best)
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
@@ -523,7 +509,7 @@ from seqcli.nn.native import library
 library.PATH = Path(sys.argv[1])
 picked = "torch or shape or rest or bits or refused or inference"
 options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=0", "-k", picked]
-sys.exit(pytest.main([*options, sys.argv[2]]))
+sys.exit(pytest.main([*options, *sys.argv[2:]]))
 """
 
 
@@ -545,8 +531,9 @@ def test_sanitisers_find_nothing(tmp_path):
         "LD_PRELOAD": " ".join(runtimes),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
+    files = [__file__, *(Path(__file__).with_name(f"test_{name}.py") for name in ("cross", "drop"))]
     done = subprocess.run(
-        [sys.executable, "-c", SANITISED, str(path), __file__],
+        [sys.executable, "-c", SANITISED, str(path), *map(str, files)],
         capture_output=True,
         text=True,
         env=environment,

@@ -2,15 +2,18 @@
 // call that set's kernels.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "interface.h"
 #include "threads.h"
+#include "training.h"
 
 namespace seqcli {
 
-#define DECLARE(isa)                 \
-    namespace isa {                  \
-    extern const Kernels KERNELS;    \
+#define DECLARE(isa)                                \
+    namespace isa {                                 \
+    extern const Kernels KERNELS;                   \
+    extern const TrainingKernels TRAINING_KERNELS;  \
     }
 SEQCLI_EACH_ISA(DECLARE)
 
@@ -30,11 +33,16 @@ bool runs(const char* name) {
 }
 
 // Compiled-in instruction sets, best first.
-const Kernels* const ALL[] = {
-#define ADDRESS(isa) &isa::KERNELS,
-    SEQCLI_EACH_ISA(ADDRESS)};
+struct Set {
+    const Kernels* kernels;
+    const TrainingKernels* training;
+};
+const Set ALL[] = {
+#define ADDRESSES(isa) {&isa::KERNELS, &isa::TRAINING_KERNELS},
+    SEQCLI_EACH_ISA(ADDRESSES)};
 
 const Kernels* chosen = nullptr;
+const TrainingKernels* chosen_training = nullptr;
 
 // Work below this many multiply-adds is done before a second thread has woken up.
 constexpr int64_t SMALL = 500'000;
@@ -95,6 +103,27 @@ int64_t backward(const Recurrent& call) {
     return 0;
 }
 
+// Every thread takes one run of tokens, so that sums over them come out the same every time.
+int64_t cross(const Vocabulary& call) {
+    for (int64_t n = 0; n < call.tokens; ++n)
+        if (call.gold[n] < 0 || call.gold[n] >= call.width) return 1;
+    const int64_t wide = (call.width + WIDEST_UNITS - 1) / WIDEST_UNITS * WIDEST_UNITS;
+    const bool small = call.tokens * call.depth * call.width < SMALL;
+    const int64_t parts = small ? 1 : std::max<int64_t>(1, std::min(call.threads, call.tokens));
+    std::vector<std::vector<float>> totals(parts);
+    parallel(parts, parts, [&](int64_t i) {
+        const std::unique_ptr<float[]> scores(new float[cross_rows(call) * wide]);
+        totals[i].resize(wide);
+        chosen_training->cross(call, call.tokens * i / parts, call.tokens * (i + 1) / parts, scores.get(),
+                      totals[i].data());
+    });
+    if (!call.d || !call.dbias) return 0;
+    std::copy_n(totals[0].data(), call.width, call.dbias);
+    for (int64_t i = 1; i < parts; ++i)
+        for (int64_t v = 0; v < call.width; ++v) call.dbias[v] += totals[i][v];
+    return 0;
+}
+
 bool valid(const Attention& call) {
     if (call.batch < 1 || call.depth < 1 || call.width < 1) return false;
     for (const int64_t* offsets : {call.queries, call.keys})
@@ -125,10 +154,12 @@ int64_t seqcli_interface() { return SEQCLI_INTERFACE; }
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.
 const char* seqcli_choose(const char* name) {
-    for (const Kernels* kernels : ALL) {
-        if (!runs(kernels->name) || (*name && strcmp(name, kernels->name))) continue;
-        chosen = kernels;
-        return kernels->name;
+    for (const Set& set : ALL) {
+        const char* own = set.kernels->name;
+        if (!runs(own) || (*name && strcmp(name, own))) continue;
+        chosen = set.kernels;
+        chosen_training = set.training;
+        return own;
     }
     return nullptr;
 }
@@ -150,6 +181,15 @@ int64_t seqcli_pack(const Packing* call) {
 int64_t seqcli_linear(const Linear* call) {
     spread(chosen->linear_units(*call), call->tokens * call->depth * call->width, call->threads,
            [&](int64_t first, int64_t last) { chosen->linear(*call, first, last); });
+    return 0;
+}
+
+// Returns 0, or 1 for a gold token outside the vocabulary.
+int64_t seqcli_cross(const Vocabulary* call) { return cross(*call); }
+
+int64_t seqcli_drop(const Dropout* call) {
+    spread(call->count, call->count * 4, call->threads,
+           [&](int64_t first, int64_t last) { chosen_training->drop(*call, first, last); });
     return 0;
 }
 

@@ -4,7 +4,8 @@
 // Nothing here may use the C++ library: its inline functions would be compiled with this file's
 // instructions, and the linker might pick that copy for processors that lack them.
 #include "attend.h"
-#include "linear.h"
+#include "cross.h"
+#include "drop.h"
 #include "scan.h"
 
 namespace seqcli {
@@ -105,6 +106,14 @@ static void linear_share(const Linear& call, int64_t first, int64_t last) {
     });
 }
 
+static void cross(const Vocabulary& call, int64_t first, int64_t last, float* scores,
+                  float* totals) {
+    with_operand<Linear>(call.bf16, [&](auto, auto operand) {
+        using T = typename decltype(operand)::type;
+        Cross<T>(call, scores, totals).run(first, last);
+    });
+}
+
 static void forward(const Recurrent& call, const int32_t* share, int64_t count) {
     with_walk(call.kind, call.bf16,
               [&](auto cell, auto operand) { WALK(call, share, count).forward(); });
@@ -146,9 +155,11 @@ static void attend_backward(const Attention& call, const int32_t* share, int64_t
 #define NAME(isa) NAME_(isa)
 extern const Kernels KERNELS;
 const Kernels KERNELS = {
-    NAME(SEQCLI_ISA), HAS_BF16,     blocks,        block_elements, pack,           linear_units,
-    linear_share,     forward,      backward,      scan_forward,   scan_backward,  attend_forward,
-    attend_backward};
+    NAME(SEQCLI_ISA), HAS_BF16, blocks, block_elements, pack, linear_units, linear_share,
+    forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
+
+extern const TrainingKernels TRAINING_KERNELS;
+const TrainingKernels TRAINING_KERNELS = {cross, drop};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli

@@ -18,9 +18,10 @@ MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of":
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
 
 
-def _fields(integers: str, pointers: str) -> list[tuple[str, Any]]:
+def _fields(integers: str, pointers: str, *, reals: str = "") -> list[tuple[str, Any]]:
     return [
         *((name, ctypes.c_int64) for name in integers.split()),
+        *((name, ctypes.c_double) for name in reals.split()),
         *((name, ctypes.c_void_p) for name in pointers.split()),
     ]
 
@@ -45,6 +46,22 @@ class Linear(ctypes.Structure):
     """`struct Linear` of interface.h."""
 
     _fields_ = _fields("tokens depth width bf16 threads x_stride y_operand", "x panels bias y")
+
+
+class Vocabulary(ctypes.Structure):
+    """`struct Vocabulary` of training.h."""
+
+    _fields_ = _fields(
+        "tokens depth width bf16 threads",
+        "x panels bias gold nats d dbias",
+        reals="smoothing scale",
+    )
+
+
+class Dropout(ctypes.Structure):
+    """`struct Dropout` of training.h."""
+
+    _fields_ = _fields("count seed threads", "x y", reals="fraction")
 
 
 class Attention(ctypes.Structure):
@@ -87,7 +104,9 @@ class Library:
         handle.seqcli_borrow_team(_torch_team())
 
         def take(name: str, structure: type[ctypes.Structure]) -> Callable[[Any], int]:
-            function = getattr(handle, f"seqcli_{name}")
+            function = getattr(handle, f"seqcli_{name}", None)
+            if function is None:
+                raise Unavailable("the compiled kernels are too old; install seqcli again")
             function.argtypes = [ctypes.POINTER(structure)]
             function.restype = ctypes.c_int64
             return function
@@ -95,6 +114,8 @@ class Library:
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
+        self.cross = take("cross", Vocabulary)
+        self.drop = take("drop", Dropout)
         self.forward = take("forward", Recurrent)
         self.backward = take("backward", Recurrent)
         self.attend_forward = take("attend_forward", Attention)

@@ -34,14 +34,15 @@ def linear(
     return torch.ops.seqcli.linear.default(x_ND, weight_KD, bias_K, bf16)
 
 
-def _operand(x: Tensor, bf16: bool) -> Tensor:
+def to_operand(x: Tensor, bf16: bool) -> Tensor:
+    """x as products take it."""
     return x.to(torch.bfloat16) if bf16 else x
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, bf16: bool) -> Tensor:
     panels = packing.panels("rows of", weight, bf16=bf16)
     return packing.linear(
-        _operand(x, bf16), panels, weight.shape[0], dtype=torch.float32, bias=bias
+        to_operand(x, bf16), panels, weight.shape[0], dtype=torch.float32, bias=bias
     )
 
 
@@ -53,7 +54,7 @@ def _backward(dy: Tensor, weight: Tensor, bf16: bool) -> Tensor:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, bf16: bool) -> Tensor:
-        ctx.save_for_backward(_operand(x, bf16), weight)
+        ctx.save_for_backward(to_operand(x, bf16), weight)
         ctx.bf16 = bf16
         with torch._C._AutoDispatchBelowAutograd():
             return torch.ops.seqcli.linear.default(x, weight, bias, bf16)
@@ -63,7 +64,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        d = _operand(dy, ctx.bf16)
+        d = to_operand(dy, ctx.bf16)
         dx = None
         if needs_x:
             with torch._C._AutoDispatchBelowAutograd():

@@ -109,11 +109,12 @@ def multiply(a: Tensor, b: Tensor) -> Tensor:
 
 def _call(run: Callable[[library.Recurrent], int], kind: str, **fields: Any) -> None:
     """Fill the interface's structure with numbers and the addresses of tensors; call the kernel."""
-    for name, value in fields.items():
-        if isinstance(value, Tensor):
-            fields[name] = value.data_ptr()
+    places = {  # `fields` keeps the tensors alive during the call
+        name: value.data_ptr() if isinstance(value, Tensor) else value
+        for name, value in fields.items()
+    }
     number, threads = library.KIND_NUMBERS[kind], torch.get_num_threads()
-    if run(library.Recurrent(kind=number, threads=threads, **fields)):
+    if run(library.Recurrent(kind=number, threads=threads, **places)):
         raise ValueError("offsets must rise from 0 to the number of tokens")
 
 

@@ -40,6 +40,7 @@ constexpr int LANES = 4, ROWS = 3;
 
 typedef float Vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t Int __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
 typedef float AnyVec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 INLINE Vec broadcast(float x) { return x - Vec{}; }

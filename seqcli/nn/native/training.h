@@ -1,0 +1,48 @@
+// What Python and the kernels say to each other about the loss of a vocabulary and about dropout
+// (interface.h has the rest).
+#pragma once
+
+#include <cstdint>
+
+namespace seqcli {
+
+// The loss of a vocabulary and its gradients (cross.h); W (width, depth) packed as ROWS_OF.
+struct Vocabulary {
+    int64_t tokens, depth, width, bf16, threads;
+    double smoothing;  // spread evenly over the vocabulary, of the gold token's 1
+    double scale;      // of the gradients
+    const void* x;     // (N, depth) operand
+    const void* panels;
+    const float* bias;    // (width), or null
+    const int64_t* gold;  // (N)
+    float* nats;          // (N) the losses
+    void* d;              // (N, width) operand: gradients of the scores; or null
+    float* dbias;         // (width) their sums over all tokens
+};
+
+// Tokens whose scores are held at a time by a thread: few enough to stay in its cache, enough to
+// read the weights seldom.
+inline int64_t cross_rows(const Vocabulary& call) {
+    const int64_t rows = (3 << 19) / call.width;
+    return rows < 24 ? 24 : rows > 96 ? 96 : rows;
+}
+constexpr int64_t WIDEST_UNITS = 64;  // of a panel of `linear`, in any instruction set
+
+// y = x with a fraction of its elements zero and the others scaled up (drop.h).
+struct Dropout {
+    int64_t count, seed, threads;
+    double fraction;
+    const float* x;
+    float* y;
+};
+
+// The kernels of one instruction set; each entry does one thread's share of the work.
+struct TrainingKernels {
+    // `scores`: working memory of cross_rows × the width rounded up to WIDEST_UNITS; `totals`: sums
+    // of d over these tokens, as wide, zero before.
+    void (*cross)(const Vocabulary& call, int64_t first_token, int64_t last_token, float* scores,
+                  float* totals);
+    void (*drop)(const Dropout& call, int64_t first, int64_t last);
+};
+
+}  // namespace seqcli
