@@ -28,6 +28,7 @@ from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
 from seqcli.nn.adversary import Adversary
 from seqcli.nn.device import autocast
+from seqcli.optimizer import Optimizer
 from seqcli.tasks.task import Loss, Scores, Task
 
 
@@ -133,7 +134,7 @@ class Fit:
         self.precision = precision
         self.training: Training = task.config.training
         self.device = next(model.parameters()).device
-        self.optimizer = make_optimizer(model, self.training)
+        self.optimizer = Optimizer(model, self.training)
         size = self.training.adversarial
         self.adversary = Adversary(model, size) if size else None
         decay = self.training.average
@@ -176,12 +177,10 @@ class Fit:
     def _update(self, batch: Any, batches: int) -> Step:
         at, began = self.at, time.perf_counter()
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         loss = self._differentiate(batch)
         value = loss.mean.item()
-        # An infinite limit measures without clipping.
-        limit = self.training.clip or math.inf
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+        norm = self.optimizer.clip(self.training.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise SeqcliError(
                 f"the loss is {value} and the gradient norm {norm} at step {at.step + 1} (epoch "
@@ -193,9 +192,7 @@ class Fit:
         progress = min(max(done, self._spent()), 1)
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
         rate *= loss.rate
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["pace"]
-        self.optimizer.step()
+        self.optimizer.step(rate)
         if self.average:
             self.average.update()
         self.state = loss.state
@@ -278,6 +275,7 @@ class Fit:
 
     def _judge(self) -> Scores:
         """The validation scores, with the weights frozen so that they are packed only once."""
+        self.optimizer.settle()
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         # Fused optimisers change weights unseen, and what is remembered of them must not be used.
         torch.autograd.graph.increment_version(weights)
@@ -299,9 +297,8 @@ class Fit:
         """Weights, optimiser, carried state, random numbers and position. Tensors are not copied:
         write them before the next event."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            for name, value in values.items():
-                tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
+        for name, value in self.optimizer.tensors().items():
+            tensors[f"optimizer.{name}"] = value
         if self.average:
             for number, value in enumerate(self.average.mean):
                 tensors[f"average.{number}"] = value
@@ -326,17 +323,7 @@ class Fit:
     def _restore(self, snapshot: Snapshot) -> None:
         tensors, facts = snapshot
         self.model.load_state_dict(_under(tensors, "model."))
-        states: dict[int, dict[str, Tensor]] = {}
-        groups = self.optimizer.param_groups
-        shapes = [parameter.shape for group in groups for parameter in group["params"]]
-        for name, value in _under(tensors, "optimizer.").items():
-            number, field = name.split(".", 1)
-            # Fused updates read beyond the end of what is too short.
-            if value.dim() and value.shape != shapes[int(number)]:
-                raise ValueError(f"optimizer.{name} is of another shape")
-            states.setdefault(int(number), {})[field] = value
-        whole = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**whole, "state": states})
+        self.optimizer.restore(_under(tensors, "optimizer."))
         if facts["averaged"] is not None:
             means = _under(tensors, "average.")
             self.average = self.average or Average(self.model, None)
@@ -382,25 +369,3 @@ def stalls(values: list[float]) -> bool:
     more than `NON_MONOTONE` epochs before it: the trigger of NT-ASGD (Merity et al. 2018)."""
     earlier = values[: -1 - NON_MONOTONE]
     return bool(earlier) and values[-1] < max(earlier)
-
-
-def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), or SGD (also below asgd) over all weights.
-
-    The `pace` of a module that has one is the step size of its weights in that of the others.
-    """
-    paces = {
-        weight: module.pace
-        for module in model.modules()
-        if hasattr(module, "pace")
-        for weight in module.parameters()
-    }
-    by_pace: dict[float, list[nn.Parameter]] = {}
-    for weight in model.parameters():
-        by_pace.setdefault(paces.get(weight, 1.0), []).append(weight)
-    groups = [{"params": weights, "pace": pace} for pace, weights in by_pace.items()]
-    fused = next(model.parameters()).device.type != "mps"
-    options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    if training.optimizer in ("sgd", "asgd"):
-        return torch.optim.SGD(groups, fused=fused, **options)
-    return torch.optim.AdamW(groups, fused=fused, **options)

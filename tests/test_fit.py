@@ -141,6 +141,19 @@ def test_resume_with_other_settings(tmp_path: Path, data: Path, settings: dict[s
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("task", ["classify", "lm"])
+def test_resume_while_rare_words_wait_for_their_updates(
+    tmp_path: Path, data: Path, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqcli.optimizer.LEAST", 0)
+    config = tiny(task, data, epochs=2, dropout=0.3)
+    train(config, tmp_path / "whole")
+    with pytest.raises(run.Interrupted):
+        train(config, tmp_path / "parts", stop=stop_at(3))
+    run.resume(tmp_path / "parts", Quiet())
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+
+
 def test_interrupted_after_the_last_epoch(tmp_path: Path, data: Path) -> None:
     """Only the final scores are missing, and `resume` gives them."""
     config = tiny("classify", data)
@@ -244,7 +257,7 @@ def test_damaged_checkpoint(stopped: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(SeqcliError, match="corrupt"):
         run.resume(stopped, Quiet())
-    for name in ("model.head.weight", "random.cpu", "optimizer.0.exp_avg"):
+    for name in ("model.head.weight", "random.cpu", "optimizer.head.weight.exp_avg"):
         bundle.save_checkpoint(stopped, {**tensors, name: torch.zeros(3)}, facts)
         with pytest.raises(SeqcliError, match="does not fit"):
             run.resume(stopped, Quiet())

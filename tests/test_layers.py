@@ -18,7 +18,7 @@ LAYERS = [
     ["data"],
     ["metrics", "baselines"],
     ["nn"],
-    ["tasks", "average", "divergence"],
+    ["tasks", "average", "divergence", "optimizer"],
     ["fit", "bundle"],
     ["report"],
     ["inspect", "compare"],

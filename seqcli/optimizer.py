@@ -1,0 +1,263 @@
+"""The rules by which weights change: AdamW (Loshchilov and Hutter 2019) and SGD.
+
+AdamW moves every weight at every step, also the vectors of the many words that a batch does not
+hold: for a large vocabulary that takes longer than the recurrent network itself. What such a vector
+does until its word comes again is known in advance, since its gradient is zero: `Rows` lets it lie
+and makes up for all those steps at once when it is read. The result is that of plain AdamW to
+rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqcli.config import Training
+from seqcli.nn.dropout import Embedding
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+LEAST = 500_000
+"""Weights of an embedding from which on `Rows` is faster than touching all of them."""
+
+
+class Optimizer:
+    """The update of all weights of a model, with the norm of their gradients.
+
+    The `pace` of a module that has one is the step size of its weights in that of the others.
+    Large embeddings are left to `Rows`.
+    """
+
+    def __init__(self, model: nn.Module, training: Training) -> None:
+        self.names = {weight: name for name, weight in model.named_parameters()}
+        self.rows: list[Rows] = []
+        for module in model.modules():
+            if isinstance(module, Embedding):
+                module.sparse = _wants_rows(module, training)
+                if module.sparse:
+                    self.rows.append(Rows(module, training.weight_decay))
+        lazy = {rows.weight for rows in self.rows}
+        paces = {
+            weight: module.pace
+            for module in model.modules()
+            if hasattr(module, "pace")
+            for weight in module.parameters()
+        }
+        by_pace: dict[float, list[nn.Parameter]] = {}
+        for weight in self.names:
+            if weight not in lazy:
+                by_pace.setdefault(paces.get(weight, 1.0), []).append(weight)
+        groups = [{"params": weights, "pace": pace} for pace, weights in by_pace.items()]
+        fused = next(iter(self.names)).device.type != "mps"
+        options: dict[str, Any] = {
+            "lr": training.learning_rate,
+            "weight_decay": training.weight_decay,
+            "fused": fused,
+        }
+        self.dense: torch.optim.Optimizer
+        if training.optimizer in ("sgd", "asgd"):
+            self.dense = torch.optim.SGD(groups, **options)
+        else:
+            self.dense = torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, **options)
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        for weight in self.names:
+            weight.grad = None
+
+    def clip(self, limit: float) -> float:
+        """Scale all gradients together to a norm of at most `limit` (0: leave them); the norm
+        before."""
+        gradients = []
+        for weight in self.names:
+            if weight.grad is not None:
+                if weight.grad.is_sparse:
+                    weight.grad = weight.grad.coalesce()
+                    gradients.append(weight.grad.values())
+                else:
+                    gradients.append(weight.grad)
+        norm = float(nn.utils.get_total_norm(gradients))
+        if limit and norm > limit:
+            torch._foreach_mul_(gradients, limit / (norm + 1e-6))
+        return norm
+
+    def step(self, rate: float) -> None:
+        """Change the weights by their gradients with a step size of `rate`."""
+        for group in self.dense.param_groups:
+            group["lr"] = rate * group["pace"]
+        self.dense.step()
+        for rows in self.rows:
+            rows.step(rate)
+
+    def settle(self) -> None:
+        """Make up for all that was put off: the weights are then what they should be."""
+        for rows in self.rows:
+            rows.settle()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that is not in the weights, by name; not copied."""
+        found = {
+            f"{self.names[weight]}.{field}": torch.as_tensor(value)
+            for weight, state in self.dense.state.items()
+            for field, value in state.items()
+        }
+        for rows in self.rows:
+            name = self.names[rows.weight]
+            found |= {f"{name}.{field}": value for field, value in rows.tensors().items()}
+        return found
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `tensors`. Raises ValueError or KeyError where they are not of this model."""
+        lazy = {rows.weight: rows for rows in self.rows}
+        weights = {name: weight for weight, name in self.names.items()}
+        states: dict[str, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            owner, _, field = name.rpartition(".")
+            # Fused updates read beyond the end of what is too short.
+            wrong = value.dim() and weights[owner] not in lazy
+            if wrong and value.shape != weights[owner].shape:
+                raise ValueError(f"{name} is of another shape")
+            states.setdefault(owner, {})[field] = value
+        for rows in self.rows:
+            rows.restore(states.pop(self.names[rows.weight]))
+        whole = self.dense.state_dict()
+        order = [
+            self.names[weight] for group in self.dense.param_groups for weight in group["params"]
+        ]
+        numbered = {order.index(owner): state for owner, state in states.items()}
+        self.dense.load_state_dict({**whole, "state": numbered})
+
+
+def _wants_rows(embedding: Embedding, training: Training) -> bool:
+    """Not where all vectors are used at every step: as scores, or for a running mean."""
+    able = training.optimizer == "adamw" and not training.average and not embedding.tied
+    weight = embedding.weight
+    here = weight.requires_grad and weight.device.type == "cpu"
+    return able and here and weight.numel() >= LEAST
+
+
+class Rows:
+    """AdamW for the vectors of an embedding of which a batch reads a few.
+
+    After t₀ a vector w without gradients, with decaying means m and v of gradients and squares,
+    goes on by  −a_j m / (√v + ε)  at each step j, which only scalars tell apart:
+
+        a_j = rate_j √(1 − β₂^j) / (1 − β₁^j) · (β₁ / √β₂)^(j − t₀)
+
+    (ε is scaled by its bias correction at t₀ instead of at j.) So one multiplication with the sum
+    of a_j makes up for all steps. The sums for every t₀ since the last `settle` are kept: at each
+    step the last LONG of them grow, the others by less than rounding.
+
+    With weight decay, w shrinks by 1 − rate_j · decay at each step; with C_j the running sum of
+    the logarithms, w_t = exp(C_t − C_t₀) w_t₀ − exp(C_t) Σ_j exp(−C_j) a_j · m / (√v + ε).
+    """
+
+    LONG = 300  # (β₁ / √β₂)^300 = 2e-14
+
+    def __init__(self, embedding: Embedding, weight_decay: float) -> None:
+        self.weight = embedding.weight
+        self.weight_decay = weight_decay
+        self.mean_VE = torch.zeros_like(self.weight, requires_grad=False)
+        self.square_VE = torch.zeros_like(self.mean_VE)
+        self.seen_V = torch.zeros(len(self.weight), dtype=torch.int64)  # steps since `settle`
+        self.steps = 0  # of the training
+        self.log = np.zeros((2, 1))  # since `settle`: sums of a_j, and C_j, by t₀
+
+        def before(module: nn.Module, arguments: tuple[Tensor]) -> None:
+            if module.training:
+                self.catch_up(arguments[0].flatten())
+
+        embedding.register_forward_pre_hook(before)
+
+    @property
+    def now(self) -> int:
+        """Steps since `settle`."""
+        return self.log.shape[1] - 1
+
+    @torch.no_grad()
+    def catch_up(self, rows_R: Tensor) -> None:
+        """Let these vectors (repeats allowed) be where plain AdamW would have them by now."""
+        rows_R = rows_R[self.seen_V[rows_R] < self.now].unique()
+        if not len(rows_R):
+            return
+        seen_R = self.seen_V[rows_R].numpy()
+        sums, shrink = self.log
+        scale_R = np.exp(shrink[-1]) * sums[seen_R]
+        lag_R = self.now - seen_R
+        began_R = np.maximum(self.steps - lag_R, 1)  # what never had a gradient stays anyway
+        root_R = np.sqrt(1 - BETAS[1] ** began_R)
+        mean_RE, square_RE = self.mean_VE[rows_R], self.square_VE[rows_R]
+        step_RE = square_RE.sqrt().add_(_column(EPSILON * root_R)).reciprocal_().mul_(mean_RE)
+        weight_RE = self.weight.detach()[rows_R]
+        if self.weight_decay:
+            weight_RE *= _column(np.exp(shrink[-1] - shrink[seen_R]))
+        self.weight.index_copy_(0, rows_R, weight_RE.sub_(step_RE.mul_(_column(scale_R))))
+        self.mean_VE.index_copy_(0, rows_R, mean_RE.mul_(_column(BETAS[0] ** lag_R)))
+        self.square_VE.index_copy_(0, rows_R, square_RE.mul_(_column(BETAS[1] ** lag_R)))
+        self.seen_V[rows_R] = self.now
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """One update. The vectors with gradients have been caught up when they were read."""
+        self.steps += 1
+        unbiased, root = 1 - BETAS[0] ** self.steps, math.sqrt(1 - BETAS[1] ** self.steps)
+        self._remember(rate, unbiased, root)
+        gradient = self.weight.grad
+        if gradient is None or not gradient._nnz():
+            return
+        gradient = gradient.coalesce()
+        rows_R, gradient_RE = gradient.indices()[0], gradient.values()
+        mean_RE = self.mean_VE[rows_R].lerp_(gradient_RE, 1 - BETAS[0])
+        square_RE = self.square_VE[rows_R].mul_(BETAS[1])
+        square_RE.addcmul_(gradient_RE, gradient_RE, value=1 - BETAS[1])
+        weight_RE = self.weight.detach()[rows_R].mul_(1 - rate * self.weight_decay)
+        divisor_RE = square_RE.sqrt().div_(root).add_(EPSILON)
+        weight_RE.addcdiv_(mean_RE, divisor_RE, value=-rate / unbiased)
+        self.weight.index_copy_(0, rows_R, weight_RE)
+        self.mean_VE.index_copy_(0, rows_R, mean_RE)
+        self.square_VE.index_copy_(0, rows_R, square_RE)
+        self.seen_V[rows_R] = self.now
+
+    def _remember(self, rate: float, unbiased: float, root: float) -> None:
+        sums, shrink = self.log
+        total = shrink[-1] + math.log1p(-rate * self.weight_decay)
+        recent = sums[-self.LONG :]
+        lags = np.arange(len(recent), 0, -1)
+        recent += math.exp(-total) * rate * root / unbiased * (BETAS[0] / BETAS[1] ** 0.5) ** lags
+        self.log = np.concatenate([self.log, [[0.0], [total]]], axis=1)
+
+    def settle(self) -> None:
+        """Catch up with all vectors, and begin a new log."""
+        self.catch_up(torch.arange(len(self.weight)))
+        self.seen_V.zero_()
+        self.log = np.zeros((2, 1))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is not in the weights."""
+        return {
+            "exp_avg": self.mean_VE,
+            "exp_avg_sq": self.square_VE,
+            "seen": self.seen_V,
+            "step": torch.tensor(float(self.steps)),
+            "log": torch.from_numpy(self.log),
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `tensors`. Raises ValueError or KeyError where they do not fit."""
+        own = {"exp_avg": self.mean_VE, "exp_avg_sq": self.square_VE, "seen": self.seen_V}
+        for name, tensor in own.items():
+            if tensors[name].shape != tensor.shape:
+                raise ValueError(f"{name} is of another shape")
+            tensor.copy_(tensors[name])
+        log = tensors["log"].numpy().copy()
+        if log.ndim != 2 or len(log) != 2 or int(self.seen_V.max()) >= log.shape[1]:
+            raise ValueError("the log of step sizes is of another shape")
+        self.steps, self.log = int(tensors["step"]), log
+
+
+def _column(values_R: Any) -> Tensor:
+    """(R, 1) float32."""
+    return torch.from_numpy(np.asarray(values_R, dtype=np.float32))[:, None]
