@@ -19,7 +19,7 @@ from torch import Tensor
 from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyped]
 
 from seqcli.nn import native
-from seqcli.nn.native import cross, drop, ops
+from seqcli.nn.native import cross, drop, library, ops
 from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.ragged import Ragged, pad_index
 
@@ -38,6 +38,11 @@ def runs_natively(x: Tensor) -> bool:
     """Whether the native kernels take this tensor."""
     able = x.device.type == "cpu" and x.dtype != torch.float64
     return able and native.status().available
+
+
+def trains_natively(x: Tensor) -> bool:
+    """Whether the kernels of losses and dropout take this tensor."""
+    return runs_natively(x) and library.load().trains
 
 
 def precision() -> str:
@@ -95,7 +100,7 @@ def cross_entropy(
 
     The native kernel keeps no scores, and has their gradients when the forward pass ends.
     """
-    if runs_natively(x_ND):
+    if trains_natively(x_ND):
         return cross.cross_entropy(
             *(x_ND, weight_KD, bias_K, gold_N),
             smoothing=smoothing,
@@ -110,7 +115,7 @@ def cross_entropy(
 def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor) -> Tensor:
     """(N,) −log softmax(x · weight^T + bias) at each gold number, without gradients, in memory
     that does not grow with N · K."""
-    if runs_natively(x_ND):
+    if trains_natively(x_ND):
         return cross.nats(x_ND, weight_KD, bias_K, gold_N, precision=precision())
     rows = max(1, LARGEST // len(weight_KD))
     with torch.no_grad():
@@ -125,7 +130,7 @@ def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor)
 
 def dropout(x: Tensor, fraction: float) -> Tensor:
     """x in training with a fraction of its elements at zero and the others scaled up."""
-    if runs_natively(x):
+    if trains_natively(x):
         return drop.dropout(x, fraction)
     return F.dropout(x, fraction)
 

@@ -104,9 +104,7 @@ class Library:
         handle.seqcli_borrow_team(_torch_team())
 
         def take(name: str, structure: type[ctypes.Structure]) -> Callable[[Any], int]:
-            function = getattr(handle, f"seqcli_{name}", None)
-            if function is None:
-                raise Unavailable("the compiled kernels are too old; install seqcli again")
+            function = getattr(handle, f"seqcli_{name}")
             function.argtypes = [ctypes.POINTER(structure)]
             function.restype = ctypes.c_int64
             return function
@@ -114,12 +112,15 @@ class Library:
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
-        self.cross = take("cross", Vocabulary)
-        self.drop = take("drop", Dropout)
         self.forward = take("forward", Recurrent)
         self.backward = take("backward", Recurrent)
         self.attend_forward = take("attend_forward", Attention)
         self.attend_backward = take("attend_backward", Attention)
+        # A library that was compiled before training.h was there serves all else.
+        self.trains = hasattr(handle, "seqcli_cross")
+        if self.trains:
+            self.cross = take("cross", Vocabulary)
+            self.drop = take("drop", Dropout)
 
 
 def _torch_team() -> ctypes.c_void_p | None:
