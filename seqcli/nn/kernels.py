@@ -113,19 +113,21 @@ def cross_entropy(
 
 
 def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor) -> Tensor:
-    """(N,) −log softmax(x · weight^T + bias) at each gold number, without gradients, in memory
-    that does not grow with N · K."""
+    """(N,) −log softmax(x · weight^T + bias) at each gold number, in memory that does not grow with
+    N · K unless gradients are wanted."""
+    if torch.is_grad_enabled() and (x_ND.requires_grad or weight_KD.requires_grad):
+        scores_NK = linear(x_ND, weight_KD, bias_K).float()
+        return F.cross_entropy(scores_NK, gold_N, reduction="none")
     if trains_natively(x_ND):
         return cross.nats(x_ND, weight_KD, bias_K, gold_N, precision=precision())
     rows = max(1, LARGEST // len(weight_KD))
-    with torch.no_grad():
-        parts = zip(x_ND.split(rows), gold_N.split(rows), strict=True)
-        return torch.cat(
-            [
-                F.cross_entropy(F.linear(x, weight_KD, bias_K).float(), gold, reduction="none")
-                for x, gold in parts
-            ]
-        )
+    parts = zip(x_ND.split(rows), gold_N.split(rows), strict=True)
+    return torch.cat(
+        [
+            F.cross_entropy(F.linear(x, weight_KD, bias_K).float(), gold, reduction="none")
+            for x, gold in parts
+        ]
+    )
 
 
 def dropout(x: Tensor, fraction: float) -> Tensor:

@@ -146,6 +146,14 @@ def test_without_the_kernels_torch_gives_the_same(monkeypatch):
     monkeypatch.setattr(kernels, "runs_natively", lambda x: False)
     other = kernels.cross_entropy(*leaves, gold, smoothing=0.2, count=10)
     torch.testing.assert_close(loss, other)
+    torch.testing.assert_close(
+        kernels.nats(*parts, gold), cross.nats(*parts, gold, precision="fp32")
+    )
+    torch.testing.assert_close(
+        torch.autograd.grad(kernels.nats(*leaves, gold).mean(), leaves),
+        tuple(truth(parts, gold)[1:]),
+        check_dtype=False,
+    )
     for one, two in zip(
         torch.autograd.grad(loss, leaves), torch.autograd.grad(other, leaves), strict=True
     ):
