@@ -65,6 +65,7 @@ def test_full_is_cross_entropy(tied: bool) -> None:
     assert set(head.state_dict()) == ({"bias"} if tied else {"weight", "bias"})
 
 
+@torch.no_grad()
 def test_nats_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     head, h_NH, gold_N = make(FullSoftmax)
     whole = head.nats(h_NH, gold_N)
