@@ -80,6 +80,7 @@ def test_unknown_recipe(cli: Cli, data: Path) -> None:
     "recipe", list_recipes(), ids=lambda recipe: f"{recipe.task} {recipe.name}"
 )
 def test_every_recipe_trains(cli: Cli, data: Path, recipe: Recipe) -> None:
-    streams = ("--streams", 4, "--bptt", 8) if recipe.task == "lm" else ()
-    result = cli(recipe.task, data, "--recipe", recipe.name, "--out", "m", *SMALL, *streams)
+    # A few words are no vocabulary to draw samples from.
+    little = ("--streams", 4, "--bptt", 8, "--softmax", "full") if recipe.task == "lm" else ()
+    result = cli(recipe.task, data, "--recipe", recipe.name, "--out", "m", *SMALL, *little)
     assert result.status == 0, result.err
