@@ -8,8 +8,20 @@ from typing import Literal
 from seqcli.config.setting import setting
 
 CellName = Literal[
-    *("rnn", "jordan", "lstm", "gru", "mingru", "minlstm", "sru", "mogrifier", "esn"),
-    *("cnn", "transformer", "birnn", "bilstm", "bigru"),
+    "rnn",
+    "jordan",
+    "lstm",
+    "gru",
+    "mingru",
+    "minlstm",
+    "sru",
+    "mogrifier",
+    "esn",
+    "cnn",
+    "transformer",
+    "birnn",
+    "bilstm",
+    "bigru",
 ]
 NO_RECURRENT_WEIGHTS = ("mingru", "minlstm", "sru", "esn", "cnn", "transformer")
 """Cells that weight dropout finds nothing to act on in."""

@@ -115,7 +115,8 @@ def train_trees(
 
 def trees_from_json(values: Mapping[str, Any]) -> TreeTokenizer:
     """The tokenizer that `to_json` described. Raises SeqcliError if it cannot be one."""
-    words, own = tokenizer_from_json(values), values.get("tree")
+    words = tokenizer_from_json(values)
+    own: Any = values.get("tree")
     known = isinstance(own, dict) and type(own.get("labelled")) is bool
     if not known or own.get("widest") not in WIDEST.values():
         raise SeqcliError("the model's tokenizer is corrupt; train or copy the model again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -26,7 +28,8 @@ def make_recurrent(
 
     A transformer sees both ways by itself, and is residual and normalised as it is.
     """
-    whole = "causal" in CELLS[network.cell].settings
+    kind: Any = CELLS[network.cell]
+    whole = "causal" in kind.settings
     settings = {**vars(network), "causal": not bidirectional}
 
     def make(size: int) -> nn.Module:

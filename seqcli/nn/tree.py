@@ -31,12 +31,12 @@ class Level(NamedTuple):
     """The nodes of one height above the leaves, by their place in the order of computation.
 
     children: (K,) places, those of a parent together. parents: (K,) which of the P parents each
-    child belongs to.
+    child belongs to. width: P.
     """
 
     children: Tensor
     parents: Tensor
-    count: int
+    width: int
 
 
 class Forest(NamedTuple):
@@ -128,7 +128,7 @@ class TreeLSTM(nn.Module):
         for level in levels:
             below_KH, memory_KH = torch.cat(hs)[level.children], torch.cat(cs)[level.children]
             if self.form == "binary":
-                both_PD = below_KH.view(level.count, -1)
+                both_PD = below_KH.view(level.width, -1)
                 forget_KH = self.forget(both_PD).view_as(below_KH)
                 sums_PG = self.node(both_PD)
             else:
@@ -150,7 +150,7 @@ class TreeLSTM(nn.Module):
 
 def _add(values_KH: Tensor, level: Level) -> Tensor:
     """(P, H) the sum over each parent's children."""
-    sums_PH = values_KH.new_zeros(level.count, values_KH.shape[1])
+    sums_PH = values_KH.new_zeros(level.width, values_KH.shape[1])
     return sums_PH.index_add(0, level.parents, values_KH)
 
 

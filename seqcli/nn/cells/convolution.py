@@ -62,7 +62,7 @@ class Convolution(nn.Module):
         carried_BKI = state[0].view(x.batch, before, size)
         start_B = bounds_B1[1:] - before if reverse else bounds_B1[:-1]
         carried_at = (start_B[:, None] + torch.arange(before)).flatten().to(device)
-        weight_HIK = self.weight
+        weight_HIK: Tensor = self.weight
         if reverse:
             carried_BKI, weight_HIK = carried_BKI.flip(1), weight_HIK.flip(2)
         place_N = first_N if reverse else first_N + before
