@@ -49,6 +49,26 @@ def classify(
     }
 
 
+def classify_many(
+    train_texts: Sequence[str],
+    train_labels: Sequence[Sequence[str]],
+    splits: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]],
+    labels: Sequence[str],
+) -> dict[str, dict[str, Scores]]:
+    """The same where a text has any number of labels; the majority is the most frequent set."""
+    step = -(-len(train_texts) // MOST_ROWS)
+    words = fit_bag_of_words(train_texts[::step], train_labels[::step])
+    sets = Counter(tuple(sorted(set(row))) for row in train_labels)
+    commonest = min(sets, key=lambda one: (-sets[one], one))
+    return {
+        split: {
+            "majority": metrics.labelling(gold, [commonest] * len(gold), labels),
+            "bag of words": metrics.labelling(gold, words.predict_all(texts), labels),
+        }
+        for split, (texts, gold) in splits.items()
+    }
+
+
 @dataclass(frozen=True)
 class BagOfWords:
     """A linear support vector machine for each label on the words of a text and their pairs.
@@ -65,15 +85,25 @@ class BagOfWords:
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The label of each text."""
+        return [self.labels[i] for i in self._score(texts).argmax(axis=0)]
+
+    def predict_all(self, texts: Sequence[str]) -> list[list[str]]:
+        """Every label of each text that its machine speaks for."""
+        said_RC = self._score(texts).T > 0
+        return [[self.labels[i] for i in np.flatnonzero(said_C)] for said_C in said_RC]
+
+    def _score(self, texts: Sequence[str]) -> np.ndarray:
+        """(C, R) how far each text is on the side of each label."""
         rows, keys = _list_ngrams(self.tokenizer, texts)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         known = self.keys[places] == keys
         x = SparseMatrix.weigh(rows[known], places[known], self.weights, len(texts))
-        best = np.argmax([x.multiply(vector) for vector in self.vectors], axis=0)
-        return [self.labels[i] for i in best]
+        return np.array([x.multiply(vector) for vector in self.vectors])
 
 
-def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
+def fit_bag_of_words(
+    texts: Sequence[str], labels: Sequence[str] | Sequence[Sequence[str]]
+) -> BagOfWords:
     """Words and pairs of words that come in a text (characters, where the script has no spaces),
     each weighed by what it tells, the text scaled to length one; then for each label a support
     vector machine against the others.
@@ -81,9 +111,12 @@ def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
     An n-gram weighs √KL(label given n-gram ‖ label), in the spirit of the naive Bayes features of
     Wang and Manning (2012) for any number of labels; one row of prior is added to its counts.
     """
-    names = sorted(set(labels))
+    given = [[one] if isinstance(one, str) else sorted(set(one)) for one in labels]
+    names = sorted({label for row in given for label in row})
     numbers = {name: i for i, name in enumerate(names)}
-    y = np.array([numbers[label] for label in labels])
+    y = np.array([numbers[label] for row in given for label in row])  # the rows' labels end to end
+    many = np.array([len(row) for row in given])
+    first = np.cumsum(many) - many
     kind, _ = choose_kind("classify", texts)
     tokenizer = train_tokenizer(kind, texts, lowercase=True)
     rows, ngrams = _list_ngrams(tokenizer, texts)
@@ -94,16 +127,22 @@ def fit_bag_of_words(texts: Sequence[str], labels: Sequence[str]) -> BagOfWords:
         keys = keys[kept]
 
     prior = np.bincount(y) / len(y)
-    counts = np.bincount(y[rows] * len(keys) + columns, minlength=len(names) * len(keys)).reshape(
-        len(names), -1
-    )
-    given = (counts + prior[:, None]) / (counts.sum(0) + 1)
-    divergence = (given * np.log(given / prior[:, None])).sum(0)
+    # Each n-gram of a text counts for each of the text's labels.
+    times = many[rows]
+    which = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    of = y[np.repeat(first[rows], times) + which]
+    counts = np.bincount(
+        of * len(keys) + np.repeat(columns, times), minlength=len(names) * len(keys)
+    ).reshape(len(names), -1)
+    share = (counts + prior[:, None]) / (counts.sum(0) + 1)
+    divergence = (share * np.log(share / prior[:, None])).sum(0)
     weights = np.sqrt(np.maximum(divergence, 0))
     weights[-1] = 1.0  # the constant, last because its key is the largest
 
     x = SparseMatrix.weigh(rows, columns, weights, len(texts))
-    vectors = [separate(x, np.where(y == label, 1.0, -1.0)) for label in range(len(names))]
+    sides_CR = np.full((len(names), len(texts)), -1.0)
+    sides_CR[y, np.repeat(np.arange(len(texts)), many)] = 1.0
+    vectors = [separate(x, side_R) for side_R in sides_CR]
     return BagOfWords(tokenizer, keys, weights, np.array(vectors), names)
 
 

@@ -45,6 +45,7 @@ CODEC_FILES = (
     "labels.json",
     "ngrams.json",
     "condition.json",
+    "calibration.json",
 )
 
 
@@ -67,6 +68,11 @@ def create(folder: Path, task: Any) -> None:
         "settings": flatten(task.config),
     }
     write_json(folder / "config.json", config)
+    save_codec(folder, task)
+
+
+def save_codec(folder: Path, task: Any) -> None:
+    """Write the codec, with what was chosen on validation."""
     for name, content in task.files().items():
         write_json(folder / name, content, indent=None)
 

@@ -21,7 +21,10 @@ from seqcli.config.duration import parse_duration
 stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 SHOWN = {
-    "classify": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
+    "classify": (
+        *("accuracy", "subset_accuracy", "micro_f1"),
+        *("macro_precision", "macro_recall", "macro_f1", "top_3_accuracy", "ece"),
+    ),
     "tag": (
         *("token_accuracy", "span_precision", "span_recall", "span_f1"),
         *("label_accuracy", "exact_match"),
@@ -31,11 +34,14 @@ SHOWN = {
 }
 """The columns of each task's table of scores."""
 PERCENT = {
+    "subset_accuracy", "micro_precision", "micro_recall", "micro_f1", "hamming_loss",
+    "top_3_accuracy", "top_5_accuracy", "ece", "ece_uncalibrated",
     "accuracy", "macro_precision", "macro_recall", "macro_f1", "token_accuracy", "span_precision",
     "span_recall", "span_f1", "label_accuracy", "label_macro_f1", "exact_match", "precision",
     "recall", "f1", "bleu", "chrf", "score",
 }  # fmt: skip
 DETAILED_CLASSES = 30
+SHOWN_TEXT = 200  # characters of a text in a table
 CONFUSED_CLASSES = 16
 
 
@@ -192,7 +198,7 @@ def print_scores(
     out.print(table)
     last = list(scores.values())[-1]
     for key in ("per_class", "per_type", "per_label"):
-        if last.get(key) and len(last[key]) <= DETAILED_CLASSES:
+        if last.get(key):
             out.print(_class_table(list(scores)[-1], last[key]))
     if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
         out.print(_confusion_table(list(scores)[-1], last["confusion"]))
@@ -303,9 +309,12 @@ def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(split, "precision", "recall", "f1", "support")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, found in classes.items():
-        cells = _cells(("precision", "recall", "f1"), found)
-        table.add_row(Text(name), *cells, f"{found['support']:,}")
+    largest = sorted(classes, key=lambda name: -classes[name]["support"])[:DETAILED_CLASSES]
+    for name in (name for name in classes if name in set(largest)):
+        cells = _cells(("precision", "recall", "f1"), classes[name])
+        table.add_row(Text(name), *cells, f"{classes[name]['support']:,}")
+    if rest := len(classes) - len(largest):
+        table.add_row(Text(f"and {rest:,} smaller ones (--json has all)", "dim"))
     return table
 
 
@@ -319,6 +328,28 @@ def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
     for letter, label, row in rows:
         table.add_row(letter, Text(label), *(str(count) if count else "·" for count in row))
     return table
+
+
+def print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
+    """Rows answered wrongly, with the probability of what was said and of the truth."""
+    rows = []
+    for one in mistakes:
+        texts = [one[role] for role in ("text", "pair") if role in one]
+        said, gold = (
+            name if isinstance(name, str) else ", ".join(name)
+            for name in (one["predicted"], one["gold"])
+        )
+        rows.append(
+            (
+                f"{one['row']:,}",
+                f"{gold} {one['gold_probability']:.1%}",
+                f"{said} {one['probability']:.1%}",
+                " ⏎ ".join(
+                    text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]} …" for text in texts
+                ),
+            )
+        )
+    print_table(("row", "true", "taken for", "text"), rows)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -35,12 +35,14 @@ class Comparison(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """scores: of each model. comparisons: of the first model with each other one."""
+    """scores: of each model. comparisons: of the first model with each other one. mistakes: the
+    worst of the first model, where they were asked for."""
 
     task: str
     rows: Rows
     scores: list[Scores]
     comparisons: list[Comparison]
+    mistakes: list[dict[str, Any]] | None = None
 
 
 def evaluate(
@@ -54,6 +56,7 @@ def evaluate(
     others: Sequence[Path] = (),
     cache: int = 0,
     dynamic: bool = False,
+    mistakes: int = 0,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Evaluated:
     """The metrics of models of one task on a split of DATA, by default of the data that the first
@@ -61,7 +64,8 @@ def evaluate(
 
     columns: settings of the data section that were named; others are as in training. others:
     models of translate that write together with the one. cache, dynamic: for lm, a memory of what
-    was just read (tasks/recency.py). say: is told which model is at work, where there are several.
+    was just read (tasks/recency.py). mistakes: how many rows answered wrongly to list, for
+    classify. say: is told which model is at work, where there are several.
     """
     torch.set_num_threads(available_cores())
     tasks = [bundle.load_task(folder) for folder in folders]
@@ -79,6 +83,8 @@ def evaluate(
         raise UsageError(f"--cache and --dynamic are for models of lm; this is one of {first.name}")
     if cache and dynamic:
         raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
+    if mistakes and first.name != "classify":
+        raise UsageError(f"--mistakes is for models of classify, and this is one of {first.name}")
     chosen = run.choose_data(first, data, columns, limit=limit)
     if data is None and split in SPLITS:
         rows = getattr(load(first.name, chosen), split)
@@ -89,7 +95,7 @@ def evaluate(
             )
     else:
         rows = load_split(first.name, chosen, split, usual=first.columns)
-    scores = []
+    scores, worst = [], None
     for folder in folders:
         if len(folders) > 1:
             say(f"{folder} …")
@@ -98,9 +104,11 @@ def evaluate(
             scores.append(_judge_with_memory(task, model, rows, cache=cache))
         else:
             scores.append(run.judge(task, model, rows, None if request == PLAIN else request))
+        if mistakes and worst is None:
+            worst = task.mistakes(model, rows, count=mistakes)
     models = list(zip(folders, tasks, scores, strict=True))
     comparisons = [_compare(models[0], other) for other in models[1:]]
-    return Evaluated(first.name, rows, scores, comparisons)
+    return Evaluated(first.name, rows, scores, comparisons, worst)
 
 
 def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -> Scores:

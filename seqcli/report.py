@@ -10,7 +10,7 @@ from seqcli.config import flatten, make_config
 from seqcli.tasks.task import Scores
 
 SHOWN = {
-    "classify": ("accuracy", "macro_f1"),
+    "classify": ("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "ece"),
     "tag": ("span_f1", "token_accuracy", "label_accuracy", "exact_match"),
     "translate": ("bleu", "chrf", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "bits_per_character"),

@@ -24,6 +24,7 @@ from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
+from seqcli.tasks.pretrained import freeze_vectors, place_vectors, take_width
 from seqcli.tasks.task import Request, Scores
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def train(
     """
     began = time.monotonic()
     choose_device(config.training.device)  # a wrong one is told before anything is written
+    config = take_width(config)
     splits = _load(config, observer)
     assert splits.train is not None
     task = TASKS[config.task].learn(config, splits.train)
     task.columns = dict(splits.train.names)
-    bundle.create(folder, task)
     return _train(task, splits, folder, observer, stop, began=began, scored=score)
 
 
@@ -131,12 +132,21 @@ def _train(
     precision = choose_precision(training.precision, device)
     torch.manual_seed(training.seed)
     model = task.build().to(device)
+    encoded = task.encode(splits.train)
+    vectors = {}
+    if task.config.network.vectors:
+        if snapshot is None:
+            vectors = {"vectors": place_vectors(task, model, encoded)}
+        freeze_vectors(task, model, encoded)
+    if snapshot is None:
+        bundle.create(folder, task)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     rows = {name: getattr(splits, name) for name in ("train", "validation", "test")}
     observer.facts(
         {
             "rows": ", ".join(f"{name} {len(part):,}" for name, part in rows.items() if part),
             **task.facts(),
+            **vectors,
             "parameters": f"{parameters:,}",
             "device": describe(device, precision),
             "folder": str(folder),
@@ -144,7 +154,6 @@ def _train(
     )
     judged = splits.validation or splits.train
     last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
-    encoded = task.encode(splits.train)
     fit = Fit(
         task,
         model,
@@ -170,7 +179,7 @@ def _train(
     report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {})
     if scored:
         bundle.load_weights(folder, model)
-        report = _score(task, model.eval().requires_grad_(False), splits, report)
+        report = _score(task, model.eval().requires_grad_(False), splits, report, say=observer.note)
     bundle.remove_checkpoint(folder)
     return report
 
@@ -183,11 +192,19 @@ def score(folder: Path) -> Report:
     best = [line["epoch"] for line in bundle.read_history(folder) if line["best"]][-1]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     splits = load(task.name, task.config.data)
-    return _score(task, model, splits, Report(task.name, folder, best, parameters, {}, {}))
+    report = Report(task.name, folder, best, parameters, {}, {})
+    return _score(task, model, splits, report, say=lambda sentence: None)
 
 
-def _score(task: Any, model: nn.Module, splits: Splits, report: Report) -> Report:
-    """The report with the scores of each split and of the baselines, written into the folder."""
+def _score(
+    task: Any, model: nn.Module, splits: Splits, report: Report, *, say: Callable[[str], None]
+) -> Report:
+    """Choose on validation what the weights leave open; the report with the scores of each split
+    and of the baselines, all written into the folder. say: is told what was chosen."""
+    if splits.validation:
+        for note in task.tune(model, splits.validation):
+            say(note)
+        bundle.save_codec(report.folder, task)
     rows = {"validation": splits.validation, "test": splits.test}
     found = {name: part for name, part in rows.items() if part}
     scores = {name: judge(task, model, part) for name, part in found.items()}

@@ -11,48 +11,49 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gzip
 import json
-import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from seqcli import bundle
+from seqcli.data.lines import (
+    Header,
+    Line,
+    open_lines,
+    parse_record,
+    read_lines,
+    split_cells,
+)
 from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.device import available_cores
 from seqcli.tasks.task import Answer, Request
 
-READ = 1 << 18
-BATCH_LINES = 4_096
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
 OWNERS = {
     "probabilities": ("classify",),
+    "top_k": ("classify",),
     "n_best": ("tag", "translate"),
     "scores": ("tag", "translate"),
     "surprisal": ("lm",),
 }
 """The tasks that an option of predict is for, where that is not translate alone."""
 COLUMNS = ("conll", "conllu")
-
-Read = Callable[[], bytes]
-"""What has arrived, at least one byte; nothing at the end."""
-
-
-class Line(NamedTuple):
-    """A line of input: its number from 1, its text or what is wrong with it."""
-
-    number: int
-    text: str
-    problem: str | None = None
+TABLES = {"csv": ",;\t|", "tsv": "\t"}
+"""Input whose first line names its columns, and what may divide them."""
+NAMES = {
+    "classify": "label",
+    "tag": "tags",
+    "translate": "translation",
+    "lm": "log_probability\tperplexity\ttokens",
+}
+"""What the plain answers of each task are, as the header of a table."""
 
 
 class Reply(NamedTuple):
@@ -98,7 +99,7 @@ def answer_lines(
         out.flush()
         return problems
 
-    with _open(file) as read:
+    with open_lines(file) as read:
         for lines in read_lines(read):
             bad += write(answers.to(lines))
         bad += write(answers.rest())
@@ -118,7 +119,8 @@ class Answers:
     """Answers to lines, batch by batch, in one reading and one format.
 
     Text and JSON Lines have an answer a line. In CoNLL input a sentence has one, as soon as its
-    blank line is there; `rest` answers the last sentence, which may lack it.
+    blank line is there; `rest` answers the last sentence, which may lack it. The header of a table
+    is answered by the name of the answer, so that both can be pasted together.
     """
 
     def __init__(
@@ -141,19 +143,28 @@ class Answers:
         pairs = request.score_pairs
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
+        self.header: Header | None = None
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
-        if self.reading == "auto" and (guess := _guess(self.file, lines, self.task.name)):
-            self.reading = guess
+        if self.reading == "auto":
+            self.reading = _guess(self.file, lines, self.task) or "auto"
         if self.reading in COLUMNS:
             return self._to_sentences(self._gather(lines))
+        if self.reading in TABLES and self.header is None:
+            return self._to_table(lines)
         return self._to_lines(lines)
 
     def rest(self) -> Iterator[Reply]:
         """The reply to a sentence that the end of the input ends."""
         sentence, self.sentence = self.sentence, []
         return self._to_sentences([sentence] if sentence else [])
+
+    def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
+        """The replies to the first lines of a table, its header among them."""
+        self.header = find_header(lines[0].text, self.reading, self.read_records)
+        yield Reply("" if self.format == "jsonl" else f"{NAMES[self.task.name]}\n")
+        yield from self._to_lines(lines[1:])
 
     def _to_lines(self, lines: list[Line]) -> Iterator[Reply]:
         rows: dict[int, Rows] = {}
@@ -163,10 +174,12 @@ class Answers:
             try:
                 if line.problem:
                     raise SeqcliError(line.problem)
-                if self.reading != "jsonl":
+                if self.reading not in (*TABLES, "jsonl"):
                     rows[at] = self.read([line.text])
                 elif line.text.strip():
-                    fields[at] = parse_record(line.text)
+                    fields[at] = (
+                        self.header.read(line.text) if self.header else parse_record(line.text)
+                    )
                     rows[at] = self.read_records([fields[at]])
             except SeqcliError as error:
                 problems[at] = f"line {line.number}: {error}"
@@ -247,102 +260,40 @@ def _columns(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 # --------------------------------------------------------------------------------------- reading
 
 
-def read_lines(read: Read) -> Iterator[list[Line]]:
-    """Lines in the batches in which they arrive.
-
-    Only a newline ends a line (a carriage return before it is dropped, and a byte order mark
-    before the first); a last line without one counts. A line that is not UTF-8 comes with its
-    problem.
-    """
-    number, rest = 0, bytearray()
-    while chunk := read():
-        if b"\n" not in chunk:
-            rest += chunk
-            continue
-        whole, _, tail = chunk.rpartition(b"\n")
-        raw = (bytes(rest) + whole).split(b"\n")
-        rest = bytearray(tail)
-        for begin in range(0, len(raw), BATCH_LINES):
-            part = raw[begin : begin + BATCH_LINES]
-            yield [_decode(number + 1 + at, one) for at, one in enumerate(part)]
-            number += len(part)
-    if rest:
-        yield [_decode(number + 1, bytes(rest))]
+def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
+    """The header of a table, which `read` finds what it needs in. Raises UsageError where it does
+    not."""
+    problem = SeqcliError("an empty header")
+    for divider in TABLES[reading]:
+        try:
+            header = Header(divider, split_cells(line, divider))
+            read([dict.fromkeys(header.names, "")])
+            return header
+        except SeqcliError as error:
+            problem = problem if divider != TABLES[reading][0] else error
+    raise UsageError(f"the header of the table: {problem}")
 
 
-def _decode(number: int, raw: bytes) -> Line:
-    try:
-        text = raw.removesuffix(b"\r").decode("utf-8")
-    except UnicodeDecodeError as error:
-        return Line(number, "", f"not UTF-8 (byte {error.start + 1}); convert it with iconv")
-    return Line(number, text.removeprefix("\ufeff") if number == 1 else text)
-
-
-@contextlib.contextmanager
-def _open(file: str) -> Iterator[Read]:
-    name = "standard input" if file == "-" else file
-    with contextlib.ExitStack() as stack:
-        take: Callable[[int], bytes]
-        if file == "-":
-            if sys.stdin is None:
-                raise SeqcliError("standard input is closed; name a file")
-            take = partial(os.read, sys.stdin.fileno())
-        else:
-            with _reading(name):
-                if file.endswith(".gz"):
-                    take = stack.enter_context(gzip.open(file)).read1  # type: ignore[union-attr]
-                else:
-                    take = stack.enter_context(open(file, "rb", buffering=0)).read
-
-        def read() -> bytes:
-            with _reading(name):
-                return take(READ)
-
-        yield read
-
-
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SeqcliError(f"cannot read {name}: {reason}") from None
-
-
-def _guess(file: str, lines: list[Line], task: str) -> str | None:
+def _guess(file: str, lines: list[Line], task: Any) -> str | None:
     """How to read lines, from the file's name or else the first line that is not blank; None
     where all are."""
     kind = kind_of(Path(file))
     if kind == "json":
         return "jsonl"
-    if task == "tag" and kind in ("conll", "conllu", "tsv"):
+    if task.name == "tag" and kind in ("conll", "conllu", "tsv"):
         return "conllu" if kind == "conllu" else "conll"
     first = next((line.text for line in lines if line.text.strip()), None)
     if first is None:
         return None
+    if kind in TABLES and not lines[0].problem:
+        with contextlib.suppress(SeqcliError):
+            find_header(lines[0].text, kind, task.read_records)
+            return kind
     if first.lstrip().startswith("{"):
         with contextlib.suppress(SeqcliError):
             parse_record(first)
             return "jsonl"
     return "text"
-
-
-def parse_record(text: str) -> dict[str, Any]:
-    """A JSON object. Raises SeqcliError that says what is wrong."""
-    try:
-        record = json.loads(text)
-        if "\\u" in text:  # half of a surrogate pair is legal JSON, and no text
-            json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise SeqcliError("holds half of a surrogate pair, which is no character") from None
-    except ValueError as error:
-        raise SeqcliError(f"not JSON: {str(error).split(': line ')[0]}") from None
-    except RecursionError:
-        raise SeqcliError("JSON nested too deeply") from None
-    if not isinstance(record, dict):
-        raise SeqcliError("not a JSON object")
-    return record
 
 
 def _find_tokens(lines: list[Line], reading: str) -> list[str | None]:

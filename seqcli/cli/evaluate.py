@@ -19,6 +19,7 @@ from seqcli.cli.search import (
     With,
     check_lengths,
 )
+from seqcli.errors import UsageError
 
 if TYPE_CHECKING:
     from seqcli.evaluation import Evaluated
@@ -40,6 +41,7 @@ def evaluate(
     ],
     split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
     text_column: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
+    pair_column: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
     tokens_column: Annotated[str | None, typer.Option(help="Column of the tokens.")] = None,
     tags_column: Annotated[str | None, typer.Option(help="Column of the tags.")] = None,
@@ -62,17 +64,21 @@ def evaluate(
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="lm: go on learning from what was read.")
     ] = False,
+    mistakes: Annotated[
+        int, typer.Option(help="classify: list so many wrong answers, the surest first.", min=0)
+    ] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
     check_lengths(min_length, max_length)
-    from seqcli.console import print_comparison, print_models, print_scores, say
+    from seqcli.console import print_comparison, print_mistakes, print_models, print_scores, say
     from seqcli.evaluation import evaluate as judge
     from seqcli.tasks.task import Request
 
     models, data = split_targets(targets)
     given = {
         "text_column": text_column,
+        "pair_column": pair_column,
         "label_column": label_column,
         "tokens_column": tokens_column,
         "tags_column": tags_column,
@@ -81,6 +87,8 @@ def evaluate(
         "target": target,
         "subset": subset,
     }
+    if mistakes and len(models) > 1:
+        raise UsageError("--mistakes lists those of one model; name one")
     request = Request(
         beam=beam,
         length_penalty=length_penalty,
@@ -100,6 +108,7 @@ def evaluate(
         others=others or (),
         cache=cache,
         dynamic=dynamic,
+        mistakes=mistakes,
         say=say,
     )
     for note in found.rows.notes:
@@ -110,6 +119,8 @@ def evaluate(
         return
     if len(models) == 1:
         print_scores(found.task, {split: found.scores[0]})
+        if mistakes:
+            print_mistakes(found.mistakes or [])
         return
     print_models(found.task, list(map(str, models)), found.scores)
     for one in found.comparisons:
@@ -128,7 +139,8 @@ def split_targets(targets: list[str]) -> tuple[list[Path], str | None]:
 
 def _as_json(models: list[Path], found: Evaluated) -> dict[str, Any]:
     if len(models) == 1:
-        return {"task": found.task, "scores": found.scores[0]}
+        content: dict[str, Any] = {"task": found.task, "scores": found.scores[0]}
+        return content if found.mistakes is None else {**content, "mistakes": found.mistakes}
     comparisons = [
         {
             "first": str(one.first),

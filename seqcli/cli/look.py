@@ -102,7 +102,7 @@ def check(
         say(note)
     if "tokens" in found:
         say(f"{found['tokens']['reason']}; {found['tokens']['distinct']:,} distinct in train")
-    columns = ("rows", "tokens", "lengths", "repeated", "unknown", "in_train")
+    columns = ("rows", "tokens", "lengths", "repeated", "unknown", "in_train", "near_train")
     print_table(
         ("split", *columns[:2], "shortest – median – 95 % – longest", *columns[3:]),
         [

@@ -44,12 +44,15 @@ def predict(
         ),
     ] = None,
     input: Annotated[
-        Literal["auto", "text", "jsonl", "conll", "conllu"],
+        Literal["auto", "text", "jsonl", "csv", "tsv", "conll", "conllu"],
         typer.Option(help="How to read lines; auto looks at the name and the first line."),
     ] = "auto",
     probabilities: Annotated[
         bool, typer.Option(help="classify: the probability of every label.")
     ] = False,
+    top_k: Annotated[
+        int, typer.Option(help="classify: the probabilities of the k likeliest labels.", min=0)
+    ] = 0,
     surprisal: Annotated[
         bool, typer.Option(help="lm: the bits that each token tells, in place of the sums.")
     ] = False,
@@ -96,6 +99,7 @@ def predict(
         say("answers lines from the terminal; Ctrl-D ends")
     request = Request(
         probabilities=probabilities,
+        top_k=top_k,
         surprisal=surprisal,
         beam=beam,
         n_best=n_best,

@@ -124,6 +124,9 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
             raise UsageError(f"unknown setting {name!r} for {task}; known: {', '.join(known)}")
         item = known[key]
         sections.setdefault(item.section, {})[key] = check(item, value)
+    network = sections.get("network", {})
+    if network.get("vectors"):
+        network.setdefault("embedding", 0)
     config = CONFIGS[task]()
     parts = {
         name: dataclasses.replace(getattr(config, name), **changed)
@@ -157,6 +160,10 @@ def _normalise(config: Config) -> Config:
                     f"with --input-feeding each step draws by itself what is dropped; leave out "
                     f"--{name.replace('_', '-')}"
                 )
+    if not network.embedding and not network.vectors:
+        raise UsageError("--embedding is 0; it must be at least 1 where no --vectors are given")
+    if network.vectors_frozen and not network.vectors:
+        raise UsageError("--vectors-frozen is given without --vectors")
     if network.cell in SHORT_FORMS:
         if not hasattr(network, "bidirectional"):
             raise UsageError(

@@ -33,7 +33,13 @@ class ClassifyData(Data):
     """Texts and their labels."""
 
     text_column: str | None = setting(None, "Column that holds the text.")
+    pair_column: str | None = setting(
+        None, "Column that holds a second text, to label the two together."
+    )
     label_column: str | None = setting(None, "Column that holds the label.")
+    label_separator: str | None = setting(
+        None, "What divides several labels of one text, such as '|'; lists need none."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

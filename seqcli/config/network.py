@@ -35,7 +35,15 @@ class Network:
     cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")
     layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=64)
     hidden: int = setting(128, "Units of a layer and direction.", minimum=1)
-    embedding: int = setting(128, "Width of a token's vector.", minimum=1)
+    embedding: int = setting(
+        128, "Width of a token's vector; with --vectors that of the file (0).", minimum=0
+    )
+    vectors: str | None = setting(
+        None,
+        "Pretrained vectors of words to start from: a file of GloVe, word2vec (text or binary) or "
+        "fastText .vec, also .gz. The model keeps those it needs.",
+    )
+    vectors_frozen: bool = setting(False, "Leave the vectors as they are in training.")
     dropout: float = setting(
         0.3, "Fraction of features dropped between layers in training.", minimum=0, maximum=0.95
     )

@@ -94,6 +94,11 @@ class ClassifyTraining(RowTraining):
     focal: float = setting(
         0.0, "Focal loss: above 0 (2 is usual) easy rows count less.", minimum=0, maximum=10
     )
+    threshold: bool = setting(
+        False,
+        "Two labels: choose on validation from which probability on the rarer one is said, for "
+        "its best F1.",
+    )
     bptt: int | None = setting(
         None, "Steps a gradient flows back; default: the whole text.", minimum=1
     )

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from seqcli.config import Data
+from seqcli.data.likeness import find_alike
 from seqcli.data.load import load
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import UNK, choose_kind, train_tokenizer
+from seqcli.data.tokens import UNK, Sequences, Tokenizer, choose_kind, train_tokenizer
 
 INPUTS = {"classify": "text", "tag": "tokens", "translate": "source", "lm": "text"}
 OUTPUTS = {"classify": "label", "tag": "tags", "translate": "target"}
@@ -24,6 +25,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
 
     lengths: percentiles 0, 50, 95, 100. unknown: share of tokens that train does not have.
     repeated: rows equal to an earlier one. in_train: rows whose input is also a training row's.
+    near_train: rows whose input is nearly a training row's, those included.
     """
     splits = load(task, data)
     found: dict[str, Any] = {"task": task, "notes": list(splits.notes), "splits": {}}
@@ -33,6 +35,8 @@ def check(task: str, data: Data) -> dict[str, Any]:
     inputs = train[INPUTS[task]]
     kind, reason = choose_kind(task, inputs)
     tokenizer = train_tokenizer(kind, inputs)
+    folded = train_tokenizer(kind, inputs, lowercase=True)
+    trained = _encode(folded, inputs)
     found["tokens"] = {"kind": kind, "reason": reason, "distinct": len(tokenizer.vocabulary)}
     known = set(map(_key, inputs))
     for name in ("train", "validation", "test"):
@@ -40,7 +44,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
         if rows is None or not len(rows):
             continue
         texts = rows[INPUTS[task]]
-        ids = tokenizer.encode_tokens(texts) if task == "tag" else tokenizer.encode(texts)
+        ids = _encode(tokenizer, texts)
         pairs = list(zip(*([*map(_key, column)] for column in rows.columns.values()), strict=True))
         facts: dict[str, Any] = {
             "rows": len(rows),
@@ -51,10 +55,17 @@ def check(task: str, data: Data) -> dict[str, Any]:
         if name != "train":
             facts["unknown"] = float((ids.values == UNK).mean())
             facts["in_train"] = sum(_key(text) in known for text in texts)
+            if task != "lm":
+                facts["near_train"] = int(find_alike(_encode(folded, texts), trained).sum())
         if task in OUTPUTS and task != "translate":
             facts["labels"] = _count(rows[OUTPUTS[task]])
         found["splits"][name] = facts
     return found
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[Any]) -> Sequences:
+    split = any(not isinstance(text, str) for text in texts)
+    return tokenizer.encode_tokens(texts) if split else tokenizer.encode(texts)
 
 
 def _key(value: Any) -> Any:

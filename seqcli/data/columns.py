@@ -6,25 +6,25 @@ or because of what it holds, in this order; the notes of the rows say what was t
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from seqcli.data.cells import read_labels, split_cell, write_cell
 from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
-from seqcli.data.tables import Columns, Table
+from seqcli.data.tables import Columns, Table, list_columns
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
 
 # Each task's roles, with the setting that names a role's column.
 ROLES = {
-    "classify": {"text": "text_column", "label": "label_column"},
+    "classify": {"text": "text_column", "pair": "pair_column", "label": "label_column"},
     "tag": {"tokens": "tokens_column", "tags": "tags_column", "label": "with_label"},
     "translate": {"source": "source", "target": "target"},
     "lm": {"text": "text_column", "condition": "condition"},
@@ -78,32 +78,12 @@ def choose(
     return Rows(columns, table.origin, tuple(notes), names), choice
 
 
-def check_labels(table: Table, rows: Rows, choice: Choice, *, option: str, asked: bool) -> None:
-    """Raise SeqcliError where the labels of training rows are one class, or are no classes.
-
-    option: what names their column. asked: the user did, so that many classes are meant; one a row
-    never is.
-    """
-    name, distinct = choice["label"], len(set(rows["label"]))
-    if distinct == 1:
-        raise SeqcliError(
-            f"{rows.origin}: every row has the label {rows['label'][0]!r} in column {name!r}; "
-            "there must be two labels or more"
-        )
-    n = max(20, len(rows))
-    if distinct == n or (not asked and (distinct > n / 2 or distinct > MOST_LABELS)):
-        raise UsageError(
-            f"{rows.origin}: column {name!r} has {distinct:,} values in {len(rows):,} rows, so it "
-            f"is probably not a label; {_list_columns(table)}; name one with {option}"
-        )
-
-
 def _find_asked(table: Table, name: str, setting: str) -> str:
     for column in table.columns:
         if column == name or column.lower() == name.lower():
             return column
     option = "--" + setting.replace("_", "-")
-    raise UsageError(f"{table.origin} has no column {name!r} ({option}); {_list_columns(table)}")
+    raise UsageError(f"{table.origin} has no column {name!r} ({option}); {list_columns(table)}")
 
 
 def _find_several(table: Table, names: str, setting: str) -> str:
@@ -116,10 +96,6 @@ def _find_several(table: Table, names: str, setting: str) -> str:
 def split_columns(names: str, known: Collection[str]) -> list[str]:
     """The columns that `_find_several` found."""
     return [names] if names in known else names.split(",")
-
-
-def _list_columns(table: Table) -> str:
-    return f"its columns are {', '.join(map(repr, table.columns))}"
 
 
 def _describe(table: Table, name: str) -> str:
@@ -154,15 +130,15 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         )
         if label is None:
             raise UsageError(
-                f"{table.origin} has no column that looks like a label; {_list_columns(table)}; "
+                f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
                 "name one with --label-column"
             )
     if text is None:
-        rest = [name for name in table.columns if name != label]
+        rest = [name for name in table.columns if name not in (label, given.get("pair"))]
         text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
         if text is None:
             raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
-    return {"text": text, "label": label}, ""
+    return {**given, "text": text, "label": label}, ""
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:
@@ -188,7 +164,7 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
     if tokens is None or tags is None:
         role = "tokens" if tokens is None else "tags"
         raise UsageError(
-            f"{table.origin} has no column that looks like {role}; {_list_columns(table)}; "
+            f"{table.origin} has no column that looks like {role}; {list_columns(table)}; "
             f"name one with --{role}-column"
         )
     label = {"label": given["label"]} if "label" in given else {}
@@ -201,7 +177,7 @@ def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
     text = given.get("text") or _find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
     if text is None:
         raise UsageError(
-            f"{table.origin} has no column that looks like text; {_list_columns(table)}; "
+            f"{table.origin} has no column that looks like text; {list_columns(table)}; "
             "name one with --text-column"
         )
     return {"text": text, **given}, ""
@@ -242,7 +218,7 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
     if given or not pair:
         raise UsageError(
             f"{table.origin}: cannot tell which columns to translate from and to; "
-            f"{_list_columns(table)}; name two with --source and --target"
+            f"{list_columns(table)}; name two with --source and --target"
         )
     return {"source": pair[0], "target": pair[1]}, remark
 
@@ -269,7 +245,7 @@ def _unfold(table: Table) -> Table:
         first = next((value for value in values if value is not None), None)
         if isinstance(first, dict):
             make = partial(_take_key, values)
-            return dataclasses.replace(table, columns=Columns(list(first), make))
+            return replace(table, columns=Columns(list(first), make))
     return table
 
 
@@ -290,18 +266,21 @@ Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by
 
 
 def _make_classify(table: Table, choice: Choice) -> Made:
-    texts = [_write(value) for value in table.columns[choice["text"]]]
-    values = table.columns[choice["label"]]
-    for number, value in enumerate(values, start=1):
-        if isinstance(value, list) and len(value) > 1:
-            raise SeqcliError(
-                f"{table.origin} row {number} has several labels ({_write(value)}); classify needs "
-                "one in each row"
-            )
-    labels = [_write(value).strip() for value in values]
+    sides: dict[str, list[Any]] = {
+        role: [write_cell(value) for value in table.columns[choice[role]]]
+        for role in ("text", "pair")
+        if role in choice
+    }
+    labels = [read_labels(value) for value in table.columns[choice["label"]]]
     return _keep(
-        {"text": texts, "label": labels},
-        {"without text": [not text.strip() for text in texts], "without a label": _empty(labels)},
+        {**sides, "label": labels},
+        {
+            "without text": [
+                not all(map(str.strip, row)) for row in zip(*sides.values(), strict=True)
+            ],
+            # An empty list says that none of the labels fits; no value says nothing.
+            "without a label": [label is None or label == "" for label in labels],
+        },
     )
 
 
@@ -309,7 +288,7 @@ def _make_tag(table: Table, choice: Choice) -> Made:
     tokens, tags = (table.columns[choice[role]] for role in ("tokens", "tags"))
     texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
     facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
-    split = list if facing else _split
+    split = list if facing else split_cell
     tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
     for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
         if len(words) != len(marks) and marks:
@@ -317,7 +296,7 @@ def _make_tag(table: Table, choice: Choice) -> Made:
             if facing:
                 raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
             raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
-    columns = {"tokens": tokens, "tags": tags}
+    columns: dict[str, list[Any]] = {"tokens": tokens, "tags": tags}
     lost = {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]}
     if "label" in choice:
         columns["label"] = [
@@ -358,8 +337,8 @@ def _mend_tags(columns: dict[str, list[Any]], origin: str) -> list[str]:
 def _take_label(value: Any, where: str) -> str:
     """A sentence's label; in conll a cell at each of its tokens, all alike."""
     if not isinstance(value, list):
-        return _write(value).strip()
-    cells = dict.fromkeys(map(_write, value))
+        return write_cell(value).strip()
+    cells = dict.fromkeys(map(write_cell, value))
     if len(cells) > 1:
         raise SeqcliError(
             f"{where} has several labels ({', '.join(cells)}); --with-label needs one a sentence"
@@ -368,15 +347,15 @@ def _take_label(value: Any, where: str) -> str:
 
 
 def _make_translate(table: Table, choice: Choice) -> Made:
-    source = [_write(value) for value in table.columns[choice["source"]]]
-    target = [_write(value) for value in table.columns[choice["target"]]]
+    source = [write_cell(value) for value in table.columns[choice["source"]]]
+    target = [write_cell(value) for value in table.columns[choice["target"]]]
     half = [not (s.strip() and t.strip()) for s, t in zip(source, target, strict=True)]
     return _keep({"source": source, "target": target}, {"with an empty side": half})
 
 
 def _make_text(table: Table, choice: Choice) -> Made:
     values = table.columns[choice["text"]]
-    made = {"text": [_write(value) for value in values]}
+    made = {"text": [write_cell(value) for value in values]}
     lost = {"without text": [value is None for value in values]}
     if "condition" in choice:
         names = split_columns(choice["condition"], table.columns)
@@ -392,11 +371,11 @@ def read_condition(cells: Sequence[Any]) -> Any:
     if any(cell is None for cell in cells):
         return None
     if len(cells) > 1:
-        return read_numbers(list(cells)) or [_write(cell) for cell in cells]
+        return read_numbers(list(cells)) or [write_cell(cell) for cell in cells]
     (cell,) = cells
     if is_image(cell):
         return shrink(cell)
-    return cell if isinstance(cell, list) else _write(cell)
+    return cell if isinstance(cell, list) else write_cell(cell)
 
 
 _MAKERS: dict[str, Callable[[Table, Choice], Made]] = {
@@ -421,33 +400,3 @@ def _keep(columns: dict[str, list[Any]], lost: Mapping[str, Sequence[bool]]) -> 
 
 def _empty(values: Sequence[Any]) -> list[bool]:
     return [not value for value in values]
-
-
-def _write(value: Any) -> str:
-    """A value as the string a person would write: 3 for 3.0, true for True, '' for nothing."""
-    if isinstance(value, str):
-        return value
-    if value is None or value != value:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return " ".join(map(_write, value))
-    return str(value)
-
-
-def _split(value: Any) -> list[Any]:
-    """A row's tokens or tags: a list, a list written out (['a', 'b'], as pandas does in csv), or a
-    string cut at its spaces (not at non-breaking ones)."""
-    if isinstance(value, str) and re.fullmatch(r"\[\s*['\"].*['\"]\s*\]", value, re.DOTALL):
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            pass
-    if isinstance(value, str):
-        return [word for word in re.split(r"[ \t\r\n]+", value) if word]
-    if isinstance(value, list):
-        return [None if item is None else _write(item) for item in value]
-    return []

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from seqcli.config import Data
+from seqcli.config import ClassifyData, Data
 from seqcli.data import hub
-from seqcli.data.columns import ROLES, Choice, check_labels, choose
+from seqcli.data.columns import ROLES, Choice, choose
+from seqcli.data.labels import check_labels, note_labels, settle_labels
 from seqcli.data.names import CANONICAL, SPLITS
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
 from seqcli.data.rows import Rows, Splits
@@ -56,12 +57,14 @@ def load(task: str, data: Data) -> Splits:
             notes.append(f"{made.origin} has no whole row, so there is no {split} split")
         if split == "train" and made:
             train = table, choice
-            if "label" in choice:
-                option = "--" + ROLES[task]["label"].replace("_", "-")
-                check_labels(table, made, choice, option=option, asked=bool(asked["label"]))
     if "train" not in rows:
         there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
         raise SeqcliError(f"no rows to train on: {there}; name a file with --train")
+    if isinstance(data, ClassifyData):
+        rows = settle_labels(rows, separator=data.label_separator)
+    if train and "label" in train[1]:
+        option = "--" + ROLES[task]["label"].replace("_", "-")
+        check_labels(train[0], rows["train"], train[1], option=option, asked=bool(asked["label"]))
     if task == "lm" and "condition" not in rows["train"].columns:
         rows, said = _cut_text(rows)
     else:
@@ -69,6 +72,8 @@ def load(task: str, data: Data) -> Splits:
     notes += said
     if data.limit:
         rows = {split: _limit(task, made, data.limit, notes) for split, made in rows.items()}
+    if "label" in rows["train"].columns:
+        notes += note_labels(rows)
     unique = tuple(dict.fromkeys(notes))
     return Splits(rows["train"], rows.get("validation"), rows.get("test"), unique)
 
@@ -99,6 +104,8 @@ def load_split(
             )
         return made
     rows, _ = choose(task, reader(), asked, usual=usual or {})
+    if isinstance(data, ClassifyData):
+        rows = settle_labels({split: rows}, separator=data.label_separator)[split]
     if not len(rows):
         raise SeqcliError(f"{rows.origin} has no whole row: {'; '.join(rows.notes)}")
     notes = [*found.notes, *rows.notes]
@@ -184,10 +191,10 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     n = len(train)
     order = random.Random(SEED).sample(range(n), n)
     if "label" in train.columns:  # the last row of a label stays in train
-        last = {
-            label: i for i, label in zip(order, (train["label"][i] for i in order), strict=True)
-        }
-        order = [i for i in order if last[train["label"][i]] != i]
+        labels = [one if isinstance(one, list) else [one] for one in train["label"]]
+        last = {label: i for i in order for label in labels[i]}
+        kept = set(last.values())
+        order = [i for i in order if i not in kept]
     aside = set(order[: min(MOST, max(1, round(n * SHARE)))]) if n > 1 else set()
     if not aside:
         return rows | {"validation": train}, [

@@ -11,9 +11,10 @@ from typing import Any
 class Rows:
     """Rows by role, every column of the same length.
 
-    Roles: classify `text`, `label`; tag `tokens`, `tags` (a list of strings a row, both of one
-    length); translate `source`, `target`; lm `text`, and where texts are written from something
-    `condition`. All values are strings (a condition: see data/condition.py).
+    Roles: classify `text`, for pairs `pair`, and `label` (a string a row, or in every row a list of
+    them); tag `tokens`, `tags` (a list of strings a row, both of one length); translate `source`,
+    `target`; lm `text`, and where texts are written from something `condition`. All values are
+    strings (a condition: see data/condition.py).
     """
 
     columns: dict[str, list[Any]]

@@ -44,3 +44,8 @@ class Table:
         """The same table with these rows only."""
         columns = Columns(list(self.columns), lambda name: self.columns[name][rows])
         return Table(self.origin, columns, self.header, self.classes, self.place, self.notes)
+
+
+def list_columns(table: Table) -> str:
+    """The names of a table's columns, as a phrase."""
+    return f"its columns are {', '.join(map(repr, table.columns))}"

@@ -82,7 +82,7 @@ def _read_text(
     batch = to_ragged(tokens, torch.device("cpu"))
     with watched(layers) as calls:
         scores_L = model(batch)[0].float()
-    chance_L = torch.softmax(scores_L, dim=0)
+    chance_L = task.decision.chance(scores_L[None])[0]
     shown = chance_L.argsort(descending=True, stable=True)[:LABELS]
     surface = task.tokenizer.split(text)[: len(tokens.values)]
     steps = len(tokens.values)
@@ -90,7 +90,7 @@ def _read_text(
     lengths = np.arange(1, steps + 1)
     places = np.concatenate([np.arange(length) for length in lengths])
     prefixes = Sequences(tokens.values[places], np.concatenate([[0], np.cumsum(lengths)]))
-    by_prefix_TL = torch.softmax(model(to_ragged(prefixes, batch.values.device)).float(), dim=1)
+    by_prefix_TL = task.decision.chance(model(to_ragged(prefixes, batch.values.device)).float())
     top_TH = _top(layers, calls)
     found = contribution.of_text(model, batch, top_TH, scores_L)
     if found is None:

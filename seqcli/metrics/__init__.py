@@ -7,8 +7,9 @@ keep what each row added, for intervals and paired tests.
 
 from __future__ import annotations
 
-from seqcli.metrics.classify import calibration, classification
+from seqcli.metrics.classify import calibration, classification, top_accuracy
 from seqcli.metrics.intervals import BOOTSTRAP, intervals
+from seqcli.metrics.labels import labelling
 from seqcli.metrics.lm import language
 from seqcli.metrics.paired import Difference, compare
 from seqcli.metrics.signatures import signature
@@ -26,9 +27,11 @@ __all__ = [
     "compare",
     "intervals",
     "joint",
+    "labelling",
     "language",
     "signature",
     "surprise",
     "tagging",
+    "top_accuracy",
     "translation",
 ]

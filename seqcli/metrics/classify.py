@@ -86,3 +86,15 @@ def calibration(confidence_R: np.ndarray, right_R: np.ndarray, *, bins: int = 15
 
 def _measure_calibration(sums_SC: np.ndarray) -> Measured:
     return {"ece": np.abs(sums_SC[:, :-1]).sum(axis=1) / sums_SC[:, -1]}
+
+
+def top_accuracy(chance_RL: np.ndarray, gold_R: np.ndarray, *, first: int) -> float:
+    """How often the true label is among the first few by probability.
+
+    gold_R: numbers of labels, −1 for one that training did not have. Of equally likely labels the
+    one of the smaller number comes first.
+    """
+    own_R1 = np.take_along_axis(chance_RL, np.maximum(gold_R, 0)[:, None], axis=1)
+    equal_RL = (chance_RL == own_R1) & (np.arange(chance_RL.shape[1]) < gold_R[:, None])
+    before_R = ((chance_RL > own_R1) | equal_RL).sum(axis=1)
+    return float(((gold_R >= 0) & (before_R < first)).mean())

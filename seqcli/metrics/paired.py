@@ -23,6 +23,7 @@ ALIKE = 0.05
 """Differences that chance brings about more often than this cannot be told."""
 LOWER_IS_BETTER = {
     "cross_entropy", "perplexity", "nats_per_character", "bits_per_character", "ece",
+    "hamming_loss",
 }  # fmt: skip
 
 

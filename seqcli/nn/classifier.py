@@ -22,6 +22,9 @@ class Classifier(nn.Module):
     Recurrent layers see order and distance, a linear model on n-grams is sure of rare words: with
     `ngrams` each learns for itself, and the scores are the mean of both (a product of experts,
     Hinton 2002; side by side as in Cheng et al. 2016).
+
+    Of pairs both texts are read by the same layers, and what is scored is [u; v; |u − v|; u * v] of
+    their two vectors (Conneau et al. 2017).
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Classifier(nn.Module):
         labels: int,
         network: ClassifyNetwork,
         *,
+        pairs: bool = False,
         bptt: int | None = None,
         ngrams: Ngrams | None = None,
     ) -> None:
@@ -42,22 +46,31 @@ class Classifier(nn.Module):
         )
         size = self.recurrent.output_size
         self.pool = Pool(network.pool, size, bidirectional=network.bidirectional)
-        self.head = nn.Linear(size, labels)
+        self.pairs = pairs
+        self.head = nn.Linear(4 * size if pairs else size, labels)
         self.ngrams = ngrams
 
     def forward(self, tokens: Ragged) -> Tensor:
-        """(N,) token ids to (B, L) scores."""
+        """(N,) token ids of B texts, or of 2B whose neighbours are pairs, to (B, L) scores."""
         return torch.stack(self.opinions(tokens)).mean(0)
 
     def opinions(self, tokens: Ragged) -> list[Tensor]:
-        """(N,) token ids to (B, L) scores: by the recurrent layers, and by the n-grams if any."""
+        """(N,) token ids to (B, L) scores: by the recurrent layers, and by the n-grams if any, to
+        which a pair is one text."""
         found = [self.read(tokens).float()]
-        return found if self.ngrams is None else [*found, self.ngrams(tokens)]
+        if self.ngrams is None:
+            return found
+        texts = tokens._replace(offsets=tokens.offsets[::2]) if self.pairs else tokens
+        return [*found, self.ngrams(texts)]
 
     def read(self, tokens: Ragged) -> Tensor:
         """(N,) token ids to (B, L) scores by the recurrent layers alone."""
         tokens = drop_words(tokens, self.word_dropout, training=self.training)
         x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
         h, _ = self.recurrent(x, final=False)
-        pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
+        pooled_BH = self.pool(h)
+        if self.pairs:
+            u_BH, v_BH = pooled_BH[0::2], pooled_BH[1::2]
+            pooled_BH = torch.cat([u_BH, v_BH, (u_BH - v_BH).abs(), u_BH * v_BH], dim=1)
+        pooled_BH = F.dropout(pooled_BH, self.dropout.fraction, self.training)
         return self.head(pooled_BH)

@@ -46,7 +46,8 @@ class Ngrams(nn.Module):
 
     @classmethod
     def fit(cls, tokens: Sequences, labels: np.ndarray, *, vocabulary: int, count: int) -> Ngrams:
-        """For training texts and their labels (R,), numbers below `count`."""
+        """For training texts and their labels (R,), numbers below `count`; or (R, count), 1 where a
+        text has one of several labels."""
         text, key = list_ngrams(tokens_of(tokens), vocabulary)
         keys, place, seen = torch.unique(key, return_inverse=True, return_counts=True)
         most = max(MOST_WEIGHTS // count, 1)
@@ -56,10 +57,17 @@ class Ngrams(nn.Module):
             held = kept[place]
             text, place = text[held], (kept.cumsum(0) - 1)[place[held]]
             keys = keys[kept]
-        label_R = torch.from_numpy(labels)
-        prior_L = torch.bincount(label_R, minlength=count) / len(labels)
-        counts = torch.bincount(place * count + label_R[text], minlength=len(keys) * count)
-        counts_FL = counts.view(-1, count) + prior_L  # one text of prior to each n-gram
+        label = torch.from_numpy(labels)
+        if label.dim() == 1:
+            prior_L = torch.bincount(label, minlength=count) / len(labels)
+            counts = torch.bincount(place * count + label[text], minlength=len(keys) * count)
+            counts_FL = counts.view(-1, count)
+        else:  # a text counts for each label it has
+            prior_L = label.sum(0) / label.sum().clamp_min(1)
+            places = [place[label_R[text] > 0] for label_R in label.unbind(1)]
+            columns = [torch.bincount(one, minlength=len(keys)) for one in places]
+            counts_FL = torch.stack(columns, dim=1)
+        counts_FL = counts_FL + prior_L  # one text of prior to each n-gram
         given_FL = counts_FL / counts_FL.sum(1, keepdim=True)
         told_F = (given_FL * (given_FL / prior_L.clamp_min(1e-9)).clamp_min(1e-9).log()).sum(1)
         model = cls(vocabulary, count, len(keys))

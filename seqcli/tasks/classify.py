@@ -1,8 +1,9 @@
-"""classify: a label for a text (N → 1)."""
+"""classify: a label for a text (N → 1), or any number of labels."""
 
 from __future__ import annotations
 
 import copy
+import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -11,26 +12,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqcli import baselines, metrics
 from seqcli.config import ClassifyConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.tree import TreeClassifier
-from seqcli.tasks.balance import draw, focal_loss, weigh
-from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.many_labels import ManyLabels
+from seqcli.tasks.one_label import OneLabel
+from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 PREDICTION_TOKENS = 8_192
+LONGEST = 100_000
+"""Tokens of a text that are read where no limit is named: memory stays bounded."""
+SEPARATOR = "|"
+"""Between the labels of an answer, where the data named no other."""
+SIDES = ("text", "pair")
 
 
 class Encoded(NamedTuple):
-    """tokens of each row, its label's number (R,) and its weight in the loss (R,)."""
+    """tokens of each row, of pairs in two sequences; its label's number (R,) or which labels it has
+    (R, L); and their weight in the loss, of the same shape."""
 
     tokens: Sequences
     labels: np.ndarray
@@ -46,23 +53,25 @@ class Classify:
         self,
         config: ClassifyConfig,
         tokenizer: Tokenizer,
-        labels: list[str],
+        decision: OneLabel | ManyLabels,
         *,
         ngrams: Ngrams | None = None,
         reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.labels = labels
+        self.decision: Any = decision
         self.ngrams = ngrams
         self.reason = reason
-        # Accuracy would choose the epoch that serves the large labels best.
-        self.watched = "accuracy" if config.training.balance == "none" else "macro_f1"
+        self.cut = 0  # training texts that were longer than what is read of them
 
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
         """The codec that the training rows call for."""
+        if config.network.cell == "tree" and config.data.pair_column is not None:
+            raise UsageError("--cell tree reads one tree a text; leave --pair-column out")
         tokens = config.tokens
+        texts = [text for role in SIDES for text in train.columns.get(role, ())]
         options: Any = {
             "vocabulary_size": tokens.vocabulary_size,
             "min_count": tokens.min_count,
@@ -70,140 +79,207 @@ class Classify:
         }
         tokenizer: Tokenizer
         if config.network.cell == "tree":
-            tokenizer = trees = train_trees(train["text"], config.network.tree, **options)
+            tokenizer = trees = train_trees(texts, config.network.tree, **options)
             reason = "labels of nodes left out" if trees.labelled else "nodes have no labels"
         else:
-            kind, reason = resolve_kind(config, train["text"])
-            tokenizer = train_tokenizer(kind, train["text"], **options)
-        labels = sorted(set(train["label"]))
-        if len(labels) < 2:
-            raise SeqcliError(
-                f"every training row has the label {labels[0]!r}; there is nothing to tell apart"
-            )
-        task = cls(config, tokenizer, labels, reason=reason)
+            kind, reason = resolve_kind(config, texts)
+            tokenizer = train_tokenizer(kind, texts, **options)
+        decision: OneLabel | ManyLabels
+        if isinstance(train["label"][0], str):
+            decision = OneLabel.learn(config.training, train["label"])
+        else:
+            separator = config.data.label_separator or SEPARATOR
+            decision = ManyLabels.learn(config.training, train["label"], separator=separator)
+        task = cls(config, tokenizer, decision, reason=reason)
         if config.network.ngrams:
             encoded = task.encode(train)
             task.ngrams = Ngrams.fit(
-                leaves(tokenizer, encoded.tokens),
+                leaves(tokenizer, task._join(encoded.tokens)),
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
-                count=len(labels),
+                count=len(task.labels),
             )
         return task
 
     @classmethod
     def restore(cls, config: ClassifyConfig, files: Mapping[str, Any]) -> Classify:
         """The codec of a saved model."""
-        labels = files["labels.json"]
-        known = labels if isinstance(labels, list) else []
-        if len(known) < 2 or not all(isinstance(one, str) for one in known):
-            raise SeqcliError("labels.json of the model is corrupt; train or copy the model again")
+        labels, calibration = files["labels.json"], files.get("calibration.json")
+        kind: Any = ManyLabels if isinstance(labels, dict) else OneLabel
+        decision = kind.restore(config.training, labels, calibration)
         read = trees_from_json if config.network.cell == "tree" else tokenizer_from_json
         tokenizer = read(files["tokenizer.json"])
-        task = cls(config, tokenizer, known)
+        task = cls(config, tokenizer, decision)
         if config.network.ngrams:
             size = files["ngrams.json"]["size"]
-            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(known), size)
+            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(task.labels), size)
         return task
 
+    @property
+    def watched(self) -> str:
+        return self.decision.watched
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a row is two texts."""
+        return self.config.data.pair_column is not None
+
+    @property
+    def labels(self) -> list[str]:
+        return self.decision.labels
+
     def files(self) -> dict[str, Any]:
-        files = {"tokenizer.json": self.tokenizer.to_json(), "labels.json": self.labels}
+        files = {"tokenizer.json": self.tokenizer.to_json(), **self.decision.files()}
         if self.ngrams is None:
             return files
         return {**files, "ngrams.json": {"size": len(self.ngrams.keys_F)}}
 
     def facts(self) -> dict[str, str]:
-        shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
-        return {
-            "tokens": describe_tokens(self.tokenizer, self.reason),
-            "labels": f"{len(self.labels)}: {shown}",
-        }
+        tokens = describe_tokens(self.tokenizer, self.reason)
+        found = {"tokens": tokens, **self.decision.facts()}
+        if self.cut:
+            found["cut"] = f"texts longer than {self._limit:,} tokens: {self.cut:,}"
+        return found
+
+    @property
+    def _limit(self) -> int:
+        if self.config.network.cell == "tree":
+            return sys.maxsize  # half a tree is none
+        return self.config.tokens.max_length or LONGEST
 
     def build(self) -> nn.Module:
         sizes, network = (len(self.tokenizer.vocabulary), len(self.labels)), self.config.network
         ngrams = copy.deepcopy(self.ngrams)
         if network.cell == "tree":
             return TreeClassifier(*sizes, network, ngrams=ngrams)
-        return Classifier(*sizes, network, bptt=self.config.training.bptt, ngrams=ngrams)
+        return Classifier(
+            *sizes, network, pairs=self.pairs, bptt=self.config.training.bptt, ngrams=ngrams
+        )
 
     def encode_text(self, texts: Sequence[str]) -> Sequences:
-        return truncate(self.tokenizer.encode(texts), self.config.tokens.max_length)
+        return truncate(self.tokenizer.encode(texts), self._limit)
 
     def encode(self, rows: Rows) -> Encoded:
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        labels = np.array([numbers[label] for label in rows["label"]])
-        weighed = self.config.training.balance == "weights"
-        weights = weigh(labels) if weighed else np.ones(len(labels), dtype=np.float32)
-        return Encoded(self.encode_text(rows["text"]), labels, weights)
+        labels = self.decision.encode(self.decision.read(rows))
+        whole = self._list_tokens(rows)
+        self.cut = int((whole.lengths > self._limit).sum())
+        tokens = truncate(whole, self._limit)
+        return Encoded(tokens, labels, self.decision.weigh(labels))
+
+    def _list_tokens(self, rows: Rows) -> Sequences:
+        """The tokens of each row, uncut; of pairs, both texts one after the other."""
+        if not self.pairs:
+            return self.tokenizer.encode(rows["text"])
+        both = zip(rows["text"], rows["pair"], strict=True)
+        return self.tokenizer.encode([text for pair in both for text in pair])
+
+    def _lengths(self, tokens: Sequences) -> np.ndarray:
+        """(R,) the tokens of each row."""
+        return self._join(tokens).lengths
+
+    def _join(self, tokens: Sequences) -> Sequences:
+        """The same with the two texts of a pair as one sequence."""
+        return Sequences(tokens.values, tokens.offsets[::2]) if self.pairs else tokens
+
+    def _take(self, tokens: Sequences, rows_B: np.ndarray) -> Sequences:
+        """The tokens of some rows."""
+        return tokens.take((2 * rows_B[:, None] + [0, 1]).ravel() if self.pairs else rows_B)
+
+    def lookup(self, model: nn.Module, encoded: Encoded) -> Lookup:
+        assert isinstance(model, Classifier | TreeClassifier)
+        tokens = leaves(self.tokenizer, encoded.tokens)
+        return Lookup(self.tokenizer, tokens.values, model.embedding)
 
     def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
         training = self.config.training
-        options: Any = {"budget": training.batch_tokens, "seed": training.seed, "epoch": epoch}
-        if training.balance not in ("over", "under"):
-            return bucket(encoded.tokens.lengths, **options)
-        rows = draw(
-            encoded.labels, over=training.balance == "over", seed=training.seed, epoch=epoch
+        rows = self.decision.draw(encoded.labels, epoch=epoch)
+        if rows is None:
+            rows = np.arange(len(encoded.labels))
+        batches = bucket(
+            self._lengths(encoded.tokens)[rows],
+            budget=training.batch_tokens,
+            seed=training.seed,
+            epoch=epoch,
         )
-        return [rows[part] for part in bucket(encoded.tokens.lengths[rows], **options)]
+        return [rows[batch] for batch in batches]
 
     def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Encoded]:
         for rows in plan[start:]:
-            yield Encoded(encoded.tokens.take(rows), encoded.labels[rows], encoded.weights[rows])
+            yield Encoded(
+                self._take(encoded.tokens, rows), encoded.labels[rows], encoded.weights[rows]
+            )
 
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
-        device, training = device_of(model), self.config.training
-        gold_B = torch.from_numpy(batch.labels).to(device)
+        device = device_of(model)
+        gold, weights = (torch.from_numpy(one).to(device) for one in (batch.labels, batch.weights))
         losses = [
-            focal_loss(scores_BL, gold_B, gamma=training.focal, smoothing=training.label_smoothing)
+            self.decision.loss(scores_BL, gold, weights)
             for scores_BL in model.opinions(to_ragged(batch.tokens, device))
         ]
-        loss_B = torch.stack(losses).mean(0)
-        # Divided by the rows, not by their weights: in a batch of one label those would cancel.
-        mean = (loss_B * torch.from_numpy(batch.weights).to(device)).mean()
+        mean = torch.stack(losses).mean()
         return Loss(mean, len(batch.labels), len(batch.tokens.values))
 
     @torch.inference_mode()
-    def probabilities(self, model: nn.Module, texts: Sequence[str]) -> np.ndarray:
-        """(R, L) the probability of each label for each text."""
-        tokens = self.encode_text(texts)
+    def scores(self, model: nn.Module, rows: Rows) -> np.ndarray:
+        """(R, L) a score for each label of each row, before it is a probability."""
+        tokens = truncate(self._list_tokens(rows), self._limit)
         device = device_of(model)
-        found = np.empty((len(texts), len(self.labels)), dtype=np.float32)
-        for rows in bucket(tokens.lengths, budget=PREDICTION_TOKENS):
-            scores_BL = model(to_ragged(tokens.take(rows), device)).float()
-            found[rows] = torch.softmax(scores_BL, dim=1).cpu().numpy()
+        found = np.empty((len(rows), len(self.labels)), dtype=np.float32)
+        for batch in bucket(self._lengths(tokens), budget=PREDICTION_TOKENS):
+            scores_BL = model(to_ragged(self._take(tokens, batch), device)).float()
+            found[batch] = scores_BL.cpu().numpy()
         return found
 
+    def probabilities(self, model: nn.Module, rows: Rows) -> np.ndarray:
+        """(R, L) the calibrated probability of each label for each row."""
+        return self.decision.chance(torch.from_numpy(self.scores(model, rows))).numpy()
+
+    def tune(self, model: nn.Module, rows: Rows) -> list[str]:
+        return self.decision.tune(self.scores(model, rows), self.decision.read(rows))
+
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
-        chosen = self.probabilities(model, rows["text"]).argmax(axis=1)
-        predicted = [self.labels[number] for number in chosen]
-        return metrics.classification(rows["label"], predicted, self.labels)
+        return self.decision.score(self.scores(model, rows), self.decision.read(rows))
+
+    def mistakes(self, model: nn.Module, rows: Rows, *, count: int) -> list[dict[str, Any]]:
+        """The rows answered wrongly of whose true labels the model was least aware, worst first:
+        row from 1, text, gold, predicted, and the probabilities of both."""
+        scores_RL = self.scores(model, rows)
+        found = self.decision.mistakes(scores_RL, self.decision.read(rows), count=count)
+        texts = {role: rows[role] for role in SIDES if role in rows.columns}
+        return [
+            {"row": row + 1, **{role: values[row] for role, values in texts.items()}, **record}
+            for row, record in found
+        ]
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
-        known = words(self.tokenizer, train["text"])
         judged = {
-            split: (words(self.tokenizer, rows["text"]), rows["label"])
-            for split, rows in splits.items()
+            split: (self._words(rows), self.decision.read(rows)) for split, rows in splits.items()
         }
-        return baselines.classify(known, train["label"], judged, self.labels)
+        return self.decision.baselines(self._words(train), self.decision.read(train), judged)
 
     def read(self, lines: Sequence[str]) -> Rows:
-        words(self.tokenizer, lines)  # what is no tree is told of now, by line
-        return Rows({"text": list(lines)}, "input")
+        if not self.pairs:
+            words(self.tokenizer, lines)  # what is no tree is told of now, by line
+            return Rows({"text": list(lines)}, "input")
+        cells = [line.partition("\t") for line in lines]
+        if any(line.strip() and not tab for line, (_, tab, _) in zip(lines, cells, strict=True)):
+            raise SeqcliError("the model labels pairs of texts: write both, with a tab between")
+        return Rows({"text": [one[0] for one in cells], "pair": [one[2] for one in cells]}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        asked, usual = self.config.data.text_column, self.columns.get("text")
-        return self.read(read_fields(records, TEXT, asked=asked, usual=usual))
+        data = self.config.data
+        asked, usual = data.text_column, self.columns.get("text")
+        texts = read_fields(records, TEXT, asked=asked, usual=usual)
+        if data.pair_column is None:
+            return self.read(texts)
+        others = read_fields(records, (), asked=data.pair_column, usual=None)
+        return Rows({"text": texts, "pair": others}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
-        found_RL = self.probabilities(model, rows["text"])
-        answers = []
-        for row, best in zip(found_RL.tolist(), found_RL.argmax(axis=1).tolist(), strict=True):
-            label = self.labels[best]
-            record: dict[str, Any] = {"label": label, "probability": round(row[best], 6)}
-            plain = label
-            if request.probabilities:
-                ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
-                record["probabilities"] = {name: round(value, 6) for name, value in ranked}
-                plain += "".join(f"\t{name}={value:.6f}" for name, value in ranked)
-            answers.append(Answer(plain, record))
-        return answers
+        return self.decision.answer(self.probabilities(model, rows), request)
+
+    def _words(self, rows: Rows) -> Sequence[str]:
+        """Each row's text as a bag of words takes it: of trees the words, of pairs both texts."""
+        if not self.pairs:
+            return words(self.tokenizer, rows["text"])
+        return [f"{text} {other}" for text, other in zip(rows["text"], rows["pair"], strict=True)]

@@ -43,7 +43,7 @@ from seqcli.nn.language import LanguageModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax
-from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of
+from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 
 EVALUATION_STREAMS = 16
@@ -171,6 +171,11 @@ class LanguageModeling:
         lines = self.tokenizer.encode(rows["text"], eos=True)
         return Corpus(np.concatenate([[EOS], lines.values]).astype(np.int64))
 
+    def lookup(self, model: nn.Module, encoded: Corpus | Texts) -> Lookup:
+        assert isinstance(model, LanguageModel)
+        tokens = encoded.tokens.values if isinstance(encoded, Texts) else encoded.tokens
+        return Lookup(self.tokenizer, tokens, model.embedding)
+
     def plan(self, encoded: Corpus | Texts, epoch: int) -> Plan | list[np.ndarray]:
         training = self.config.training
         if isinstance(encoded, Texts):
@@ -252,6 +257,9 @@ class LanguageModeling:
         for places, h, gold_N in self.walk(model, tokens_N):
             found[places] = model.head.nats(h.values, gold_N).double().cpu().numpy()
         return found
+
+    def tune(self, model: nn.Module, rows: Rows) -> list[str]:
+        return []
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
         if self.condition is None:

@@ -26,7 +26,7 @@ from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.tagset import Tagset
-from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import truncate
 
 PREDICTION_TOKENS = 8_192
@@ -208,6 +208,10 @@ class Tag:
             np.array([numbers.get(label, -1) for label in labels], dtype=np.int64),
         )
 
+    def lookup(self, model: nn.Module, encoded: Encoded) -> Lookup:
+        assert isinstance(model, Tagger)
+        return Lookup(self.tokenizer, encoded.tokens.values, model.embedding)
+
     def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
         training = self.config.training
         return bucket(
@@ -279,6 +283,9 @@ class Tag:
                     [(self.tagset.decode(way.tags), way.log_probability) for way in ways],
                 )
         return found
+
+    def tune(self, model: nn.Module, rows: Rows) -> list[str]:
+        return []
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
         found = self.predict(model, rows)

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import Sequences
+from seqcli.data.tokens import Sequences, Tokenizer
 from seqcli.metrics import Scores
 from seqcli.nn.ragged import Ragged
 
@@ -27,6 +28,14 @@ class Loss(NamedTuple):
     rate: float = 1.0
 
 
+class Lookup(NamedTuple):
+    """What a network reads: the tokenizer, the ids of all tokens (N,) and the table of vectors."""
+
+    tokenizer: Tokenizer
+    tokens: np.ndarray
+    embedding: nn.Embedding
+
+
 class Answer(NamedTuple):
     """One prediction: `plain` as `predict` prints it, `record` as its JSON fields."""
 
@@ -39,6 +48,7 @@ class Request:
     """What `predict` was asked for; each task reads what concerns it."""
 
     probabilities: bool = False
+    top_k: int = 0
     surprisal: bool = False
     beam: int = 1
     n_best: int = 1
@@ -80,6 +90,10 @@ class Task(Protocol):
         """Rows as flat arrays."""
         ...
 
+    def lookup(self, model: nn.Module, encoded: Any) -> Lookup:
+        """Where the vectors of what is read stand, and the encoded rows' tokens."""
+        ...
+
     def plan(self, encoded: Any, epoch: int) -> Any:
         """The batches of an epoch, by position: has a length, and `batches` reads it."""
         ...
@@ -90,6 +104,10 @@ class Task(Protocol):
 
     def loss(self, model: nn.Module, batch: Any, state: Any) -> Loss:
         """The loss of a batch; only lm takes and gives a state."""
+        ...
+
+    def tune(self, model: nn.Module, rows: Rows) -> list[str]:
+        """Choose on validation rows what the weights leave open; sentences that tell of it."""
         ...
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:

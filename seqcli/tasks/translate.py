@@ -29,7 +29,7 @@ from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
 from seqcli.tasks.lesson import Pairs, lay_out, mix_guesses, teach
-from seqcli.tasks.task import Answer, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 DECODING_TOKENS = 3_072
@@ -127,6 +127,10 @@ class Translate:
             self.encode_source(rows["source"]), truncate(target, self.config.tokens.max_length)
         )
 
+    def lookup(self, model: nn.Module, encoded: Pairs) -> Lookup:
+        assert isinstance(model, Translator)
+        return Lookup(self.source, encoded.source.values, model.source_embedding)
+
     def plan(self, encoded: Pairs, epoch: int) -> list[Lot]:
         training = self.config.training
         lots = bucket(
@@ -189,6 +193,9 @@ class Translate:
             for row, result in zip(rows, results, strict=True):
                 found[row] = result
         return found
+
+    def tune(self, model: nn.Module, rows: Rows) -> list[str]:
+        return []
 
     @torch.inference_mode()
     def attend(

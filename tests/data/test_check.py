@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from seqcli.config import ClassifyData
 from seqcli.data.check import check
+from seqcli.errors import UsageError
 
 
 def test_counts_repeats_leaks_and_unknown_tokens(tmp_path):
@@ -20,3 +23,35 @@ def test_counts_repeats_leaks_and_unknown_tokens(tmp_path):
     assert facts["test"]["in_train"] == 1
     assert facts["test"]["unknown"] == 1 / 4
     assert facts["test"]["lengths"] == [2, 2, 2, 2]
+
+
+def test_near_repeats_of_training_rows(tmp_path):
+    letters = " ".join("abcdefghijklmnopqrstuvw")
+    train = f"text,label\nThis film was much too long for me,x\n{letters},y\n"
+    test = f"text,label\nthis film was MUCH too long for me,x\n{letters[:-1]}z,y\nnew,x\n"
+    (tmp_path / "train.csv").write_text(train + "a,x\nb,y\n" * 9)
+    (tmp_path / "test.csv").write_text(test)
+    facts = check("classify", ClassifyData(data=str(tmp_path)))["splits"]["test"]
+    assert facts["in_train"] == 0
+    assert facts["near_train"] == 2
+
+
+def test_labels_of_other_splits_are_told(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\nc,x\nd,y\n" * 5)
+    (tmp_path / "validation.csv").write_text("text,label\na,x\n")
+    (tmp_path / "test.csv").write_text("text,label\na,x\nb,z\nc,z\n")
+    notes = check("classify", ClassifyData(data=str(tmp_path)))["notes"]
+    assert (
+        "2 rows of test with a label that train does not have ('z'): no answer to them can be right"
+        in notes
+    )
+
+
+def test_very_many_labels_are_told(tmp_path):
+    rows = "".join(f"text {i},label{i % 2000}\n" for i in range(4000))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    with pytest.raises(UsageError, match="probably not a label"):
+        check("classify", ClassifyData(data=str(tmp_path)))
+    asked = ClassifyData(data=str(tmp_path), label_column="label")
+    (note,) = [note for note in check("classify", asked)["notes"] if "hardly be learned" in note]
+    assert "2,000 labels" in note

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from seqcli.data.columns import check_labels, choose, direct
+from seqcli.data.columns import choose, direct
+from seqcli.data.labels import check_labels, settle_labels
+from seqcli.data.rows import Rows
 from seqcli.data.tables import Table
 from seqcli.errors import SeqcliError, UsageError
 
@@ -72,9 +74,22 @@ def test_labels_become_strings_and_broken_rows_are_counted() -> None:
 
 
 def test_several_labels_a_row() -> None:
-    assert take("classify", {"text": ["a", "b"], "labels": [["x"], ["y"]]})["label"] == ["x", "y"]
-    with pytest.raises(SeqcliError, match="row 2 has several labels"):
-        take("classify", {"text": ["a", "b"], "labels": [["x"], ["x", "y"]]})
+    table = Table("t.csv", {"text": ["a", "b"], "labels": [["x"], ["y"]]})
+    single, _ = choose("classify", table, {})
+    settled = settle_labels({"train": single}, separator=None)["train"]
+    assert settled["label"] == ["x", "y"]
+    rows = take("classify", {"text": ["a", "b", "c"], "labels": [["x"], ["x", " y "], []]})
+    assert rows["label"] == [["x"], ["x", "y"], []]
+    written = take("classify", {"text": ["a", "b"], "labels": ["['x', 'y']", "[]"]})
+    assert written["label"] == [["x", "y"], []]
+
+
+def test_one_row_with_two_labels_makes_lists_of_all() -> None:
+    train, test = (Rows({"label": one}, "t") for one in (["x", "y"], [["x", "x", "z"]]))
+    settled = settle_labels({"train": train, "test": test}, separator=None)
+    assert [rows["label"] for rows in settled.values()] == [[["x"], ["y"]], [["x", "z"]]]
+    divided = settle_labels({"train": Rows({"label": ["x; y", "z", ";"]}, "t")}, separator=";")
+    assert divided["train"]["label"] == [["x", "y"], ["z"], []]
 
 
 def test_no_label() -> None:

@@ -58,7 +58,7 @@ def test_prefixes_are_read_as_texts_of_their_own(bidirectional: bool) -> None:
     facts = read_sentence(task, model, list_sites(list_layers(model)), " ".join(words)).facts
     order = [task.labels.index(name) for name in facts["labels"]]
     for at in range(1, len(words) + 1):
-        true = task.probabilities(model, [" ".join(words[:at])])[0][order]
+        true = task.probabilities(model, task.read([" ".join(words[:at])]))[0][order]
         assert np.allclose(facts["prefixes"][at - 1], true, atol=1e-5)
 
 

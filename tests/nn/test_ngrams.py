@@ -112,3 +112,17 @@ def test_the_commonest_are_kept(monkeypatch) -> None:
     least = min(counts[key] for key in model.keys_F.tolist())
     assert sum(count > least for count in counts.values()) <= 10
     assert torch.equal(model.keys_F, model.keys_F.sort().values)
+
+
+def test_several_labels_count_each_for_itself() -> None:
+    """As if each text came once with each of its labels; one label a text gives the same."""
+    texts, labels = make_texts(30)
+    once = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
+    table = np.eye(3, dtype=np.float32)[labels]
+    same = Ngrams.fit(texts, table, vocabulary=VOCABULARY, count=3)
+    torch.testing.assert_close(same.weight_F, once.weight_F)
+    table[:10, 0] = 1
+    rows, several = table.nonzero()
+    repeated = Ngrams.fit(texts.take(rows), several, vocabulary=VOCABULARY, count=3)
+    found = Ngrams.fit(texts, table, vocabulary=VOCABULARY, count=3)
+    torch.testing.assert_close(found.weight_F, repeated.weight_F)

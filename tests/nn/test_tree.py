@@ -104,9 +104,10 @@ def test_answers_do_not_depend_on_the_rest_of_the_batch(form: str, pool: str) ->
     task = TASKS["classify"].learn(config, Rows({"text": texts, "label": labels}, "test"))
     torch.manual_seed(1)
     model = task.build().eval()
-    together = task.probabilities(model, texts)
+    together = task.probabilities(model, task.read(texts))
     for at, text in enumerate(texts):
-        np.testing.assert_allclose(task.probabilities(model, [text])[0], together[at], atol=1e-6)
+        alone = task.probabilities(model, task.read([text]))[0]
+        np.testing.assert_allclose(alone, together[at], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_model(task_name: str, **settings: Any) -> tuple[Any, torch.nn.Module]:
+def make_model(
+    task_name: str, *, several: bool = False, **settings: Any
+) -> tuple[Any, torch.nn.Module]:
     table = make_rows(40, seed=1)
     columns = {name: [row[name] for row in table] for name in table[0]}
+    columns["pair"] = columns["target"]
+    if several:
+        columns["label"] = [[row["label"], row["tokens"][2]] for row in table]
     config = tiny(task_name, None, hidden=6, embedding=6, layers=2, **settings)
     task = TASKS[task_name].learn(config, Rows(columns, "test"))
     torch.manual_seed(3)
@@ -81,6 +86,14 @@ def check(task: Any, model: torch.nn.Module, request: Request = Request()) -> No
 def test_classify(cell: str, pool: str, bidirectional: bool) -> None:
     task, model = make_model("classify", cell=cell, pool=pool, bidirectional=bidirectional)
     check(task, model, Request(probabilities=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_classify_pairs_with_several_labels(cell: str) -> None:
+    task, model = make_model("classify", several=True, cell=cell, pair_column="pair")
+    read = task.read
+    task.read = lambda lines: read([f"{line}\t{line[::-1]}" for line in lines])
+    check(task, model, Request(top_k=2))
 
 
 @pytest.mark.parametrize("settings", [{"residual": True}, {"layer_norm": True}])

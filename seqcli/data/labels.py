@@ -1,0 +1,88 @@
+"""Labels of rows: one each or several, and whether they are labels at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from seqcli.data.columns import MOST_LABELS, Choice
+from seqcli.data.rows import Rows
+from seqcli.data.tables import Table, list_columns
+from seqcli.errors import SeqcliError, UsageError
+
+
+def check_labels(table: Table, rows: Rows, choice: Choice, *, option: str, asked: bool) -> None:
+    """Raise SeqcliError where the labels of training rows are one class, or are no classes.
+
+    option: what names their column. asked: the user did, so that many classes are meant; one a row
+    never is.
+    """
+    labels = [one if isinstance(one, list) else [one] for one in rows["label"]]
+    name, distinct = choice["label"], len({label for row in labels for label in row})
+    if not distinct:
+        raise SeqcliError(f"{rows.origin}: no row has a label in column {name!r}")
+    if distinct == 1 and not isinstance(rows["label"][0], list):
+        raise SeqcliError(
+            f"{rows.origin}: every row has the label {labels[0][0]!r} in column {name!r}; "
+            "there must be two labels or more"
+        )
+    n = max(20, len(rows))
+    if distinct == n or (not asked and (distinct > n / 2 or distinct > MOST_LABELS)):
+        raise UsageError(
+            f"{rows.origin}: column {name!r} has {distinct:,} values in {len(rows):,} rows, so it "
+            f"is probably not a label; {list_columns(table)}; name one with {option}"
+        )
+
+
+def settle_labels(splits: Mapping[str, Rows], *, separator: str | None) -> dict[str, Rows]:
+    """The same rows with a label each or, where one has several or none, each with a list of them.
+
+    separator: what divides the labels of a row; where it is named, every row has a list.
+    """
+    several = separator is not None or any(
+        isinstance(one, list) and len(one) != 1 for rows in splits.values() for one in rows["label"]
+    )
+    found = {}
+    for split, rows in splits.items():
+        lists = [one if isinstance(one, list) else [one] for one in rows["label"]]
+        if separator:
+            lists = [
+                [part.strip() for label in row for part in label.split(separator) if part.strip()]
+                for row in lists
+            ]
+        labels: list[Any] = [list(dict.fromkeys(row)) if several else row[0] for row in lists]
+        found[split] = replace(rows, columns={**rows.columns, "label": labels})
+    return found
+
+
+def note_labels(splits: Mapping[str, Rows]) -> list[str]:
+    """What is odd about the labels of some splits: so many that most will not be learned, and
+    those that only another split than train has."""
+    notes = []
+    train = _count(splits["train"])
+    if len(train) > MOST_LABELS:
+        each = train.total() / len(train)
+        notes.append(
+            f"{splits['train'].origin}: {len(train):,} labels with {each:.1f} rows each on "
+            "average; most will hardly be learned"
+        )
+    for split in ("validation", "test"):
+        if split not in splits:
+            continue
+        found = _count(splits[split])
+        new = {label: times for label, times in found.items() if label not in train}
+        if new:
+            shown = ", ".join(map(repr, list(new)[:3])) + (", …" if len(new) > 3 else "")
+            rows = "1 row of" if sum(new.values()) == 1 else f"{sum(new.values()):,} rows of"
+            notes.append(
+                f"{rows} {split} with a label that train does not have ({shown}): no answer to "
+                "them can be right"
+            )
+    return notes
+
+
+def _count(rows: Rows) -> Counter[str]:
+    lists = (one if isinstance(one, list) else [one] for one in rows["label"])
+    return Counter(label for row in lists for label in row)

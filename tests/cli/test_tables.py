@@ -1,0 +1,66 @@
+"""Tables as the input of predict: the column of training is read, a line answers each line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Result
+
+Cli = Callable[..., Result]
+Models = Callable[[str], Path]
+ROWS = ["go to rome", 'say "stay, there"', "", "a, b"]
+
+
+def write(name: str, delimiter: str, *, header: list[str] | None = None) -> None:
+    out = io.StringIO()
+    table = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    table.writerow(header or ["id", "text", "sentence"])
+    table.writerows([number, text, "?"] for number, text in enumerate(ROWS))
+    Path(name).write_text(out.getvalue())
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_csv(cli: Cli, models: Models, delimiter: str) -> None:
+    write("in.csv", delimiter)
+    Path("in.txt").write_text("".join(f"{text}\n" for text in ROWS))
+    found = cli("predict", models("classify"), "in.csv")
+    assert (found.status, found.err) == (0, "")
+    assert found.lines == ["label", *cli("predict", models("classify"), "in.txt").lines]
+    asked = cli("predict", models("classify"), "in.csv", "--input", "csv")
+    assert asked.out == found.out
+    records = [
+        json.loads(line)
+        for line in cli("predict", models("classify"), "in.csv", "--format", "jsonl").lines
+    ]
+    assert [record["text"] for record in records] == ROWS
+    assert [record["label"] for record in records] == found.lines[1:]
+    assert records[0]["id"] == "0"
+
+
+def test_tsv(cli: Cli, models: Models) -> None:
+    Path("in.tsv").write_text("source\tother\ngo to rome\tx\nstay\ty\n")
+    found = cli("predict", models("translate"), "in.tsv")
+    Path("in.txt").write_text("go to rome\nstay\n")
+    assert found.lines == ["translation", *cli("predict", models("translate"), "in.txt").lines]
+
+
+def test_text_in_a_file_called_csv_is_text(cli: Cli, models: Models) -> None:
+    Path("in.csv").write_text("go to rome, they said\nstay in oslo\n")
+    assert len(cli("predict", models("classify"), "in.csv").lines) == 2
+    refused = cli("predict", models("classify"), "in.csv", "--input", "csv")
+    assert (refused.status, len(refused.errors)) == (2, 1)
+    assert "the header of the table: no field 'text'" in refused.err
+
+
+def test_bad_rows(cli: Cli, models: Models) -> None:
+    Path("in.csv").write_text('id,text\n1,go\n2,"go\n3\n\n5,stay\n')
+    found = cli("predict", models("classify"), "in.csv")
+    assert (found.status, len(found.lines)) == (1, 6)
+    assert found.lines[2] == found.lines[3] == found.lines[4] == ""
+    assert "line 3: a quoted cell goes on beyond the line" in found.err
+    assert "line 4: 1 cells, and the header has 2" in found.err
