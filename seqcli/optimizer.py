@@ -20,8 +20,8 @@ from seqcli.config import Training
 from seqcli.nn.dropout import Embedding
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-LEAST = 500_000
-"""Weights of an embedding from which on `Rows` is faster than touching all of them."""
+LEAST = 5_000_000
+"""Weights of an embedding from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
 
 
 class Optimizer:
