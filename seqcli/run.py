@@ -153,6 +153,7 @@ def _train(
         }
     )
     judged = splits.validation or splits.train
+    assert judged is not None
     last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
     fit = Fit(
         task,
