@@ -60,7 +60,7 @@ def test_places_that_are_no_model(tmp_path: Path, model: Path, data: Path) -> No
         bundle.load(model, task_name="lm")
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "labels.json"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "labels.json", "ngrams.json"])
 @pytest.mark.parametrize("content", ["", "{", "[]", "7", '"text"', "\xff", "{}", "null", "[[]]"])
 def test_corrupt_json(model: Path, name: str, content: str) -> None:
     (model / name).write_bytes(content.encode("latin-1"))

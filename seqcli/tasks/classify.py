@@ -111,7 +111,12 @@ class Classify:
         tokenizer = read(files["tokenizer.json"])
         task = cls(config, tokenizer, decision)
         if config.network.ngrams:
-            size = files["ngrams.json"]["size"]
+            facts = files["ngrams.json"]
+            size = facts.get("size") if isinstance(facts, dict) else None
+            if not isinstance(size, int) or size < 0:
+                raise SeqcliError(
+                    "ngrams.json of the model is corrupt; train or copy the model again"
+                )
             task.ngrams = Ngrams(len(tokenizer.vocabulary), len(task.labels), size)
         return task
 
