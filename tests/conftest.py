@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,3 +174,14 @@ def instruction_set(request, monkeypatch):
     monkeypatch.setattr(library, "load", lambda: chosen)
     yield request.param
     library.Library(library.PATH, best)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small products: handing them to another thread takes longer than to compute them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.tasks.lm import LanguageModeling, penalise
 from seqcli.tasks.writing import Writing
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small products: handing them to another thread takes longer than to compute them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make(**settings: Any) -> tuple[LanguageModeling, Any, Rows]:

@@ -21,14 +21,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.tasks import recency
 from seqcli.tasks.lm import LanguageModeling
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small products: handing them to another thread takes longer than to compute them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make(**settings: Any) -> tuple[LanguageModeling, Any, Rows]:
