@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from seqcli import metrics
-from seqcli.data.tokens import Tokenizer, choose_kind, train_tokenizer
+from seqcli.data.tokens import Tokenizer
+from seqcli.data.vocabulary import choose_kind, train_tokenizer
 from seqcli.metrics import Scores
 
 MOST_ROWS = 50_000  # the line is a yardstick: seconds, whatever the corpus

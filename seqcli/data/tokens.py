@@ -7,23 +7,19 @@ order of the merges). No text can produce the ids of BOS and EOS, whatever it sp
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from seqcli.data.words import JOINER, UNSPACED, count_words, split_chunk
+from seqcli.data.words import JOINER, split_chunk
 from seqcli.errors import SeqcliError, UsageError
 
 UNK, BOS, EOS = 0, 1, 2
 SPECIALS = ("<unk>", "<bos>", "<eos>")
-LEAST_BPE, MOST_BPE = 500, 8_000
-WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
 
 CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
 CACHED_LENGTH = 48
@@ -187,7 +183,7 @@ class CharacterTokenizer:
     @cached_property
     def _table(self) -> np.ndarray:
         """(largest code point + 2,) id of every code point; the last entry serves all above."""
-        points = _code_points("".join(self.tokens))
+        points = code_points("".join(self.tokens))
         table = np.full(int(points.max(initial=0)) + 2, UNK, dtype=np.int32)
         table[points] = np.arange(len(SPECIALS), len(SPECIALS) + len(points))
         return table
@@ -199,7 +195,7 @@ class CharacterTokenizer:
         if self.lowercase:
             texts = [text.lower() for text in texts]
         lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        ids = self._table.take(_code_points("".join(texts)), mode="clip")
+        ids = self._table.take(code_points("".join(texts)), mode="clip")
         return _assemble(ids, lengths, bos, eos)
 
     def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
@@ -234,7 +230,7 @@ class BpeTokenizer:
         from tokenizers.models import BPE
 
         ids = {token: i for i, token in enumerate(self.tokens)}
-        return _byte_level(BPE(vocab=ids, merges=list(self.merges)))
+        return byte_level(BPE(vocab=ids, merges=list(self.merges)))
 
     def split(self, text: str) -> list[str]:
         return self._model.encode(self._prepare(text)).tokens
@@ -269,70 +265,6 @@ class BpeTokenizer:
         return " " + text if text else text
 
 
-# ------------------------------------------------------------------------------ train and choose
-
-
-def train_tokenizer(
-    kind: str,
-    rows: Sequence[str] | Sequence[Sequence[str]],
-    *,
-    vocabulary_size: int | None = None,
-    min_count: int = 1,
-    lowercase: bool = False,
-    joiner: bool = False,
-) -> Tokenizer:
-    """A tokenizer of `kind` ("word", "character" or "bpe") from texts, or from rows of tokens.
-
-    Tokens seen fewer than `min_count` times, and those after the `vocabulary_size` most frequent
-    (None: no limit; bpe: `choose_bpe_size`), are unknown; the special tokens come on top. Equal
-    counts are ordered by string. Raises UsageError for a kind that does not fit.
-    """
-    if any(not isinstance(row, str) for row in rows):
-        if kind != "word":
-            raise UsageError("text that is split into tokens already needs --tokens word")
-        counts = Counter(t.lower() if lowercase else t for row in rows for t in row)
-        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
-    texts = [text.lower() if lowercase else text for text in cast(Sequence[str], rows)]
-    if kind == "word":
-        counts = count_words(texts, joiner=joiner)
-        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase, joiner)
-    if kind == "character":
-        points, times = np.unique(_code_points("".join(texts)), return_counts=True)
-        counts = Counter(dict(zip(map(chr, points.tolist()), times.tolist(), strict=True)))
-        return CharacterTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
-    if kind == "bpe":
-        return _train_bpe(texts, vocabulary_size or choose_bpe_size(texts), min_count, lowercase)
-    raise UsageError(f"no tokenizer is called {kind!r}; use word, character or bpe")
-
-
-def choose_bpe_size(texts: Sequence[str]) -> int:
-    """How many byte-pair tokens a text can teach: a 64th of its running words, within bounds."""
-    words = sum(text.count(" ") + 1 for text in texts)
-    return min(max(words // WORDS_A_TOKEN, LEAST_BPE), MOST_BPE)
-
-
-def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
-    """The kind of token that suits a task and its text, and the reason as a phrase."""
-    if task == "tag":
-        return "word", "words: the tokens are given"
-    sample = "".join(text[:500] for text in texts[:: max(1, len(texts) // 2_000)])
-    letters = len(re.findall(r"[^\W\d_]", sample))
-    if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
-        return "character", "characters: the script is written without spaces"
-    if task == "translate":
-        return "bpe", "byte pairs: any word of either language can be spelled"
-    if task == "lm":
-        counts = count_words(texts)
-        repeats = sum(counts.values()) / max(len(counts), 1)
-        if repeats < 30:
-            return (
-                "character",
-                f"characters: each distinct word is seen only {repeats:.0f} times on average",
-            )
-        return "word", f"words: each distinct word is seen {repeats:.0f} times on average"
-    return "word", "words: the script is written with spaces"
-
-
 def tokenizer_from_json(values: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that `to_json` described. Raises SeqcliError if it cannot be one."""
     try:
@@ -360,41 +292,7 @@ def tokenizer_from_json(values: Mapping[str, Any]) -> Tokenizer:
         ) from None
 
 
-def _most_common(counts: Counter[str], size: int | None, min_count: int) -> list[str]:
-    del counts[SPECIALS[UNK]]
-    kept = [token for token, times in counts.items() if times >= min_count]
-    return sorted(kept, key=lambda token: (-counts[token], token))[:size]
-
-
-def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool) -> BpeTokenizer:
-    import json
-
-    from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel
-    from tokenizers.trainers import BpeTrainer
-
-    alphabet = ByteLevel.alphabet()
-    if size < len(alphabet):
-        raise UsageError(
-            f"--vocabulary-size is {size}; bpe needs {len(alphabet)} or more, one for each byte"
-        )
-    trainer = BpeTrainer(
-        vocab_size=size,
-        # A pair seen once is a word learned by heart, not a part of words.
-        min_frequency=max(min_count, 2),
-        initial_alphabet=alphabet,
-        special_tokens=[],
-        show_progress=False,
-    )
-    model = _byte_level(BPE())
-    model.train_from_iterator((" " + text for text in texts), trainer)
-    trained = json.loads(model.to_str())["model"]
-    tokens = sorted(trained["vocab"], key=trained["vocab"].get)
-    merges = [(left, right) for left, right in trained["merges"]]
-    return BpeTokenizer(tokens, merges, lowercase)
-
-
-def _byte_level(model: Any) -> Any:
+def byte_level(model: Any) -> Any:
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer(model)
@@ -403,7 +301,7 @@ def _byte_level(model: Any) -> Any:
     return tokenizer
 
 
-def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
+def code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """(characters,) uint32. Lone surrogates pass, as Python lets them be read."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 

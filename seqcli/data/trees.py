@@ -28,7 +28,7 @@ from seqcli.data.tokens import (
     WordTokenizer,
     tokenizer_from_json,
 )
-from seqcli.data.tokens import train_tokenizer as train_words
+from seqcli.data.vocabulary import train_tokenizer as train_words
 from seqcli.errors import SeqcliError
 
 Node = tuple[int, str | None]

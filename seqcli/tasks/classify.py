@@ -16,8 +16,9 @@ from seqcli.config import ClassifyConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
+from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
+from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams

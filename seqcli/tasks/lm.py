@@ -28,15 +28,8 @@ from seqcli.data.columns import read_condition
 from seqcli.data.condition import Condition, condition_from_json, learn_condition
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import (
-    EOS,
-    SPECIALS,
-    UNK,
-    Sequences,
-    Tokenizer,
-    tokenizer_from_json,
-    train_tokenizer,
-)
+from seqcli.data.tokens import EOS, SPECIALS, UNK, Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel

@@ -18,7 +18,8 @@ from seqcli.config import TagConfig
 from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
-from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json, train_tokenizer
+from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.data.tokens import Sequences, Tokenizer, choose_kind
+from seqcli.data.tokens import Sequences, Tokenizer
+from seqcli.data.vocabulary import choose_kind
 from seqcli.errors import SeqcliError
 
 

@@ -15,14 +15,8 @@ from seqcli.config import TranslateConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import PAIRS, TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import (
-    BOS,
-    EOS,
-    Sequences,
-    Tokenizer,
-    tokenizer_from_json,
-    train_tokenizer,
-)
+from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.beam import Decoder, Hypothesis, Search, beam_search, normalise
 from seqcli.nn.ensemble import Ensemble

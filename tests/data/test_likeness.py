@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqcli.data.likeness import find_alike
-from seqcli.data.tokens import train_tokenizer
+from seqcli.data.vocabulary import train_tokenizer
 
 
 def shingle(text: str) -> set[tuple[str, str]]:

@@ -14,7 +14,8 @@ from conftest import Quiet, Result, make_rows, tiny
 
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import EOS, UNK, WordTokenizer, train_tokenizer
+from seqcli.data.tokens import EOS, UNK, WordTokenizer
+from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import UsageError
 from seqcli.fit import Fit, Step
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh

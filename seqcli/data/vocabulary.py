@@ -1,0 +1,121 @@
+"""Which tokenizer suits a text, and its training: the unit of text and the vocabulary."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from seqcli.data.tokens import (
+    SPECIALS,
+    UNK,
+    BpeTokenizer,
+    CharacterTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    byte_level,
+    code_points,
+)
+from seqcli.data.words import UNSPACED, count_words
+from seqcli.errors import UsageError
+
+LEAST_BPE, MOST_BPE = 500, 8_000
+WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
+
+
+def train_tokenizer(
+    kind: str,
+    rows: Sequence[str] | Sequence[Sequence[str]],
+    *,
+    vocabulary_size: int | None = None,
+    min_count: int = 1,
+    lowercase: bool = False,
+    joiner: bool = False,
+) -> Tokenizer:
+    """A tokenizer of `kind` ("word", "character" or "bpe") from texts, or from rows of tokens.
+
+    Tokens seen fewer than `min_count` times, and those after the `vocabulary_size` most frequent
+    (None: no limit; bpe: `choose_bpe_size`), are unknown; the special tokens come on top. Equal
+    counts are ordered by string. Raises UsageError for a kind that does not fit.
+    """
+    if any(not isinstance(row, str) for row in rows):
+        if kind != "word":
+            raise UsageError("text that is split into tokens already needs --tokens word")
+        counts = Counter(t.lower() if lowercase else t for row in rows for t in row)
+        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
+    texts = [text.lower() if lowercase else text for text in cast(Sequence[str], rows)]
+    if kind == "word":
+        counts = count_words(texts, joiner=joiner)
+        return WordTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase, joiner)
+    if kind == "character":
+        points, times = np.unique(code_points("".join(texts)), return_counts=True)
+        counts = Counter(dict(zip(map(chr, points.tolist()), times.tolist(), strict=True)))
+        return CharacterTokenizer(_most_common(counts, vocabulary_size, min_count), lowercase)
+    if kind == "bpe":
+        return _train_bpe(texts, vocabulary_size or choose_bpe_size(texts), min_count, lowercase)
+    raise UsageError(f"no tokenizer is called {kind!r}; use word, character or bpe")
+
+
+def choose_bpe_size(texts: Sequence[str]) -> int:
+    """How many byte-pair tokens a text can teach: a 64th of its running words, within bounds."""
+    words = sum(text.count(" ") + 1 for text in texts)
+    return min(max(words // WORDS_A_TOKEN, LEAST_BPE), MOST_BPE)
+
+
+def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
+    """The kind of token that suits a task and its text, and the reason as a phrase."""
+    if task == "tag":
+        return "word", "words: the tokens are given"
+    sample = "".join(text[:500] for text in texts[:: max(1, len(texts) // 2_000)])
+    letters = len(re.findall(r"[^\W\d_]", sample))
+    if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
+        return "character", "characters: the script is written without spaces"
+    if task == "translate":
+        return "bpe", "byte pairs: any word of either language can be spelled"
+    if task == "lm":
+        counts = count_words(texts)
+        repeats = sum(counts.values()) / max(len(counts), 1)
+        if repeats < 30:
+            return (
+                "character",
+                f"characters: each distinct word is seen only {repeats:.0f} times on average",
+            )
+        return "word", f"words: each distinct word is seen {repeats:.0f} times on average"
+    return "word", "words: the script is written with spaces"
+
+
+def _most_common(counts: Counter[str], size: int | None, min_count: int) -> list[str]:
+    del counts[SPECIALS[UNK]]
+    kept = [token for token, times in counts.items() if times >= min_count]
+    return sorted(kept, key=lambda token: (-counts[token], token))[:size]
+
+
+def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool) -> BpeTokenizer:
+    import json
+
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.trainers import BpeTrainer
+
+    alphabet = ByteLevel.alphabet()
+    if size < len(alphabet):
+        raise UsageError(
+            f"--vocabulary-size is {size}; bpe needs {len(alphabet)} or more, one for each byte"
+        )
+    trainer = BpeTrainer(
+        vocab_size=size,
+        # A pair seen once is a word learned by heart, not a part of words.
+        min_frequency=max(min_count, 2),
+        initial_alphabet=alphabet,
+        special_tokens=[],
+        show_progress=False,
+    )
+    model = byte_level(BPE())
+    model.train_from_iterator((" " + text for text in texts), trainer)
+    trained = json.loads(model.to_str())["model"]
+    tokens = sorted(trained["vocab"], key=trained["vocab"].get)
+    merges = [(left, right) for left, right in trained["merges"]]
+    return BpeTokenizer(tokens, merges, lowercase)
