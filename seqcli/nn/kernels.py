@@ -21,6 +21,7 @@ from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyp
 from seqcli.nn import native
 from seqcli.nn.native import cross, drop, library, ops
 from seqcli.nn.native.linear import linear as native_linear
+from seqcli.nn.native.sru import sru as native_sru
 from seqcli.nn.ragged import Ragged, pad_index
 
 State = tuple[Tensor, ...]
@@ -73,6 +74,24 @@ def sequence(
     if kind in LIBRARY:
         return _padded(kind, x, weights, state, reverse=reverse, final=final)
     return _scan(kind, x, weights, state, reverse=reverse)
+
+
+def sru(
+    x: Ragged,
+    weights: tuple[Tensor, Tensor, Tensor],
+    c_BH: Tensor,
+    *,
+    scale: float,
+    reverse: bool = False,
+) -> tuple[Ragged, Tensor] | None:
+    """The outputs (N, H) of a simple recurrent unit and its memory (B, H) after each last step, by
+    the native kernel; None where that does not run. weights and scale: see `native.sru`."""
+    if not (runs_natively(x.values) and library.load().has_sru):
+        return None
+    y_NH, c_BH = native_sru(
+        x.values, x.offsets, weights, c_BH, scale=scale, reverse=reverse, precision=precision()
+    )
+    return x.with_values(y_NH), c_BH
 
 
 def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Tensor:
@@ -156,12 +175,10 @@ def _padded(
     y = x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)])
     if not final:
         return y, state
-    lengths_B = x.lengths.to(device)
-    ends_B = (x.offsets[:-1] if reverse else (x.offsets[1:] - 1)).clamp(max=len(y.values) - 1)
-    h_BH = torch.where((lengths_B > 0)[:, None], y.values[ends_B.to(device)], state[0])
+    h_BH = y.ends(state[0], reverse=reverse)
     if kind != "lstm":
         return y, (h_BH,)
-    if bool((lengths_B == lengths_B[0]).all()):
+    if bool((x.lengths == x.lengths[0]).all()):
         return y, (h_BH, c_1BH[0])
     return y, (h_BH, _last_memory(x_BTI, x.lengths, weights, state))
 

@@ -55,6 +55,15 @@ class Ragged(NamedTuple):
         """(B,) index of each sequence's last token, on the device of the values."""
         return (self.offsets[1:] - 1).to(self.values.device)
 
+    def ends(self, before_BD: Tensor, *, reverse: bool = False) -> Tensor:
+        """(B, D) the value at each sequence's last step, in reverse its first token; of an empty
+        sequence what was `before`."""
+        if not len(self.values):
+            return before_BD
+        places_B = self.offsets[:-1] if reverse else self.offsets[1:] - 1
+        ends_BD = self.values[places_B.clamp(max=len(self.values) - 1).to(self.values.device)]
+        return torch.where((self.lengths > 0).to(ends_BD.device)[:, None], ends_BD, before_BD)
+
     def select(self, rows_R: Tensor) -> Ragged:
         """The sequences at `rows_R` (int64, on the CPU), in that order."""
         lengths_R = self.lengths[rows_R]

@@ -507,7 +507,7 @@ from pathlib import Path
 import pytest
 from seqcli.nn.native import library
 library.PATH = Path(sys.argv[1])
-picked = "torch or shape or rest or bits or refused or inference"
+picked = "torch or shape or paper or rest or bits or refused or inference"
 options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=0", "-k", picked]
 sys.exit(pytest.main([*options, *sys.argv[2:]]))
 """
@@ -531,7 +531,10 @@ def test_sanitisers_find_nothing(tmp_path):
         "LD_PRELOAD": " ".join(runtimes),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
-    files = [__file__, *(Path(__file__).with_name(f"test_{name}.py") for name in ("cross", "drop"))]
+    files = [
+        __file__,
+        *(Path(__file__).with_name(f"test_{name}.py") for name in ("cross", "drop", "sru")),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", SANITISED, str(path), *map(str, files)],
         capture_output=True,

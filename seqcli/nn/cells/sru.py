@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from seqcli.nn import kernels
 from seqcli.nn.cells.cell import State, order_by_time
 from seqcli.nn.ragged import Ragged
 
@@ -74,23 +75,24 @@ class SRU(nn.Module):
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
+        weights = self.weight, self.v, self.bias
+        found = kernels.sru(x, weights, state[1], scale=self.scale, reverse=reverse)
+        if found is not None:
+            y, c_BH = found
+        else:
+            y, c = self._steps(x, state[1], reverse=reverse)
+            c_BH = c.ends(state[1], reverse=reverse) if final else state[1]
+        return y, (y.ends(state[0], reverse=reverse) if final else state[0], c_BH)
+
+    def _steps(self, x: Ragged, first_BH: Tensor, *, reverse: bool) -> tuple[Ragged, Ragged]:
+        """y and the memory after each token, both (N, H), on torch."""
         v_f, v_r = self.v.chunk(2)
         time = order_by_time(x, reverse=reverse)
         u_NH, a_f, a_r, x_NH = (time.arrange(part) for part in self.project(x.values))
-        first_BH = state[1][time.order_B]
-        c_NH, before_NH = _Scan.apply(u_NH, a_f, v_f, first_BH, time.counts)
+        c_NH, before_NH = _Scan.apply(u_NH, a_f, v_f, first_BH[time.order_B], time.counts)
         r = torch.sigmoid(torch.addcmul(a_r, v_r, before_NH))
         h_NH = torch.lerp(x_NH, c_NH, r)
-        y = x.with_values(time.restore(h_NH))
-        if not final:
-            return y, state
-        ends_B = (x.first() if reverse else x.last()).clamp(max=max(len(h_NH) - 1, 0))
-        some_B1 = (x.lengths > 0).to(ends_B.device)[:, None]
-        both = ((y.values, state[0]), (time.restore(c_NH), state[1]))
-        return y, tuple(
-            torch.where(some_B1, after_NH[ends_B], before_BH) if len(after_NH) else before_BH
-            for after_NH, before_BH in both
-        )
+        return x.with_values(time.restore(h_NH)), x.with_values(time.restore(c_NH))
 
 
 class _Scan(torch.autograd.Function):

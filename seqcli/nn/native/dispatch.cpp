@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "interface.h"
+#include "sru.h"
 #include "threads.h"
 #include "training.h"
 
@@ -14,6 +15,7 @@ namespace seqcli {
     namespace isa {                                 \
     extern const Kernels KERNELS;                   \
     extern const TrainingKernels TRAINING_KERNELS;  \
+    extern const SruKernels SRU_KERNELS;            \
     }
 SEQCLI_EACH_ISA(DECLARE)
 
@@ -36,13 +38,15 @@ bool runs(const char* name) {
 struct Set {
     const Kernels* kernels;
     const TrainingKernels* training;
+    const SruKernels* sru;
 };
 const Set ALL[] = {
-#define ADDRESSES(isa) {&isa::KERNELS, &isa::TRAINING_KERNELS},
+#define ADDRESSES(isa) {&isa::KERNELS, &isa::TRAINING_KERNELS, &isa::SRU_KERNELS},
     SEQCLI_EACH_ISA(ADDRESSES)};
 
 const Kernels* chosen = nullptr;
 const TrainingKernels* chosen_training = nullptr;
+const SruKernels* chosen_sru = nullptr;
 
 // Work below this many multiply-adds is done before a second thread has woken up.
 constexpr int64_t SMALL = 500'000;
@@ -55,7 +59,8 @@ void spread(int64_t units, int64_t work, int64_t threads, Run run) {
     parallel(threads, parts, [&](int64_t i) { run(units * i / parts, units * (i + 1) / parts); });
 }
 
-std::vector<int64_t> lengths(const Recurrent& call, int64_t blocks) {
+template <class Call>
+std::vector<int64_t> lengths(const Call& call, int64_t blocks) {
     std::vector<int64_t> result;
     result.reserve(call.batch * blocks);
     for (int64_t b = 0; b < call.batch; ++b)
@@ -64,42 +69,73 @@ std::vector<int64_t> lengths(const Recurrent& call, int64_t blocks) {
 }
 
 // Offsets that would send a kernel outside the batch are refused.
-bool valid(const Recurrent& call) {
+template <class Call>
+bool valid(const Call& call) {
     if (call.batch < 1 || call.hidden < 1 || call.offsets[0] != 0) return false;
     if (call.offsets[call.batch] != call.tokens) return false;
     return std::is_sorted(call.offsets, call.offsets + call.batch + 1);
 }
 
+template <class Call>
+Shares shares_of_scan(const Call& call) {
+    const bool small = call.tokens * call.hidden * 64 < SMALL;
+    const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
+    return divide(lengths(call, blocks), small ? 1 : call.threads);
+}
+
 bool is_scan(const Recurrent& call) { return call.kind == MINGRU || call.kind == MINLSTM; }
 
 Shares shares_of(const Recurrent& call) {
-    const int64_t H = call.hidden, blocks = is_scan(call) ? (H + SCAN_UNITS - 1) / SCAN_UNITS : 1;
-    const int64_t work = call.tokens * H * (is_scan(call) ? 64 : 4 * H);
-    return divide(lengths(call, blocks), work < SMALL ? 1 : call.threads);
+    if (is_scan(call)) return shares_of_scan(call);
+    const bool small = call.tokens * call.hidden * 4 * call.hidden < SMALL;
+    return divide(lengths(call, 1), small ? 1 : call.threads);
+}
+
+template <class Call>
+void run_forward(const Call& call, const Shares& shares,
+                 void (*kernel)(const Call&, const int32_t*, int64_t)) {
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
+    });
+}
+
+// `sums` (width): what the shares' kernels added up, in the order of the shares.
+template <class Call>
+void run_backward(const Call& call, const Shares& shares,
+                  void (*kernel)(const Call&, const int32_t*, int64_t, float*), int64_t width,
+                  float* sums) {
+    std::vector<std::vector<float>> totals(shares.size(), std::vector<float>(width));
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()), totals[i].data());
+    });
+    std::fill_n(sums, width, 0.f);
+    for (const std::vector<float>& total : totals)
+        for (int64_t j = 0; j < width; ++j) sums[j] += total[j];
 }
 
 int64_t forward(const Recurrent& call) {
     if (!valid(call)) return 1;
     const auto kernel = is_scan(call) ? chosen->scan_forward : chosen->forward;
-    const Shares shares = shares_of(call);
-    parallel(shares.size(), shares.size(), [&](int64_t i) {
-        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
-    });
+    run_forward(call, shares_of(call), kernel);
     return 0;
 }
 
 int64_t backward(const Recurrent& call) {
     if (!valid(call)) return 1;
     const auto kernel = is_scan(call) ? chosen->scan_backward : chosen->backward;
-    const Shares shares = shares_of(call);
-    const int64_t width = call.gradients * call.hidden;
-    std::vector<std::vector<float>> totals(shares.size(), std::vector<float>(width));
-    parallel(shares.size(), shares.size(), [&](int64_t i) {
-        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()), totals[i].data());
-    });
-    std::fill_n(call.dbias, width, 0.f);
-    for (const std::vector<float>& total : totals)
-        for (int64_t j = 0; j < width; ++j) call.dbias[j] += total[j];
+    run_backward(call, shares_of(call), kernel, call.gradients * call.hidden, call.dbias);
+    return 0;
+}
+
+int64_t forward(const Sru& call) {
+    if (!valid(call)) return 1;
+    run_forward(call, shares_of_scan(call), chosen_sru->forward);
+    return 0;
+}
+
+int64_t backward(const Sru& call) {
+    if (!valid(call)) return 1;
+    run_backward(call, shares_of_scan(call), chosen_sru->backward, 4 * call.hidden, call.sums);
     return 0;
 }
 
@@ -138,9 +174,7 @@ int64_t run(const Attention& call, bool backward) {
     const bool small = call.pairs[call.batch] * (call.depth + call.width) < SMALL;
     const auto kernel = backward ? chosen->attend_backward : chosen->attend_forward;
     const Shares shares = divide(work, small ? 1 : call.threads);
-    parallel(shares.size(), shares.size(), [&](int64_t i) {
-        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
-    });
+    run_forward(call, shares, kernel);
     return 0;
 }
 
@@ -159,6 +193,7 @@ const char* seqcli_choose(const char* name) {
         if (!runs(own) || (*name && strcmp(name, own))) continue;
         chosen = set.kernels;
         chosen_training = set.training;
+        chosen_sru = set.sru;
         return own;
     }
     return nullptr;
@@ -193,9 +228,11 @@ int64_t seqcli_drop(const Dropout* call) {
     return 0;
 }
 
-// Both return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
+// They return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
 int64_t seqcli_forward(const Recurrent* call) { return forward(*call); }
 int64_t seqcli_backward(const Recurrent* call) { return backward(*call); }
+int64_t seqcli_sru_forward(const Sru* call) { return forward(*call); }
+int64_t seqcli_sru_backward(const Sru* call) { return backward(*call); }
 
 // The same for attention.
 int64_t seqcli_attend_forward(const Attention* call) { return run(*call, false); }

@@ -124,22 +124,39 @@ static void backward(const Recurrent& call, const int32_t* share, int64_t count,
               [&](auto cell, auto operand) { WALK(call, share, count, totals).backward(); });
 }
 
-static void scan_forward(const Recurrent& call, const int32_t* share, int64_t count) {
+// run(b, unit) for the pairs of a sequence and a block of units in a share of a scan.
+template <class Call, class Run>
+static void each_pair(const Call& call, const int32_t* share, int64_t count, Run run) {
     const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
+    for (int64_t i = 0; i < count; ++i) run(share[i] / blocks, share[i] % blocks * SCAN_UNITS);
+}
+
+static void scan_forward(const Recurrent& call, const int32_t* share, int64_t count) {
     with_scan(call.kind, call.bf16, [&](auto cell, auto operand) {
         SCAN scan(call);
-        for (int64_t i = 0; i < count; ++i)
-            scan.forward(share[i] / blocks, share[i] % blocks * SCAN_UNITS);
+        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.forward(b, unit); });
     });
 }
 
 static void scan_backward(const Recurrent& call, const int32_t* share, int64_t count,
                           float* totals) {
-    const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
     with_scan(call.kind, call.bf16, [&](auto cell, auto operand) {
         SCAN scan(call, totals);
-        for (int64_t i = 0; i < count; ++i)
-            scan.backward(share[i] / blocks, share[i] % blocks * SCAN_UNITS);
+        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.backward(b, unit); });
+    });
+}
+
+static void sru_forward(const Sru& call, const int32_t* share, int64_t count) {
+    with_operand<Sru>(call.bf16, [&](auto, auto operand) {
+        SruScan<typename decltype(operand)::type> scan(call);
+        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.forward(b, unit); });
+    });
+}
+
+static void sru_backward(const Sru& call, const int32_t* share, int64_t count, float* totals) {
+    with_operand<Sru>(call.bf16, [&](auto, auto operand) {
+        SruScan<typename decltype(operand)::type> scan(call, totals);
+        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.backward(b, unit); });
     });
 }
 
@@ -160,6 +177,9 @@ const Kernels KERNELS = {
 
 extern const TrainingKernels TRAINING_KERNELS;
 const TrainingKernels TRAINING_KERNELS = {cross, drop};
+
+extern const SruKernels SRU_KERNELS;
+const SruKernels SRU_KERNELS = {sru_forward, sru_backward};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli

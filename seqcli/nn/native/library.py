@@ -73,6 +73,16 @@ class Attention(ctypes.Structure):
     )
 
 
+class Sru(ctypes.Structure):
+    """`struct Sru` of sru.h."""
+
+    _fields_ = _fields(
+        "batch tokens hidden products reverse bf16 threads dy_stride",
+        "offsets inputs x v bias c_first y c c_last dy dinputs dx sums dc",
+        reals="scale",
+    )
+
+
 class Unavailable(Exception):
     """Why the kernels cannot be used."""
 
@@ -116,11 +126,15 @@ class Library:
         self.backward = take("backward", Recurrent)
         self.attend_forward = take("attend_forward", Attention)
         self.attend_backward = take("attend_backward", Attention)
-        # A library that was compiled before training.h was there serves all else.
+        # A library that was compiled before training.h or sru.h was there serves all else.
         self.trains = hasattr(handle, "seqcli_cross")
         if self.trains:
             self.cross = take("cross", Vocabulary)
             self.drop = take("drop", Dropout)
+        self.has_sru = hasattr(handle, "seqcli_sru_forward")
+        if self.has_sru:
+            self.sru_forward = take("sru_forward", Sru)
+            self.sru_backward = take("sru_backward", Sru)
 
 
 def _torch_team() -> ctypes.c_void_p | None:

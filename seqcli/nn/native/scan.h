@@ -1,18 +1,52 @@
-// The cells whose gates depend on the input alone (Feng et al. 2024, "Were RNNs All We Needed?"):
-// no product along time, so a sequential scan runs at the speed of memory.
+// The cells without a product of matrices along time: a sequential scan, at the speed of memory.
 //
 //     mingru    z = σ(a_z);                h = (1 - z) h' + z g(a_h)
 //     minlstm   f, i = σ(a_f), σ(a_i);     h = f / (f + i) h' + i / (f + i) g(a_h)
 //     g(v) = v + 1/2 for v ≥ 0, σ(v) below
 //
+//     sru       f = σ(a_f + v_f c');       c = f c' + (1 - f) u
+//               r = σ(a_r + v_r c');       y = r c + (1 - r) α x
+//
+// (Feng et al. 2024, "Were RNNs All We Needed?"; Lei et al. 2018, "Simple Recurrent Units for Highly
+// Parallelizable Recurrence".)
+//
 // A share is pairs of a sequence and SCAN_UNITS of its units, whose states stay in registers.
-// Columns of `inputs` and `dgates`: a_z a_h, or a_f a_i a_h.
+// Columns of `inputs` and its gradients: a_z a_h, or a_f a_i a_h, or u a_f a_r and perhaps x.
 #pragma once
 
 #include "recurrent.h"
+#include "sru.h"
 
 namespace seqcli {
 namespace SEQCLI_ISA {
+
+// SCAN_UNITS units of one sequence, vector by vector and step by step.
+struct Strip {
+    static constexpr int VECTORS = SCAN_UNITS / LANES;
+    const int64_t b, length, unit0, H;
+    const int64_t start, step;  // the token of step 0, and from each step to the next
+
+    template <class Call>
+    Strip(const Call& call, int64_t b, int64_t unit0)
+        : b(b),
+          length(call.offsets[b + 1] - call.offsets[b]),
+          unit0(unit0),
+          H(call.hidden),
+          start(call.reverse ? call.offsets[b + 1] - 1 : call.offsets[b]),
+          step(call.reverse ? -1 : 1) {}
+
+    int64_t token(int64_t s) const { return start + s * step; }
+
+    // run(i, unit, lanes) for vector i of the units, which begins at `unit`.
+    template <class Run>
+    INLINE void each(Run run) const {
+        for (int i = 0; i < VECTORS; ++i) {
+            const int64_t unit = unit0 + i * LANES;
+            if (unit >= H) break;
+            run(i, unit, lanes_from(unit, H));
+        }
+    }
+};
 
 INLINE Vec candidate(Vec v) { return v >= 0.f ? v + 0.5f : sigmoid(v); }
 
@@ -58,7 +92,6 @@ struct MinLstm {
 
 template <class Cell, class T>
 struct Scan {
-    static constexpr int VECTORS = SCAN_UNITS / LANES;
     const Recurrent& call;
     float* const totals;  // backward: sums of dgates over the share's tokens
     const int64_t H;
@@ -76,62 +109,145 @@ struct Scan {
     }
 
     void forward(int64_t b, int64_t unit0) {
-        const int64_t first = call.offsets[b], length = call.offsets[b + 1] - first;
-        const int64_t step = call.reverse ? -1 : 1;
-        int64_t n = call.reverse ? first + length - 1 : first;
-        Vec h[VECTORS];
-        for (int c = 0; c < VECTORS; ++c) {
-            const int64_t unit = unit0 + c * LANES;
-            if (unit < H) h[c] = load(call.h_first + b * H + unit, lanes_from(unit, H));
-        }
-        for (int64_t s = 0; s < length; ++s, n += step)
-            for (int c = 0; c < VECTORS; ++c) {
-                const int64_t unit = unit0 + c * LANES;
-                if (unit >= H) break;
-                const int lanes = lanes_from(unit, H);
+        const Strip strip(call, b, unit0);
+        Vec h[Strip::VECTORS];
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            h[i] = load(call.h_first + b * H + unit, lanes);
+        });
+        for (int64_t s = 0; s < strip.length; ++s) {
+            const int64_t n = strip.token(s);
+            strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 Vec a[Cell::GATES];
                 load_gates(n, unit, lanes, a);
-                h[c] = Cell::forward(a, h[c]);
-                store(call.y + n * call.y_stride + unit, h[c], lanes);
-            }
-        for (int c = 0; c < VECTORS; ++c) {
-            const int64_t unit = unit0 + c * LANES;
-            if (unit < H) store(call.h_last + b * H + unit, h[c], lanes_from(unit, H));
+                h[i] = Cell::forward(a, h[i]);
+                store(call.y + n * call.y_stride + unit, h[i], lanes);
+            });
         }
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            store(call.h_last + b * H + unit, h[i], lanes);
+        });
     }
 
     void backward(int64_t b, int64_t unit0) {
-        const int64_t first = call.offsets[b], length = call.offsets[b + 1] - first;
-        const int64_t step = call.reverse ? 1 : -1;
-        int64_t n = call.reverse ? first : first + length - 1;
-        Vec dh[VECTORS], total[VECTORS][Cell::GATES] = {};
-        for (int c = 0; c < VECTORS; ++c) {
-            const int64_t unit = unit0 + c * LANES;
-            if (unit < H) dh[c] = load(call.dh + b * H + unit, lanes_from(unit, H));
-        }
-        for (int64_t s = length - 1; s >= 0; --s, n += step)
-            for (int c = 0; c < VECTORS; ++c) {
-                const int64_t unit = unit0 + c * LANES;
-                if (unit >= H) break;
-                const int lanes = lanes_from(unit, H);
+        const Strip strip(call, b, unit0);
+        Vec dh[Strip::VECTORS], total[Strip::VECTORS][Cell::GATES] = {};
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            dh[i] = load(call.dh + b * H + unit, lanes);
+        });
+        for (int64_t s = strip.length - 1; s >= 0; --s) {
+            const int64_t n = strip.token(s);
+            strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 Vec a[Cell::GATES], da[Cell::GATES];
                 load_gates(n, unit, lanes, a);
-                const float* before = s > 0 ? call.y + (n + step) * call.y_stride + unit
+                const float* before = s > 0 ? call.y + (n - strip.step) * call.y_stride + unit
                                             : call.h_first + b * H + unit;
-                if (call.dy) dh[c] = dh[c] + load(call.dy + n * call.dy_stride + unit, lanes);
-                dh[c] = Cell::backward(a, load(before, lanes), dh[c], da);
+                if (call.dy) dh[i] = dh[i] + load(call.dy + n * call.dy_stride + unit, lanes);
+                dh[i] = Cell::backward(a, load(before, lanes), dh[i], da);
                 UNROLL for (int g = 0; g < Cell::GATES; ++g) {
                     store(dgates(n) + g * H + unit, da[g], lanes);
-                    total[c][g] = total[c][g] + da[g];
+                    total[i][g] = total[i][g] + da[g];
                 }
-            }
-        for (int c = 0; c < VECTORS; ++c) {
-            const int64_t unit = unit0 + c * LANES;
-            if (unit >= H) break;
-            const int lanes = lanes_from(unit, H);
-            store(call.dh + b * H + unit, dh[c], lanes);
-            for (int g = 0; g < Cell::GATES; ++g) add_to(totals + g * H + unit, total[c][g], lanes);
+            });
         }
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            store(call.dh + b * H + unit, dh[i], lanes);
+            for (int g = 0; g < Cell::GATES; ++g) add_to(totals + g * H + unit, total[i][g], lanes);
+        });
+    }
+};
+
+template <class T>
+struct SruScan {
+    const Sru& call;
+    float* const totals;  // backward: sums over the share's tokens, as call.sums
+    const int64_t H;
+
+    explicit SruScan(const Sru& call, float* totals = nullptr)
+        : call(call), totals(totals), H(call.hidden) {}
+
+    struct Token {
+        Vec u, f, r, x;
+    };
+
+    int64_t place(int64_t token, int64_t column, int64_t unit) const {
+        return (token * call.products + column) * H + unit;
+    }
+    // The memory before step s.
+    const float* before(const Strip& strip, int64_t s, int64_t unit) const {
+        return s > 0 ? call.c + strip.token(s - 1) * H + unit : call.c_first + strip.b * H + unit;
+    }
+    INLINE Vec gate(int64_t token, int number, int64_t unit, int lanes, Vec c) const {
+        const int64_t at = number * H + unit;
+        const Vec input = load(static_cast<const T*>(call.inputs) + place(token, 1 + number, unit),
+                               lanes);
+        return sigmoid(fma(load(call.v + at, lanes), c, input + load(call.bias + at, lanes)));
+    }
+    // Both gates, from the memory before, and what depends on the input alone.
+    INLINE Token load_token(int64_t n, int64_t unit, int lanes, Vec c) const {
+        const T* inputs = static_cast<const T*>(call.inputs);
+        const Vec x = call.products == 3 ? load(call.x + n * H + unit, lanes)
+                                         : load(inputs + place(n, 3, unit), lanes);
+        return {load(inputs + place(n, 0, unit), lanes), gate(n, 0, unit, lanes, c),
+                gate(n, 1, unit, lanes, c), x * static_cast<float>(call.scale)};
+    }
+
+    void forward(int64_t b, int64_t unit0) {
+        const Strip strip(call, b, unit0);
+        Vec c[Strip::VECTORS];
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            c[i] = load(call.c_first + b * H + unit, lanes);
+        });
+        for (int64_t s = 0; s < strip.length; ++s) {
+            const int64_t n = strip.token(s);
+            strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+                const Token t = load_token(n, unit, lanes, c[i]);
+                c[i] = fma(t.f, c[i] - t.u, t.u);
+                store(call.y + n * H + unit, fma(t.r, c[i] - t.x, t.x), lanes);
+                if (call.c) store(call.c + n * H + unit, c[i], lanes);
+            });
+        }
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            store(call.c_last + b * H + unit, c[i], lanes);
+        });
+    }
+
+    void backward(int64_t b, int64_t unit0) {
+        const Strip strip(call, b, unit0);
+        const auto scale = static_cast<float>(call.scale);
+        T* const dinputs = static_cast<T*>(call.dinputs);
+        Vec dc[Strip::VECTORS], total[Strip::VECTORS][4] = {};
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            dc[i] = load(call.dc + b * H + unit, lanes);
+        });
+        for (int64_t s = strip.length - 1; s >= 0; --s) {
+            const int64_t n = strip.token(s);
+            strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+                const Vec c_before = load(before(strip, s, unit), lanes);
+                const Token t = load_token(n, unit, lanes, c_before);
+                Vec dy{};
+                if (call.dy) dy = load(call.dy + n * call.dy_stride + unit, lanes);
+                const Vec c = load(call.c + n * H + unit, lanes);
+                const Vec dr = dy * (c - t.x) * (t.r * (1.f - t.r));
+                const Vec dx = (dy - dy * t.r) * scale;
+                const Vec d = fma(dy, t.r, dc[i]);  // of c
+                const Vec df = d * (c_before - t.u) * (t.f * (1.f - t.f));
+                dc[i] = fma(d, t.f, fma(df, load(call.v + unit, lanes),
+                                        dr * load(call.v + H + unit, lanes)));
+                store(dinputs + place(n, 0, unit), d - d * t.f, lanes);
+                store(dinputs + place(n, 1, unit), df, lanes);
+                store(dinputs + place(n, 2, unit), dr, lanes);
+                if (call.products == 3) store(call.dx + n * H + unit, dx, lanes);
+                else store(dinputs + place(n, 3, unit), dx, lanes);
+                total[i][0] = total[i][0] + df;
+                total[i][1] = total[i][1] + dr;
+                total[i][2] = fma(df, c_before, total[i][2]);
+                total[i][3] = fma(dr, c_before, total[i][3]);
+            });
+        }
+        strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
+            store(call.dc + b * H + unit, dc[i], lanes);
+            for (int k = 0; k < 4; ++k) add_to(totals + k * H + unit, total[i][k], lanes);
+        });
     }
 };
 
