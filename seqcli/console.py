@@ -87,8 +87,7 @@ class TrainingView:
     """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
     line an epoch everywhere."""
 
-    def __init__(self, *, epochs: int, higher_is_better: bool, time: str | None = None) -> None:
-        self.epochs = epochs
+    def __init__(self, *, higher_is_better: bool, time: str | None = None) -> None:
         self.limit = parse_duration(time, "--time") if time else math.inf
         self.watched = ""  # known with the first evaluation
         self.better = max if higher_is_better else min
@@ -135,13 +134,13 @@ class TrainingView:
         self.loss = 0.95 * self.loss + 0.05 * event.loss if self.loss else event.loss
         self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
         self.seconds += event.seconds
-        done = (event.epoch - 1 + event.position / event.batches) / self.epochs
+        done = (event.epoch - 1 + event.position / event.batches) / event.epochs
         left = min(self.seconds / done * (1 - done), max(self.limit - self.seconds, 0))
         watched = "" if self.best is None else f" · best {show_score(self.watched, self.best)}"
         self.progress.update(
             self.bar,
             completed=event.position / event.batches,
-            description=f"epoch {event.epoch}/{self.epochs}",
+            description=f"epoch {event.epoch}/{event.epochs}",
             status=f"loss {self.loss:.4f} · {self.speed:,.0f} tokens/s · "
             f"{duration(left)} left{watched}",
         )
@@ -152,7 +151,7 @@ class TrainingView:
         speed = event.tokens / max(event.seconds, 1e-9)
         stderr.print(
             Text.assemble(
-                (f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}", "bold"),
+                (f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}", "bold"),
                 f"  loss {event.train_loss:.4f}  valid {_name(self.watched, event.scores)} ",
                 (show_score(self.watched, event.value), "green" if event.best else ""),
                 f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",

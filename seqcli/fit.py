@@ -33,9 +33,11 @@ from seqcli.tasks.task import Loss, Scores, Task
 
 
 class Step(NamedTuple):
-    """After one update. loss: its batch's mean. tokens and seconds: of this update alone."""
+    """After one update, of `epochs` epochs at most. loss: its batch's mean. tokens and seconds: of
+    this update alone."""
 
     epoch: int
+    epochs: int
     position: int
     batches: int
     step: int
@@ -47,10 +49,11 @@ class Step(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """After one epoch. watched: the score that chooses the best epoch. value: what it is. best:
-    whether none before was better."""
+    """After one of `epochs` epochs at most. watched: the score that chooses the best epoch. value:
+    what it is. best: whether none before was better."""
 
     epoch: int
+    epochs: int
     step: int
     train_loss: float
     scores: Scores
@@ -133,6 +136,7 @@ class Fit:
         self.judge = judge
         self.precision = precision
         self.training: Training = task.config.training
+        self.epochs = self.training.epochs or self.training.fewest_epochs
         self.device = next(model.parameters()).device
         self.optimizer = Optimizer(model, self.training)
         size = self.training.adversarial
@@ -187,7 +191,7 @@ class Fit:
                 f"{at.epoch}): training diverged; {REMEDY}"
             )
         self.level.add(value)
-        done = (at.epoch - 1 + at.position / batches) / self.training.epochs
+        done = (at.epoch - 1 + at.position / batches) / self.epochs
         # By the clock where the time is up before the epochs are.
         progress = min(max(done, self._spent()), 1)
         rate = self.training.learning_rate * at.factor * schedule(self.training, progress)
@@ -205,7 +209,16 @@ class Fit:
         at.seconds += seconds
         at.elapsed += seconds
         return Step(
-            at.epoch, at.position, batches, at.step, value, rate, norm, loss.tokens, seconds
+            at.epoch,
+            self.epochs,
+            at.position,
+            batches,
+            at.step,
+            value,
+            rate,
+            norm,
+            loss.tokens,
+            seconds,
         )
 
     def _differentiate(self, batch: Any) -> Loss:
@@ -257,6 +270,7 @@ class Fit:
             self.average = Average(self.model, None)
         event = Evaluation(
             at.epoch,
+            self.epochs,
             at.step,
             at.loss_sum / max(at.items, 1),
             scores,
@@ -268,7 +282,7 @@ class Fit:
         )
         tired = training.patience and at.stale >= training.patience
         late = max(spent, self._spent()) >= 1
-        at.finished = bool(at.epoch >= training.epochs or tired or late)
+        at.finished = bool(at.epoch >= self.epochs or tired or late)
         at.epoch, at.position = at.epoch + 1, 0
         at.loss_sum, at.items, at.tokens, at.seconds = 0.0, 0, 0, 0.0
         return event

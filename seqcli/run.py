@@ -19,6 +19,7 @@ from seqcli import bundle, metrics
 from seqcli.config import Config, Data
 from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
+from seqcli.epochs import choose_epochs
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
 from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
@@ -133,10 +134,15 @@ def _train(
     torch.manual_seed(training.seed)
     model = task.build().to(device)
     encoded = task.encode(splits.train)
-    vectors = {}
+    found = {}
+    if training.epochs is None:
+        epochs, updates = choose_epochs(task, encoded)
+        found["epochs"] = f"{epochs}, of {updates:,} updates"
+        training = replace(training, epochs=epochs)
+        task.config = replace(task.config, training=training)
     if task.config.network.vectors:
         if snapshot is None:
-            vectors = {"vectors": place_vectors(task, model, encoded)}
+            found["vectors"] = place_vectors(task, model, encoded)
         freeze_vectors(task, model, encoded)
     if snapshot is None:
         bundle.create(folder, task)
@@ -146,7 +152,7 @@ def _train(
         {
             "rows": ", ".join(f"{name} {len(part):,}" for name, part in rows.items() if part),
             **task.facts(),
-            **vectors,
+            **found,
             "parameters": f"{parameters:,}",
             "device": describe(device, precision),
             "folder": str(folder),

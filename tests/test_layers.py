@@ -18,7 +18,7 @@ LAYERS = [
     ["data"],
     ["metrics", "baselines"],
     ["nn"],
-    ["tasks", "average", "divergence", "optimizer"],
+    ["tasks", "average", "divergence", "optimizer", "epochs"],
     ["fit", "bundle"],
     ["report"],
     ["inspect", "compare"],

@@ -176,7 +176,6 @@ def _view(config: Config) -> TrainingView:
     from seqcli.tasks import TASKS
 
     return TrainingView(
-        epochs=config.training.epochs,
         higher_is_better=TASKS[config.task].higher_is_better,
         time=config.training.time,
     )

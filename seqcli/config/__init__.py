@@ -47,7 +47,7 @@ class ClassifyConfig:
     data: ClassifyData = ClassifyData()
     tokens: Tokens = Tokens(lowercase=True)
     network: ClassifyNetwork = ClassifyNetwork()
-    training: ClassifyTraining = ClassifyTraining(epochs=10, adversarial=0.15)
+    training: ClassifyTraining = ClassifyTraining(adversarial=0.15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class LanguageConfig:
     data: LanguageData = LanguageData()
     tokens: Tokens = Tokens()
     network: LanguageNetwork = LanguageNetwork(hidden=512)
-    training: LanguageTraining = LanguageTraining(epochs=15)
+    training: LanguageTraining = LanguageTraining()
 
 
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig

@@ -106,7 +106,8 @@ class ClassifyNetwork(Network):
     )
     ngrams: bool = setting(
         True,
-        "Ask a linear model on words and pairs of words too, and take the mean of both answers.",
+        "Ask a linear model on words and pairs of words too (of characters also three in a row), "
+        "and take the mean of both answers.",
     )
 
 

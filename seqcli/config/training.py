@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from seqcli.config.setting import setting
+
+UPDATES = 200
+"""Updates an epoch with which the fewest epochs are enough."""
+MOST_TIMES = 4
+"""A default of epochs at most, in the fewest."""
+
+
+def epochs_setting(fewest: int) -> Any:
+    """The setting `epochs` of a task whose default is so many where data are not small."""
+    return setting(
+        None,
+        f"Passes over the training rows; default: {fewest}, for small data more (up to "
+        f"{MOST_TIMES * fewest}): enough for about {UPDATES * fewest:,} updates.",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How the weights are found."""
 
-    epochs: int = setting(20, "Passes over the training rows.", minimum=1)
+    fewest_epochs: ClassVar[int] = 20
+    epochs: int | None = epochs_setting(20)
     time: str | None = setting(
         None,
         "Be done in this time (90s, 10m, 2h), the step size falling by the clock where the epochs "
@@ -82,6 +98,8 @@ class RowTraining(Training):
 class ClassifyTraining(RowTraining):
     """Training of classify."""
 
+    fewest_epochs: ClassVar[int] = 10
+    epochs: int | None = epochs_setting(10)
     label_smoothing: float = setting(
         0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
     )
@@ -133,6 +151,8 @@ class TranslateTraining(RowTraining):
 class LanguageTraining(Training):
     """Training on contiguous streams, by truncated back-propagation through time."""
 
+    fewest_epochs: ClassVar[int] = 15
+    epochs: int | None = epochs_setting(15)
     bptt: int | None = setting(
         None,
         "Steps a gradient flows back; 0: the whole stream (full BPTT); "

@@ -1,4 +1,4 @@
-"""A linear model on the words of a text and on their pairs, to stand beside recurrent layers.
+"""A linear model on a text's tokens and on runs of them, to stand beside recurrent layers.
 
 Dimensions: N tokens of a batch, B sequences, M n-grams of a batch, F features, L labels,
 V vocabulary.
@@ -19,14 +19,13 @@ MOST_WEIGHTS = 1 << 22
 
 
 class Ngrams(nn.Module):
-    """Scores of the labels from which words and pairs of words come in a text.
+    """Scores of the labels from which runs of one, two … `longest` tokens come in a text.
 
         score_BL = Σ_f  x_Bf W_fL / ‖x_B‖ + b_L        x_Bf = w_f where n-gram f comes in text B
 
     w weighs an n-gram by what it tells about the label in training, √KL(label given f ‖ label), in
     the spirit of the naive Bayes features of Wang and Manning (2012). An n-gram that training did
-    not have says nothing. An n-gram's key is its word's id, or V + V · id of the word before + id;
-    before the first word stands the begin-of-text token.
+    not have says nothing.
 
     size: F. Keys and w come from `fit`, or from a saved model.
     """
@@ -34,9 +33,10 @@ class Ngrams(nn.Module):
     pace = 15.0
     """Step size, in that of other layers: the weights of rare features have to grow large."""
 
-    def __init__(self, vocabulary: int, labels: int, size: int) -> None:
+    def __init__(self, vocabulary: int, labels: int, size: int, *, longest: int = 2) -> None:
         super().__init__()
         self.vocabulary = vocabulary
+        self.longest = longest
         self.keys_F: Tensor
         self.weight_F: Tensor
         self.register_buffer("keys_F", torch.zeros(size, dtype=torch.long))
@@ -45,11 +45,17 @@ class Ngrams(nn.Module):
         self.bias = nn.Parameter(torch.zeros(labels))
 
     @classmethod
-    def fit(cls, tokens: Sequences, labels: np.ndarray, *, vocabulary: int, count: int) -> Ngrams:
+    def fit(
+        cls, tokens: Sequences, labels: np.ndarray, *, vocabulary: int, count: int, longest: int = 2
+    ) -> Ngrams:
         """For training texts and their labels (R,), numbers below `count`; or (R, count), 1 where a
         text has one of several labels."""
-        text, key = list_ngrams(tokens_of(tokens), vocabulary)
-        keys, place, seen = torch.unique(key, return_inverse=True, return_counts=True)
+        texts = tokens_of(tokens)
+        keys, place = torch.unique(
+            torch.cat(list_keys(texts, vocabulary, longest)), return_inverse=True
+        )
+        text, place = distinct(texts.segments().repeat(longest), place, len(keys))
+        seen = torch.bincount(place, minlength=len(keys))
         most = max(MOST_WEIGHTS // count, 1)
         if len(keys) > most:
             kept = torch.zeros(len(keys), dtype=torch.bool)
@@ -70,10 +76,14 @@ class Ngrams(nn.Module):
         counts_FL = counts_FL + prior_L  # one text of prior to each n-gram
         given_FL = counts_FL / counts_FL.sum(1, keepdim=True)
         told_F = (given_FL * (given_FL / prior_L.clamp_min(1e-9)).clamp_min(1e-9).log()).sum(1)
-        model = cls(vocabulary, count, len(keys))
+        model = cls(vocabulary, count, len(keys), longest=longest)
         model.keys_F.copy_(keys)
         model.weight_F.copy_(told_F.clamp_min(0).sqrt())
         return model
+
+    def facts(self) -> dict[str, int]:
+        """What it takes to build one that its weights can be loaded into."""
+        return {"size": len(self.keys_F), "longest": self.longest}
 
     def forward(self, tokens: Ragged) -> Tensor:
         """(N,) token ids to (B, L) scores."""
@@ -86,28 +96,29 @@ class Ngrams(nn.Module):
     def spread(self, tokens: Ragged) -> Tensor:
         """(T, L) what each token of one text adds to its scores, bias aside.
 
-        A pair counts half for either word, and what comes several times is shared by all places.
+        A run counts alike for all its tokens, and what comes several times is shared by all places.
         """
         _, place_M, x_M = self._features(tokens)
         values_ML = x_M[:, None] * self.table[place_M]
         found_TL = values_ML.new_zeros(len(tokens.values), values_ML.shape[1])
-        words_T, pairs_T = list_keys(tokens, self.vocabulary)
-        here_T = torch.arange(len(words_T), device=words_T.device)
-        before_T = (here_T - 1).clamp_min(0)
+        here_T = torch.arange(len(tokens.values), device=place_M.device)
+        runs = list_keys(tokens, self.vocabulary, self.longest)
         for key, value_L in zip(self.keys_F[place_M], values_ML, strict=True):
-            for keys_T, owners in ((words_T, (here_T, here_T)), (pairs_T, (here_T, before_T))):
+            for size, keys_T in enumerate(runs, 1):
                 at = keys_T == key
-                for owner_T in owners if at.any() else ():
-                    share_L = value_L / (2 * at.sum())
-                    found_TL.index_add_(0, owner_T[at], share_L.expand(int(at.sum()), -1))
+                share_L = value_L / (size * at.sum().clamp_min(1))
+                for back in range(size):
+                    owner_T = (here_T[at] - back).clamp_min(0)
+                    found_TL.index_add_(0, owner_T, share_L.expand(len(owner_T), -1))
         return found_TL
 
     def _features(self, tokens: Ragged) -> tuple[Tensor, Tensor, Tensor]:
         """(M,) text, place in the table and value of each known n-gram, by texts."""
-        text_M, key_M = list_ngrams(tokens, self.vocabulary)
+        key_M = torch.cat(list_keys(tokens, self.vocabulary, self.longest))
         place_M = torch.searchsorted(self.keys_F, key_M).clamp_max(len(self.keys_F) - 1)
         known_M = self.keys_F[place_M] == key_M
-        text_M, place_M = text_M[known_M], place_M[known_M]
+        text_M = tokens.segments().repeat(self.longest)
+        text_M, place_M = distinct(text_M[known_M], place_M[known_M], len(self.keys_F))
         x_M = self.weight_F[place_M]
         square_B = x_M.new_zeros(tokens.batch).index_add_(0, text_M, x_M * x_M)
         return text_M, place_M, x_M / square_B.sqrt()[text_M].clamp_min(1e-9)
@@ -119,17 +130,22 @@ def tokens_of(sequences: Sequences) -> Ragged:
     return Ragged(values, torch.from_numpy(sequences.offsets))
 
 
-def list_keys(tokens: Ragged, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """(N,) the key of each word, and (N,) of each word with the one before it."""
-    before_N = tokens.values.roll(1)
-    before_N[tokens.first()] = BOS
-    return tokens.values, vocabulary + vocabulary * before_N + tokens.values
+def list_keys(tokens: Ragged, vocabulary: int, longest: int) -> list[Tensor]:
+    """The keys of the runs of one, two … tokens that end at each token, (N,) each.
+
+    The key of n tokens is the number whose digits they are, in base V, and V + V² + … + Vⁿ⁻¹ more,
+    so that no two runs share one. Before the first token stand begin-of-text tokens.
+    """
+    digits_N = tokens.values
+    found, first, begin, base = [digits_N], tokens.first(), BOS, 0
+    for _ in range(longest - 1):
+        digits_N = digits_N.roll(1).index_fill(0, first, begin) * vocabulary + tokens.values
+        begin, base = begin * vocabulary + BOS, (base + 1) * vocabulary
+        found.append(base + digits_N)
+    return found
 
 
-def list_ngrams(tokens: Ragged, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """(M,) the text and (M,) the key of each different n-gram of each text, by texts and keys."""
-    span = vocabulary * (vocabulary + 1)
-    text_N = tokens.segments() * span
-    words_N, pairs_N = list_keys(tokens, vocabulary)
-    both_M = torch.unique(torch.cat([text_N + words_N, text_N + pairs_N]))
-    return both_M // span, both_M % span
+def distinct(text_M: Tensor, place_M: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Each pair of a text and a place below `size` once, by texts and places."""
+    both_M = torch.unique(text_M * size + place_M)
+    return both_M // size, both_M % size

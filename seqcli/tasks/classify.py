@@ -34,6 +34,8 @@ LONGEST = 100_000
 SEPARATOR = "|"
 """Between the labels of an answer, where the data named no other."""
 SIDES = ("text", "pair")
+LONGEST_NGRAM = {"character": 3}
+"""Tokens of an n-gram at most, by kind of token; 2 of others, which say more."""
 
 
 class Encoded(NamedTuple):
@@ -99,6 +101,7 @@ class Classify:
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(task.labels),
+                longest=LONGEST_NGRAM.get(tokenizer.kind, 2),
             )
         return task
 
@@ -113,12 +116,14 @@ class Classify:
         task = cls(config, tokenizer, decision)
         if config.network.ngrams:
             facts = files["ngrams.json"]
-            size = facts.get("size") if isinstance(facts, dict) else None
-            if not isinstance(size, int) or size < 0:
+            sizes = (len(tokenizer.vocabulary), len(task.labels))
+            try:
+                size, longest = int(facts["size"]), int(facts.get("longest", 2))
+                task.ngrams = Ngrams(*sizes, size, longest=longest)
+            except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
                 raise SeqcliError(
                     "ngrams.json of the model is corrupt; train or copy the model again"
-                )
-            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(task.labels), size)
+                ) from None
         return task
 
     @property
@@ -138,7 +143,7 @@ class Classify:
         files = {"tokenizer.json": self.tokenizer.to_json(), **self.decision.files()}
         if self.ngrams is None:
             return files
-        return {**files, "ngrams.json": {"size": len(self.ngrams.keys_F)}}
+        return {**files, "ngrams.json": self.ngrams.facts()}
 
     def facts(self) -> dict[str, str]:
         tokens = describe_tokens(self.tokenizer, self.reason)

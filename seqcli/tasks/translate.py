@@ -130,7 +130,7 @@ class Translate:
         lots = bucket(
             encoded.target.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
         )
-        progress = (epoch - 1) / max(training.epochs - 1, 1)
+        progress = (epoch - 1) / max((training.epochs or 1) - 1, 1)
         return [Lot(rows, training.scheduled_sampling * progress) for rows in lots]
 
     def batches(self, encoded: Pairs, plan: list[Lot], start: int) -> Iterator[Batch]:

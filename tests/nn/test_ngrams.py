@@ -6,10 +6,11 @@ import math
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 
 from seqcli.data.tokens import BOS, Sequences
-from seqcli.nn.ngrams import Ngrams, list_ngrams, tokens_of
+from seqcli.nn.ngrams import Ngrams, list_keys, tokens_of
 
 VOCABULARY = 12
 
@@ -26,30 +27,52 @@ def split(texts: Sequences) -> list[list[int]]:
     return [part.tolist() for part in np.split(texts.values, texts.offsets[1:-1])]
 
 
-def fitted(count: int = 40) -> tuple[Ngrams, Sequences, np.ndarray]:
+def fitted(count: int = 40, *, longest: int = 2) -> tuple[Ngrams, Sequences, np.ndarray]:
     texts, labels = make_texts(count)
-    model = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
+    model = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3, longest=longest)
     torch.nn.init.normal_(model.table)
     torch.nn.init.normal_(model.bias)
     return model, texts, labels
 
 
-def test_ngrams_are_those_of_scikit_learn() -> None:
+@pytest.mark.parametrize("longest", [1, 2, 3, 4])
+def test_ngrams_are_those_of_scikit_learn(longest: int) -> None:
     from sklearn.feature_extraction.text import CountVectorizer
 
     texts, _ = make_texts(30)
-    text_M, key_M = list_ngrams(tokens_of(texts), VOCABULARY)
-    counter = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", binary=True)
-    lines = [" ".join(map(str, [BOS, *row])) for row in split(texts)]
+    counter = CountVectorizer(ngram_range=(1, longest), token_pattern=r"\S+", analyzer="word")
+    lines = [" ".join(map(str, row)) for row in split(texts)]
     matrix = counter.fit_transform(lines)
-    names = {name: i for i, name in enumerate(counter.get_feature_names_out())}
-    ours = set()
-    for text, key in zip(text_M.tolist(), key_M.tolist(), strict=True):
-        before, word = divmod(key - VOCABULARY, VOCABULARY)
-        name = str(key) if key < VOCABULARY else f"{before} {word}"
-        ours.add((text, names[name]))
-    theirs = {(row, column) for row, column in zip(*matrix.nonzero(), strict=True)}
-    assert ours == {pair for pair in theirs if pair[1] != names[str(BOS)]}
+    runs = list_keys(tokens_of(texts), VOCABULARY, longest)
+    names: dict[int, str] = {}
+    ours = Counter()
+    for size, keys_N in enumerate(runs, 1):
+        at = 0
+        for row, length in enumerate(texts.lengths.tolist()):
+            for place in range(length):
+                key = int(keys_N[at + place])
+                if place + 1 < size:  # begins before the text
+                    continue
+                words = texts.row(row)[place + 1 - size : place + 1]
+                assert names.setdefault(key, " ".join(map(str, words))) == " ".join(map(str, words))
+                ours[row, key] += 1
+            at += length
+    assert len(set(names.values())) == len(names)
+    places = counter.vocabulary_
+    assert ours == {
+        (row, key): matrix[row, places[name]]
+        for key, name in names.items()
+        for row in range(30)
+        if matrix[row, places[name]]
+    }
+
+
+def test_texts_begin_with_a_token_of_their_own() -> None:
+    texts = Sequences(np.array([5, 6, 5]), np.array([0, 2, 3]))
+    words, pairs, triples = (keys.tolist() for keys in list_keys(tokens_of(texts), 10, 3))
+    assert words == [5, 6, 5]
+    assert pairs == [10 + 10 * BOS + 5, 10 + 56, 10 + 10 * BOS + 5]
+    assert triples == [110 + 110 * BOS + 5, 110 + 100 * BOS + 56, 110 + 110 * BOS + 5]
 
 
 def test_weights_tell_how_much_an_ngram_says() -> None:
@@ -86,8 +109,9 @@ def test_scores_are_the_sum_by_hand_and_independent_of_the_batch() -> None:
         assert torch.allclose(model(alone)[0], found_L, atol=1e-5)
 
 
-def test_what_tokens_add_sums_to_the_scores() -> None:
-    model, texts, _ = fitted()
+@pytest.mark.parametrize("longest", [1, 2, 3])
+def test_what_tokens_add_sums_to_the_scores(longest: int) -> None:
+    model, texts, _ = fitted(longest=longest)
     for row in [*split(texts)[:10], [3, 3, 3, 4, 3, 3]]:
         one = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
         parts_TL = model.spread(one)
@@ -107,8 +131,7 @@ def test_the_commonest_are_kept(monkeypatch) -> None:
     texts, labels = make_texts(200)
     model = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
     assert len(model.keys_F) == 10
-    _, key_M = list_ngrams(tokens_of(texts), VOCABULARY)
-    counts = Counter(key_M.tolist())
+    counts = Counter(key for row in split(texts) for key in {*row, *pairs(row)})
     least = min(counts[key] for key in model.keys_F.tolist())
     assert sum(count > least for count in counts.values()) <= 10
     assert torch.equal(model.keys_F, model.keys_F.sort().values)
