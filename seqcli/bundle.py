@@ -59,8 +59,7 @@ class Bundle(NamedTuple):
 
 def create(folder: Path, task: Any) -> None:
     """Begin a model folder: configuration and codec. Raises SeqcliError where it cannot."""
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     config = {
         "task": task.name,
         "version": __version__,
@@ -259,6 +258,18 @@ def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text; the file there is whole at every moment."""
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes; the file there is whole at every moment."""
+    _replace(path, lambda temporary: temporary.write_bytes(content))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, where it is not there yet. Raises SeqcliError where it
+    cannot."""
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -199,3 +199,26 @@ def test_folder_that_cannot_be_made(cli: Cli, data: Path) -> None:
     assert result.status == 1
     assert len(result.errors) == 1
     assert "cannot write" in result.err or "not a directory" in result.err.lower()
+
+
+def test_weights_load_into_torch_as_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    """The lines of docs/export.md, and what they load computes as ours does."""
+    from seqcli.data.load import load
+    from seqcli.nn.ragged import ragged
+    from seqcli.tasks import TASKS
+
+    config = tiny("classify", data, hidden=128, embedding=128)
+    train = load("classify", config.data).train
+    assert train is not None
+    model = TASKS["classify"].learn(config, train).build().eval()
+    monkeypatch.chdir(tmp_path)
+    Path("MODEL").mkdir()
+    bundle.save_weights(Path("MODEL"), model)
+    page = Path(__file__).parents[1] / "docs" / "export.md"
+    found: dict[str, Any] = {}
+    exec(page.read_text("utf-8").split("```python\n")[1].split("```")[0], found)
+    x_TE = torch.randn(7, 128)
+    want, _ = model.recurrent(ragged([x_TE]))
+    torch.testing.assert_close(found["gru"](x_TE[None])[0][0], want.values)

@@ -1,4 +1,4 @@
-"""The commands that use a trained model: predict, info."""
+"""The commands that use a trained model: predict, export, info."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     panel = "Use"
     app.command(rich_help_panel=panel)(predict)
+    app.command(rich_help_panel=panel)(export)
     app.command(rich_help_panel=panel)(info)
 
 
@@ -125,6 +126,32 @@ def predict(
     )
     if bad:
         raise typer.Exit(1)
+
+
+def export(
+    model: ModelFolder,
+    format: Annotated[
+        Literal["onnx"], typer.Option(help="For what: onnxruntime and other programs of ONNX.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default MODEL/onnx.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Write a model for other programs, with a script that answers lines without seqcli."""
+    from seqcli import export as exporting
+    from seqcli.console import print_table, say
+
+    found = exporting.export(model, out or model / format)
+    sizes = {str(path): path.stat().st_size for path in found.files}
+    if json_output:
+        print(json.dumps({"files": sizes, "largest_difference": found.difference}))
+    else:
+        print_table(("file", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()])
+    say(
+        f"on random batches no score differs by more than {found.difference:.1e} from the model's; "
+        f"try: python {(out or model / format) / 'predict.py'} < lines.txt"
+    )
 
 
 def info(

@@ -56,7 +56,7 @@ def test_every_setting_is_an_option(task: str) -> None:
 def test_usual_names_of_the_design_exist() -> None:
     names = {" ".join(path) for path in COMMANDS}
     assert {"classify", "tag", "translate", "lm"} <= names
-    assert {"predict", "generate", "evaluate", "info", "cells"} <= names
+    assert {"predict", "generate", "evaluate", "export", "info", "cells"} <= names
 
 
 HEAVY = ["torch", "datasets", "numpy", "tokenizers", "safetensors", "sacrebleu", "pandas"]

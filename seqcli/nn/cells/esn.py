@@ -71,23 +71,25 @@ class EchoState(nn.Module):
         h_BH = (1 - a) * h_BH + a * new_BH
         return h_BH, (h_BH,)
 
+    def as_kernel(self) -> tuple[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The cell that is the same, and its weights: without leak the reservoir is an Elman
+        network, with leak a GRU whose gates stand still: r = 1 and z = 1 − a."""
+        none_H = torch.zeros_like(self.bias_hh)
+        if self.leak == 1:
+            return "rnn_tanh", (self.weight_ih, self.weight_hh, self.bias_hh, none_H)
+        kept = math.log((1 - self.leak) / self.leak)
+        weight_ih, weight_hh = (
+            torch.cat([torch.zeros_like(part).repeat(2, 1), part])
+            for part in (self.weight_ih, self.weight_hh)
+        )
+        gates_H = [torch.full_like(none_H, OPEN), torch.full_like(none_H, kept)]
+        bias, rest = torch.cat([*gates_H, self.bias_hh]), none_H.repeat(3)
+        return "gru", (weight_ih, weight_hh, bias, rest)
+
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        """Without leak the reservoir is an Elman network, with leak a GRU whose gates stand still:
-        r = 1 and z = 1 − a. Their kernels run it."""
-        none_H = torch.zeros_like(self.bias_hh)
-        if self.leak == 1:
-            kind, weights = "rnn_tanh", (self.weight_ih, self.weight_hh, self.bias_hh, none_H)
-        else:
-            kept = math.log((1 - self.leak) / self.leak)
-            weight_ih, weight_hh = (
-                torch.cat([torch.zeros_like(part).repeat(2, 1), part])
-                for part in (self.weight_ih, self.weight_hh)
-            )
-            gates_H = [torch.full_like(none_H, OPEN), torch.full_like(none_H, kept)]
-            bias, rest = torch.cat([*gates_H, self.bias_hh]), none_H.repeat(3)
-            kind, weights = "gru", (weight_ih, weight_hh, bias, rest)
+        kind, weights = self.as_kernel()
         return kernels.sequence(kind, x, weights, state, reverse=reverse, final=final)
 
 

@@ -1,0 +1,83 @@
+"""A trained model in a form that other programs run: ONNX graphs, and a script that uses them.
+
+    model.onnx    the network (translate: encoder.onnx and decoder.onnx)
+    model.json    tokenizer, labels and whatever else is not in the graph
+    predict.py    lines in, answers out, with onnxruntime and without seqcli
+    tokens.py     the tokenizers, which predict.py imports
+    README.md     what goes into each graph and what comes out
+
+Before anything is written the graphs are run on batches of unlike lengths, and their scores
+compared with those of the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from seqcli import __version__, bundle
+from seqcli.errors import SeqcliError
+
+SCRIPTS = Path(__file__).parent / "scripts"
+TEXTS = ("predict.py", "tokens.py", "README.md")
+TOLERANCE = 1e-3
+"""Largest difference of a score, as a share of the largest score (at least 1)."""
+LARGEST = 2**31 - 2**20
+"""Bytes of a file in the format of ONNX, at most."""
+
+
+class Exported(NamedTuple):
+    """files: what was written. difference: of any score from the model's, at most, in the
+    comparison before."""
+
+    files: list[Path]
+    difference: float
+
+
+def export(folder: Path, out: Path) -> Exported:
+    """Write a model as ONNX into a folder. Raises SeqcliError without the packages it takes, for
+    a network that has no such form, and where the graphs do not answer as the model does."""
+    need_onnx()
+    from seqcli.export import facts
+    from seqcli.export.agreement import compare, open_session
+    from seqcli.export.networks import build
+
+    task, model, _ = bundle.load(folder)
+    graphs = build(task, model)
+    contents = {
+        name: graph.build(name, f"seqcli {__version__}").SerializeToString()
+        for name, graph in graphs.items()
+    }
+    for name, content in contents.items():
+        if len(content) > LARGEST:
+            raise SeqcliError(
+                f"{name}.onnx would take {len(content) / 2**30:.1f} GiB, and a file of ONNX holds "
+                "2; train with a smaller --vocabulary-size or --hidden"
+            )
+    sessions = {name: open_session(content) for name, content in contents.items()}
+    found = compare(task, model, sessions)
+    if not found.difference <= TOLERANCE * max(1.0, found.largest):
+        raise SeqcliError(
+            f"the exported network's scores differ by {found.difference:.2g} from those of "
+            f"{folder}, so nothing was written; please report it"
+        )
+    bundle.make_folder(out)
+    for name, content in contents.items():
+        bundle.write_bytes(out / f"{name}.onnx", content)
+    bundle.write_json(out / "model.json", facts.collect(task, model))
+    for name, script in (("predict.py", f"{task.name}.py"), ("tokens.py", "tokens.py")):
+        bundle.write_text(out / name, (SCRIPTS / script).read_text("utf-8"))
+    bundle.write_text(out / "README.md", facts.describe(task, folder, graphs, found.difference))
+    names = (*(f"{name}.onnx" for name in contents), "model.json", *TEXTS)
+    return Exported([out / name for name in names], found.difference)
+
+
+def need_onnx() -> None:
+    """Raise SeqcliError where the packages that are needed are missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise SeqcliError(
+            "export needs onnx and onnxruntime; install them with: pip install 'seqcli[export]'"
+        ) from None

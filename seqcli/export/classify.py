@@ -1,0 +1,51 @@
+"""classify as ONNX: token ids to the probability of each label.
+
+Dimensions: B texts, T tokens of the longest, L labels.
+"""
+
+from __future__ import annotations
+
+from seqcli.errors import SeqcliError
+from seqcli.export.graph import FLOAT, INTEGER, Graph, Value
+from seqcli.export.layers import embed, mean, pool, recur, score_ngrams
+from seqcli.nn.classifier import Classifier
+from seqcli.nn.tree import TreeClassifier
+from seqcli.tasks.classify import Classify
+
+
+def build(task: Classify, model: Classifier | TreeClassifier) -> dict[str, Graph]:
+    """One graph: the ids of a text, or of both texts of a pair, to scores and probabilities."""
+    if isinstance(model, TreeClassifier):
+        raise SeqcliError(
+            "--cell tree has no ONNX form: what is computed depends on each tree; train another "
+            "cell to export it"
+        )
+    graph = Graph()
+    texts = []
+    for prefix in ("", "pair_") if task.pairs else ("",):
+        tokens = graph.input(f"{prefix}tokens", INTEGER, "batch", f"{prefix}time")
+        texts.append((tokens, graph.input(f"{prefix}lengths", INTEGER, "batch")))
+    vectors = [_read(graph, model, *text) for text in texts]
+    pooled = vectors[0]
+    if task.pairs:
+        u, v = vectors
+        pooled = graph.concat([u, v, graph("Abs", u - v), u * v], 1)
+    opinions = [graph.linear(pooled, model.head.weight, model.head.bias)]
+    if model.ngrams is not None:
+        opinions.append(score_ngrams(model.ngrams, texts))
+    scores = mean(opinions)
+    cooled = scores / task.decision.calibration.temperature
+    if task.decision.several:
+        chance = graph("Sigmoid", cooled)
+    else:
+        chance = graph("Softmax", cooled, axis=1)
+    shape = ("batch", len(task.labels))
+    graph.output("scores", scores, FLOAT, *shape)
+    graph.output("probabilities", chance, FLOAT, *shape)
+    return {"model": graph}
+
+
+def _read(graph: Graph, model: Classifier, tokens: Value, lengths: Value) -> Value:
+    """(B, H) the vectors of texts."""
+    h, _ = recur(model.recurrent, embed(graph, model.embedding.weight, tokens, lengths))
+    return pool(model.pool, h)

@@ -1,0 +1,174 @@
+"""seqcli export: a folder that answers lines without seqcli, as `seqcli predict` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TASKS, Quiet, Result, tiny
+
+Cli = Callable[..., Result]
+Models = Callable[[str], Path]
+LINES = ["go to paris on day 3", "", "stay in Nowhere, please!", "   ", "go", "巴黎 12.5%"] * 2
+
+
+def answer(folder: Path, lines: list[str]) -> list[str]:
+    """What the exported script writes, in a process that cannot import seqcli."""
+    (folder / "seqcli.py").write_text("raise ImportError('an export must not need seqcli')")
+    done = subprocess.run(
+        [sys.executable, folder / "predict.py"],
+        input="".join(f"{line}\n" for line in lines).encode(),
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().removesuffix("\n").split("\n")
+
+
+def predict(cli: Cli, model: Path, lines: list[str], *options: object) -> list[str]:
+    Path("lines.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    result = cli("predict", model, "lines.txt", *options)
+    assert result.status == 0, result.err
+    return result.lines
+
+
+def assert_alike(found: list[str], wanted: list[str]) -> None:
+    """The same answers; numbers among them to rounding."""
+    for one, other in zip(found, wanted, strict=True):
+        for cell, want in zip(one.split("\t"), other.split("\t"), strict=True):
+            try:
+                assert float(cell) == pytest.approx(float(want), abs=1e-4, rel=1e-4)
+            except ValueError:
+                assert cell == want
+
+
+def need_onnx() -> Any:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    return pytest.importorskip("onnx", reason="onnx is not installed")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_script_answers_as_predict_does(
+    cli: Cli, models: Models, task: str, tmp_path: Path
+) -> None:
+    onnx = need_onnx()
+    out = tmp_path / "exported"
+    result = cli("export", models(task), "--format", "onnx", "--out", out, "--json")
+    assert result.status == 0, result.err
+    assert f"python {out}/predict.py" in result.err.replace("\n", "")
+    told = json.loads(result.out)
+    assert told["largest_difference"] < 1e-5
+    assert {path: Path(path).stat().st_size for path in told["files"]} == told["files"]
+    assert_alike(answer(out, LINES), predict(cli, models(task), LINES))
+    page = (out / "README.md").read_text()
+    for file in out.glob("*.onnx"):
+        graph = onnx.load(file).graph
+        for one in (*graph.input, *graph.output):
+            assert f"`{one.name}`" in page
+
+
+def test_labels_thresholds_pairs_and_separators(cli: Cli, tmp_path: Path) -> None:
+    need_onnx()
+    from seqcli import run
+
+    rows = [
+        {"text": f"{one} {two}", "pair": two, "label": label}
+        for one in ("red", "green", "blue")
+        for two in ("cat", "dog")
+        for label in (";".join((one, two)),)
+    ] * 6
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows))
+    config = tiny(
+        "classify", file, label_separator=";", pair_column="pair", text_column="text", epochs=8
+    )
+    run.train(config, tmp_path / "model", Quiet())
+    lines = ["red cat\tcat", "blue dog\tdog", "green\tcat", "x\ty"]
+    assert cli("export", tmp_path / "model").status == 0
+    wanted = predict(cli, tmp_path / "model", lines)
+    assert any(";" in line for line in wanted)
+    assert answer(tmp_path / "model" / "onnx", lines) == wanted
+
+
+def test_a_sentence_with_a_label(cli: Cli, data: Path, tmp_path: Path) -> None:
+    need_onnx()
+    from seqcli import run
+
+    config = tiny("tag", data, with_label="label", crf=False, characters="cnn")
+    run.train(config, tmp_path / "model", Quiet())
+    assert cli("export", tmp_path / "model").status == 0
+    wanted = predict(cli, tmp_path / "model", LINES)
+    assert answer(tmp_path / "model" / "onnx", LINES) == wanted
+
+
+def test_a_text_from_a_condition(cli: Cli, data: Path, tmp_path: Path) -> None:
+    need_onnx()
+    from seqcli import run
+
+    run.train(tiny("lm", data, condition="label", text_column="text"), tmp_path / "model", Quiet())
+    assert cli("export", tmp_path / "model").status == 0
+    texts = [("go", "go to rome"), ("stay", "stay in rome")]
+    Path("given.jsonl").write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for label, text in texts)
+    )
+    result = cli("predict", tmp_path / "model", "given.jsonl", "--format", "plain")
+    lines = ["\t".join(one) for one in texts]
+    assert_alike(answer(tmp_path / "model" / "onnx", lines), result.lines)
+
+
+def test_where_the_scores_differ_nothing_is_written(
+    cli: Cli, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_onnx()
+    from seqcli.export import cells
+
+    ways = {**cells.OPERATORS, "gru": ("GRU", (0, 1, 2), {"linear_before_reset": 1})}
+    monkeypatch.setattr(cells, "OPERATORS", ways)
+    result = cli("export", models("classify"), "--out", tmp_path / "out")
+    assert result.status == 1
+    assert "nothing was written" in result.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_packages(cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            result = cli("export", models("classify"))
+        assert result.status == 1
+        assert len(result.err.splitlines()) == 1
+        assert "pip install 'seqcli[export]'" in result.errors[0]
+
+
+def test_wrong_use(cli: Cli, models: Models, tmp_path: Path) -> None:
+    result = cli("export", models("classify"), "--format", "tflite")
+    assert (result.status, result.out) == (2, "")
+    assert "'onnx'" in result.errors[0]
+    need_onnx()
+    result = cli("export", tmp_path / "nowhere")
+    assert (result.status, len(result.errors)) == (1, 1)
+    assert "no model folder" in result.errors[0]
+    file = tmp_path / "file"
+    file.write_text("")
+    result = cli("export", models("classify"), "--out", file)
+    assert (result.status, len(result.errors)) == (1, 1)
+    assert "cannot write" in result.errors[0]
+
+
+def test_tags_in_another_scheme_are_told_of(cli: Cli, data: Path, tmp_path: Path) -> None:
+    need_onnx()
+    from seqcli import run
+
+    config = tiny("tag", data, scheme="bioes", characters="none")
+    run.train(config, tmp_path / "model", Quiet())
+    assert cli("export", tmp_path / "model").status == 0
+    page = (tmp_path / "model" / "onnx" / "README.md").read_text()
+    assert "written in BIOES" in page
+    assert "in BIO." in page
