@@ -70,20 +70,27 @@ def draw(shape: tuple[int, int], vocabulary: int, random: torch.Generator) -> Ro
 
 
 def quote(rows: Rows, ngrams: Ngrams | None, random: torch.Generator) -> Rows:
-    """The rows with pairs of words that the n-grams know in place of every other pair."""
-    if ngrams is None:
-        return rows
-    pairs_F = ngrams.keys_F[ngrams.keys_F >= ngrams.vocabulary]
-    if not len(pairs_F):
+    """The rows with runs that the n-grams know in place of about half of their tokens."""
+    if ngrams is None or not len(ngrams.keys_F):
         return rows
     found = []
     for row in rows:
         row = row.clone()
-        for at in range(0, len(row) - 1, 4):
-            key = int(pairs_F[torch.randint(len(pairs_F), (1,), generator=random)])
-            row[at], row[at + 1] = key // ngrams.vocabulary - 1, key % ngrams.vocabulary
+        for at in range(0, len(row), 2 * ngrams.longest):
+            key = ngrams.keys_F[torch.randint(len(ngrams.keys_F), (1,), generator=random)]
+            run = spell(int(key), ngrams.vocabulary)[: len(row) - at]
+            row[at : at + len(run)] = torch.tensor(run)
         found.append(row)
     return found
+
+
+def spell(key: int, vocabulary: int) -> list[int]:
+    """The tokens of an n-gram from its key; see `ngrams.list_keys`."""
+    size = 1
+    while key >= vocabulary**size:
+        key -= vocabulary**size
+        size += 1
+    return [key // vocabulary**place % vocabulary for place in reversed(range(size))]
 
 
 def pad(rows: Rows, prefix: str = "") -> Feeds:

@@ -98,20 +98,18 @@ def score_ngrams(model: Ngrams, texts: Sequence[tuple[Value, Value]]) -> Value:
     """(B, L) scores by the n-grams of texts: pairs of (B, T) ids and (B,) lengths, of which one
     goes on where the one before ends.
 
-    Each word and pair of words is looked up; sorted by what was found, the first of equals counts.
+    The key of each run is looked up; sorted by what was found, the first of equals counts.
     """
     graph = texts[0][0].graph
     size = len(model.keys_F)
     batch = graph.size(texts[0][0], 0)
     if not size:
         return graph.zeros(batch, [len(model.bias)]) + model.bias
-    before_B1 = graph("Expand", [[BOS]], graph.concat([batch, [1]], 0))
+    runs = _list_keys(model, texts)
     found = []
-    for tokens_BT, lengths_B in texts:
-        steps = graph.size(tokens_BT, 1)
-        before_BT = graph.concat([before_B1, graph.slice(tokens_BT, 0, steps - 1, 1)], 1)
-        real_BT = graph.range(steps) < graph("Unsqueeze", lengths_B, [1])
-        for key_BT in (tokens_BT, (before_BT + 1) * model.vocabulary + tokens_BT):
+    for keys, (tokens_BT, lengths_B) in zip(runs, texts, strict=True):
+        real_BT = graph.range(graph.size(tokens_BT, 1)) < graph("Unsqueeze", lengths_B, [1])
+        for key_BT in keys:
             place_BT = graph(
                 "LabelEncoder",
                 key_BT,
@@ -121,8 +119,6 @@ def score_ngrams(model: Ngrams, texts: Sequence[tuple[Value, Value]]) -> Value:
                 default_int64=size,
             )
             found.append(graph.where(real_BT, place_BT, size))
-        last_B1 = graph("Unsqueeze", lengths_B - 1, [1])
-        before_B1 = graph("GatherElements", tokens_BT, last_B1, axis=1)
     place_BM = graph.concat(found, 1)
     sorted_BM, _ = graph.several("TopK", 2, place_BM, graph.size(place_BM, 1), largest=0)
     shifted_BM = graph.concat(
@@ -140,6 +136,28 @@ def score_ngrams(model: Ngrams, texts: Sequence[tuple[Value, Value]]) -> Value:
     x_B1M = graph("Unsqueeze", x_BM / graph("Max", norm_B1, 1e-9), [1])
     sum_B1L = x_B1M @ look_up(graph, table_FL, sorted_BM)
     return graph("Squeeze", sum_B1L, [1]) + model.bias
+
+
+def _list_keys(model: Ngrams, texts: Sequence[tuple[Value, Value]]) -> list[list[Value]]:
+    """For each text the keys (B, T) of the runs of one, two … tokens, as `list_keys`."""
+    graph = texts[0][0].graph
+    digits = [tokens_BT for tokens_BT, _ in texts]
+    found = [[tokens_BT] for tokens_BT in digits]
+    batch, begin, base = graph.size(digits[0], 0), BOS, 0
+    for _ in range(model.longest - 1):
+        before_B1 = graph("Expand", [[begin]], graph.concat([batch, [1]], 0))
+        longer = []
+        for before_BT, (tokens_BT, lengths_B) in zip(digits, texts, strict=True):
+            steps = graph.size(tokens_BT, 1)
+            shifted_BT = graph.concat([before_B1, graph.slice(before_BT, 0, steps - 1, 1)], 1)
+            longer.append(shifted_BT * model.vocabulary + tokens_BT)
+            last_B1 = graph("Unsqueeze", lengths_B - 1, [1])
+            before_B1 = graph("GatherElements", before_BT, last_B1, axis=1)
+        digits, base = longer, (base + 1) * model.vocabulary
+        begin = begin * model.vocabulary + BOS
+        for keys, digits_BT in zip(found, digits, strict=True):
+            keys.append(digits_BT + base)
+    return found
 
 
 def mean(parts: Sequence[Value]) -> Value:

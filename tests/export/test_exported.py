@@ -14,13 +14,14 @@ from conftest import make_rows, tiny
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
 from seqcli.nn.cells import CELLS
+from seqcli.nn.ngrams import list_keys
 from seqcli.nn.ragged import ragged
 from seqcli.tasks import TASKS
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from seqcli.export.agreement import compare, open_session, pad, run
+from seqcli.export.agreement import compare, draw, open_session, pad, quote, run, spell
 from seqcli.export.networks import build
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,20 +73,21 @@ def test_cells(task: str, cell: str) -> None:
 
 
 @pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("tokens", ["word", "character"])
 @pytest.mark.parametrize("ngrams", [False, True])
-def test_texts_of_any_shape(ngrams: bool, pairs: bool) -> None:
-    """Against the ragged model, with garbage for padding."""
+def test_texts_of_any_shape(ngrams: bool, tokens: str, pairs: bool) -> None:
+    """Against the ragged model, with garbage for padding. Characters have longer n-grams."""
     settings = {"pair_column": "pair"} if pairs else {}
-    task, model = make_model("classify", ngrams=ngrams, **settings)
+    task, model = make_model("classify", ngrams=ngrams, tokens=tokens, **settings)
     session = export(task, model)["model"]
     vocabulary = len(task.tokenizer.vocabulary)
-    draw = np.random.default_rng(1)
+    dice = np.random.default_rng(1)
     for batch, steps in SHAPES:
         feeds: dict[str, np.ndarray] = {}
         sides = []
         for prefix in ("", "pair_") if pairs else ("",):
-            ids = draw.integers(0, vocabulary, (batch, steps))
-            lengths = draw.integers(1, steps + 1, batch)
+            ids = dice.integers(0, vocabulary, (batch, steps))
+            lengths = dice.integers(1, steps + 1, batch)
             feeds |= {f"{prefix}tokens": ids, f"{prefix}lengths": lengths}
             rows = [torch.from_numpy(row[:n]) for row, n in zip(ids, lengths, strict=True)]
             sides.append(rows)
@@ -114,11 +116,11 @@ def test_probabilities_are_calibrated(several: bool, temperature: float) -> None
 def test_tags_of_sentences_of_any_length(crf: bool) -> None:
     task, model = make_model("tag", crf=crf, characters="none")
     session = export(task, model)["model"]
-    draw = np.random.default_rng(2)
+    dice = np.random.default_rng(2)
     vocabulary = len(task.tokenizer.vocabulary)
     for batch, steps in SHAPES:
-        ids = draw.integers(0, vocabulary, (batch, steps))
-        lengths = draw.integers(1, steps + 1, batch)
+        ids = dice.integers(0, vocabulary, (batch, steps))
+        lengths = dice.integers(1, steps + 1, batch)
         rows = [torch.from_numpy(row[:n]) for row, n in zip(ids, lengths, strict=True)]
         found = run(session, {"tokens": ids, "lengths": lengths})
         tokens = ragged(rows)
@@ -181,6 +183,20 @@ def test_parts_of_classify() -> None:
     check("classify", several=True)
     check("classify", ngrams=False)
     check("classify", pair_column="pair")
+
+
+@pytest.mark.parametrize("tokens", ["word", "character"])
+def test_known_ngrams_are_among_what_is_compared(tokens: str) -> None:
+    task, model = make_model("classify", tokens=tokens)
+    ngrams, random = model.ngrams, torch.Generator().manual_seed(1)
+    rows = quote(draw((4, 30), len(task.tokenizer.vocabulary), random), ngrams, random)
+    known = set(ngrams.keys_F.tolist())
+    for keys in list_keys(ragged(rows), ngrams.vocabulary, ngrams.longest)[1:]:
+        assert known & set(keys.tolist())
+    for key in known:
+        ids = torch.tensor(spell(key, ngrams.vocabulary))
+        runs = list_keys(ragged([ids]), ngrams.vocabulary, ngrams.longest)
+        assert int(runs[len(ids) - 1][-1]) == key
 
 
 @pytest.mark.parametrize("characters", ["none", "rnn", "cnn"])
