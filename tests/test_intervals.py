@@ -122,6 +122,20 @@ def test_calibration_by_hand() -> None:
     assert metrics.calibration(np.ones(3), np.ones(3, bool))["ece"] == 0
 
 
+def test_calibration_of_several_answers_a_row() -> None:
+    """Rows of three decisions: the error is that of all decisions, the rows are what is drawn."""
+    chance_RK = DRAW.random((50, 3))
+    right_RK = DRAW.random((50, 3)) < 0.5
+    whole = metrics.calibration(chance_RK, right_RK)
+    assert whole["ece"] == pytest.approx(
+        metrics.calibration(chance_RK.ravel(), right_RK.ravel())["ece"]
+    )
+    rows = DRAW.integers(50, size=50)
+    weights = np.bincount(rows, minlength=50)
+    drawn = metrics.calibration(chance_RK[rows], right_RK[rows])
+    assert weigh(whole, weights)["ece"] == pytest.approx(drawn["ece"])
+
+
 # ------------------------------------------------------------------------------------ intervals
 
 
@@ -166,6 +180,40 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
         low, high = metrics.intervals((tally,))["share"]
         hits += low <= 0.7 <= high
     assert 0.89 < hits / 200 < 0.99
+
+
+def test_interval_of_the_calibration_error_covers_the_truth() -> None:
+    """Confidence c is right with p(c) < c, so that the error of all rows is known. The middle of
+    the drawn values would hold it in less than half of these cases: chance adds to each of them."""
+    every = np.linspace(0.3, 1, 100_001)
+    bins = np.minimum((every * 15).astype(int), 14)
+    excess = 0.3 * (every - 0.5)
+    truth = np.abs(np.bincount(bins, excess)).sum() / len(every)
+    covered = 0
+    for _ in range(60):
+        confidence = DRAW.uniform(0.3, 1, 400)
+        right = DRAW.random(400) < confidence - 0.3 * (confidence - 0.5)
+        low, high = metrics.intervals(metrics.calibration(confidence, right).tallies)["ece"]
+        covered += low <= truth <= high
+    assert covered >= 48
+
+
+def test_interval_of_the_calibration_error_is_not_negative() -> None:
+    confidence, right = np.full(100, 0.5), np.arange(100) % 2 > 0
+    scores = metrics.calibration(confidence, right)
+    low, high = metrics.intervals(scores.tallies)["ece"]
+    assert low == 0 <= scores["ece"] <= high + 1e-12
+
+
+def test_interval_of_the_first_few_is_that_of_a_share() -> None:
+    chance_RL, gold_R = DRAW.random((200, 6)), DRAW.integers(-1, 6, 200)
+    scores = metrics.top_accuracy(chance_RL, gold_R, first=3)
+    right = [g >= 0 and g in np.argsort(-c)[:3] for c, g in zip(chance_RL, gold_R, strict=True)]
+    assert scores == {"top_3_accuracy": pytest.approx(np.mean(right))}
+    labels = ["right" if one else "wrong" for one in right]
+    as_labels = metrics.classification(["right"] * 200, labels, ["right", "wrong"])
+    found = metrics.intervals(scores.tallies)["top_3_accuracy"]
+    assert found == pytest.approx(metrics.intervals(as_labels.tallies)["accuracy"])
 
 
 def test_weights_are_draws_with_replacement() -> None:
@@ -294,6 +342,26 @@ def test_systems_that_know_other_labels() -> None:
         assert difference.first == pytest.approx(first[name])
         assert difference.second == pytest.approx(second[name])
     assert found["accuracy"].p == 1
+
+
+def test_only_what_both_systems_have_is_compared() -> None:
+    """A model of few labels has no top-3 accuracy, one without a temperature no raw error."""
+    gold = ["a", "b"] * 30
+    plain = metrics.classification(gold, ["a"] * 60, ["a", "b"])
+    sure, right = np.full(60, 0.9), np.array([True, False] * 30)
+    more = plain | metrics.top_accuracy(DRAW.random((60, 2)), np.zeros(60, int), first=3)
+    more |= metrics.calibration(sure, right)
+    worse = plain | metrics.calibration(sure, right)
+    worse |= metrics.calibration(sure, right, name="ece_uncalibrated")
+    assert {"ece", "accuracy"} <= set(metrics.compare(more.tallies, worse.tallies))
+    assert not {"top_3_accuracy", "ece_uncalibrated"} & set(
+        metrics.compare(more.tallies, worse.tallies)
+    )
+    closer = plain | metrics.calibration(np.full(60, 0.5), right)
+    found = metrics.compare(worse.tallies, closer.tallies)["ece"]
+    assert (found.better, found.first, found.second) == (2, pytest.approx(0.4), pytest.approx(0))
+    low, high = found.interval
+    assert low < found.difference <= high + 1e-9 < 0
 
 
 def test_chance_is_rarely_taken_for_a_difference() -> None:

@@ -71,25 +71,32 @@ def _measure(sums_SC: np.ndarray) -> Measured:
     return {"accuracy": hits_SL.sum(axis=1) / support_SL.sum(axis=1), **macro}
 
 
-def calibration(confidence_R: np.ndarray, right_R: np.ndarray, *, bins: int = 15) -> Scores:
+def calibration(
+    confidence: np.ndarray, right: np.ndarray, *, name: str = "ece", bins: int = 15
+) -> Scores:
     """The expected calibration error (Guo et al. 2017): how far confidence in [0, 1] and share of
-    right answers are apart, over bins of equal width, weighed by their rows."""
-    bin_R = np.minimum((np.asarray(confidence_R) * bins).astype(int), bins - 1)
-    excess_R = np.asarray(confidence_R, dtype=float) - right_R
-    counts_RC = np.zeros((len(bin_R), bins + 1))
-    counts_RC[np.arange(len(bin_R)), bin_R] = excess_R
-    counts_RC[:, bins] = 1
-    tally = Tally(len(bin_R), counts_RC, _measure_calibration)
-    whole = tally.weigh(np.ones((1, len(bin_R))))
-    return Scores.of({"ece": float(whole["ece"][0])}, tally)
+    right answers are apart, over bins of equal width, weighed by their answers.
+
+    confidence, right: of each row's answer (R,), or of several answers a row (R, K).
+    """
+    rows = len(confidence)
+    confidence_RK = np.asarray(confidence, dtype=float).reshape(rows, -1)
+    excess_RK = confidence_RK - np.asarray(right).reshape(rows, -1)
+    bin_RK = np.minimum((confidence_RK * bins).astype(int), bins - 1)
+    rows_RK = np.broadcast_to(np.arange(rows)[:, None], bin_RK.shape)
+    counts_RC = np.zeros((rows, bins + 1))
+    np.add.at(counts_RC, (rows_RK, bin_RK), excess_RK)
+    counts_RC[:, bins] = confidence_RK.shape[1]
+
+    def measure(sums_SC: np.ndarray) -> Measured:
+        return {name: np.abs(sums_SC[:, :-1]).sum(axis=1) / sums_SC[:, -1]}
+
+    tally = Tally(rows, counts_RC, measure, reflected=True)
+    return Scores.of({name: float(tally.weigh(np.ones((1, rows)))[name][0])}, tally)
 
 
-def _measure_calibration(sums_SC: np.ndarray) -> Measured:
-    return {"ece": np.abs(sums_SC[:, :-1]).sum(axis=1) / sums_SC[:, -1]}
-
-
-def top_accuracy(chance_RL: np.ndarray, gold_R: np.ndarray, *, first: int) -> float:
-    """How often the true label is among the first few by probability.
+def top_accuracy(chance_RL: np.ndarray, gold_R: np.ndarray, *, first: int) -> Scores:
+    """How often the true label is among the first few by probability, as top_3_accuracy.
 
     gold_R: numbers of labels, −1 for one that training did not have. Of equally likely labels the
     one of the smaller number comes first.
@@ -97,4 +104,12 @@ def top_accuracy(chance_RL: np.ndarray, gold_R: np.ndarray, *, first: int) -> fl
     own_R1 = np.take_along_axis(chance_RL, np.maximum(gold_R, 0)[:, None], axis=1)
     equal_RL = (chance_RL == own_R1) & (np.arange(chance_RL.shape[1]) < gold_R[:, None])
     before_R = ((chance_RL > own_R1) | equal_RL).sum(axis=1)
-    return float(((gold_R >= 0) & (before_R < first)).mean())
+    right_R, name = (gold_R >= 0) & (before_R < first), f"top_{first}_accuracy"
+
+    def measure(sums_SC: np.ndarray) -> Measured:
+        return {name: sums_SC[:, 0] / sums_SC[:, 1]}
+
+    counts_RC = np.stack([right_R, np.ones(len(right_R))], axis=1)
+    return Scores.of(
+        {name: float(right_R.mean())}, Tally(len(right_R), counts_RC, measure, {name: right_R})
+    )

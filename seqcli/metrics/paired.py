@@ -23,7 +23,7 @@ ALIKE = 0.05
 """Differences that chance brings about more often than this cannot be told."""
 LOWER_IS_BETTER = {
     "cross_entropy", "perplexity", "nats_per_character", "bits_per_character", "ece",
-    "hamming_loss",
+    "ece_uncalibrated", "hamming_loss",
 }  # fmt: skip
 
 
@@ -44,7 +44,11 @@ def compare(first: Sequence[Tally], second: Sequence[Tally]) -> dict[str, Differ
     """The difference in each score that both systems have, by name. The tallies must be of the
     same rows; empty for fewer than two."""
     found: dict[str, Difference] = {}
-    for one, other in zip(first, second, strict=True):
+    others = {other.names(): other for other in second}
+    for one in first:
+        other = others.get(one.names())
+        if other is None:
+            continue
         if one.rows != other.rows:
             raise ValueError(f"tallies of {one.rows} and {other.rows} rows")
         if one.rows > 1:
@@ -72,7 +76,8 @@ def _compare(one: Tally, other: Tally) -> dict[str, Difference]:
         better = 0
         if p < ALIKE and x != y:
             better = 2 if (y > x) != (name in LOWER_IS_BETTER) else 1
-        bounds = middle(drawn_other[name] - drawn_one[name])
+        drawn_S = drawn_other[name] - drawn_one[name]
+        bounds = middle(2 * (y - x) - drawn_S if one.reflected else drawn_S)
         found[name] = Difference(x, y, y - x, bounds, p, better, f"{test}|{BOOTSTRAP}")
     return {name: found[name] for name in before if name in found}
 

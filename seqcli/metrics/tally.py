@@ -47,7 +47,8 @@ class Tally:
     rows: R. counts: (R, C). measure: scores by name (S,) from sums (S, C). rights: for a score
     that is the share of rows that are right, which ones are (R,); it allows an exact test.
     kinds: where the columns are some for each kind, such as a label, the kinds in their order;
-    `measure` must then do with any number of them.
+    `measure` must then do with any number of them. reflected: chance alone makes the scores larger,
+    once more so on rows that are drawn from these; an interval takes off as much (Efron 1979).
     """
 
     rows: int
@@ -55,6 +56,7 @@ class Tally:
     measure: Callable[[np.ndarray], Measured]
     rights: Mapping[str, np.ndarray] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+    reflected: bool = False
 
     @classmethod
     def by_kind(
@@ -84,6 +86,10 @@ class Tally:
         columns_E = place[kind_E] * each + which_E
         entries = Sparse(self.counts.rows_E, columns_E, self.counts.values_E, len(kinds) * each)
         return replace(self, counts=entries, kinds=tuple(kinds))
+
+    def names(self) -> tuple[str, ...]:
+        """The scores it is about."""
+        return tuple(self.weigh(np.ones((1, self.rows))))
 
     def weigh(self, weights_SR: np.ndarray) -> Measured:
         """The scores of S resamples."""

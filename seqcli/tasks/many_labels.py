@@ -156,12 +156,12 @@ class ManyLabels:
         """The metrics, of calibrated probabilities and thresholds."""
         chance_RL = self.chance(torch.from_numpy(scores_RL)).numpy()
         found = metrics.labelling(gold, self.name(self.choose(chance_RL)), self.labels)
-        gold_N = self.encode(gold).ravel() > 0
-        values = {"ece": metrics.calibration(chance_RL.ravel(), gold_N)["ece"]}
+        gold_RL = self.encode(gold) > 0
+        found |= metrics.calibration(chance_RL, gold_RL)
         if self.calibration.temperature != 1:
             raw_RL = torch.sigmoid(torch.from_numpy(scores_RL)).numpy()
-            values["ece_uncalibrated"] = metrics.calibration(raw_RL.ravel(), gold_N)["ece"]
-        return found | values
+            found |= metrics.calibration(raw_RL, gold_RL, name="ece_uncalibrated")
+        return found
 
     def mistakes(
         self, scores_RL: np.ndarray, gold: Sequence[Labels], *, count: int

@@ -169,20 +169,16 @@ class OneLabel:
         numbers = {label: number for number, label in enumerate(self.labels)}
         gold_R = np.array([numbers.get(label, -1) for label in gold])
         confidence_R = chance_RL[np.arange(len(chosen_R)), chosen_R]
-        # Plain values: resampled rows look worse calibrated than the rows themselves, and models of
-        # other labels have other firsts.
-        values = {
-            f"top_{first}_accuracy": metrics.top_accuracy(chance_RL, gold_R, first=first)
-            for first in (3, 5)
-            if len(self.labels) >= max(RANKED_LABELS, 2 * first - 1)
-        }
-        values["ece"] = metrics.calibration(confidence_R, chosen_R == gold_R)["ece"]
+        scores = metrics.classification(gold, predicted, self.labels)
+        for first in (3, 5):
+            if len(self.labels) >= max(RANKED_LABELS, 2 * first - 1):
+                scores |= metrics.top_accuracy(chance_RL, gold_R, first=first)
+        scores |= metrics.calibration(confidence_R, chosen_R == gold_R)
         if self.calibration.temperature != 1:
             raw_RL = torch.softmax(torch.from_numpy(scores_RL), dim=1).numpy()
             raw_R = raw_RL[np.arange(len(chosen_R)), chosen_R]
-            before = metrics.calibration(raw_R, chosen_R == gold_R)
-            values["ece_uncalibrated"] = before["ece"]
-        return metrics.classification(gold, predicted, self.labels) | values
+            scores |= metrics.calibration(raw_R, chosen_R == gold_R, name="ece_uncalibrated")
+        return scores
 
     def mistakes(
         self, scores_RL: np.ndarray, gold: Sequence[str], *, count: int

@@ -68,6 +68,9 @@ def test_first_few_labels(cli: Cli, tmp_path: Path) -> None:
     gold = np.array([task.labels.index(label) for label in table["label"]])
     assert found["top_3_accuracy"] == pytest.approx(top_k_accuracy_score(gold, chance, k=3))
     assert "top_5_accuracy" not in found
+    plain = {name for name, value in found.items() if isinstance(value, float)}
+    assert plain == set(found["intervals"])
+    assert {"top_3_accuracy", "ece"} <= plain
     Path("one.txt").write_text("go to rome\n")
     (line,) = cli("predict", "m", "one.txt", "--top-k", 3).lines
     label, *ranked = line.split("\t")
