@@ -114,7 +114,7 @@ def test_two_models(
 
 
 def any_told(comparison: dict[str, Any]) -> bool:
-    """Whether some difference of the table is one; it leaves out the error before the temperature."""
+    """Whether some difference of the table is one: it leaves out the uncalibrated error."""
     told = [name for name, score in comparison["scores"].items() if score["better"]]
     return told not in ([], ["ece_uncalibrated"])
 
