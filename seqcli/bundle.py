@@ -78,8 +78,9 @@ def save_codec(folder: Path, task: Any) -> None:
 
 def save_weights(folder: Path, model: nn.Module) -> None:
     """Write the weights; the file there is whole at every moment."""
-    tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    tensors = model.state_dict()
+    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    _replace(folder / WEIGHTS, lambda path: save_file(copies, path))
 
 
 def load(folder: Path, *, task_name: str | None = None) -> Bundle:

@@ -14,6 +14,7 @@ from seqcli import __version__, bundle
 from seqcli.config import flatten
 from seqcli.nn import native
 from seqcli.nn.cells import CELLS
+from seqcli.nn.kernels import find_scan
 from seqcli.nn.tree import TreeLSTM
 
 
@@ -68,7 +69,9 @@ def of_system() -> dict[str, Any]:
         path = f"native kernels, {kernels.instruction_set}, {operands}"
     else:
         path = f"torch, because {kernels.reason}"
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch sees"
+    there = torch.cuda.is_available()
+    scan, reason = find_scan("cuda" if there else "cpu")
+    gpu = torch.cuda.get_device_name() if there else "none that torch sees"
     return {
         "seqcli": __version__,
         "python": platform.python_version(),
@@ -79,4 +82,5 @@ def of_system() -> dict[str, Any]:
         "gpu": gpu,
         "recurrent layers on the CPU": path,
         "recurrent layers on a GPU": "torch, padded, one call a layer and direction",
+        "min cells on a GPU": "a scan in Triton" if scan else f"step by step, because {reason}",
     }

@@ -35,8 +35,8 @@ def choose_precision(name: str, device: torch.device) -> str:
     """fp32 or bf16 for `--precision`; auto takes bf16 where the hardware multiplies it fast."""
     if name != "auto":
         return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device.type == "cuda":  # older ones emulate it, slowly
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if device.type == "cpu" and native.status().bf16 else "fp32"
 
 

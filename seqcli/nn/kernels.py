@@ -10,6 +10,7 @@ Dimensions: N tokens of a batch, B sequences, T steps of the longest, I input, H
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,8 @@ def sequence(
             kind, x.values, x.offsets, weights, state, reverse=reverse, precision=precision()
         )
         return x.with_values(y_NH), last
+    if not len(x.values):  # torch refuses no steps at all
+        return x.with_values(x.values.new_zeros(0, state[0].shape[1])), state
     if kind in LIBRARY:
         return _padded(kind, x, weights, state, reverse=reverse, final=final)
     return _scan(kind, x, weights, state, reverse=reverse)
@@ -167,7 +170,7 @@ def _padded(
     place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
     x_BTI = x.values[index_BT.to(device)]
     first = tuple(part.unsqueeze(0) for part in state)
-    call = (list(weights), True, 1, 0.0, False, False, True)
+    call = _layer(weights)
     if kind == "lstm":
         y_BTH, _, c_1BH = lstm(x_BTI, first, *call)
     else:
@@ -183,6 +186,13 @@ def _padded(
     return y, (h_BH, _last_memory(x_BTI, x.lengths, weights, state))
 
 
+def _layer(weights: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    """The arguments of torch's layers after input and state: with biases, one layer, no dropout,
+    whether gradients will be asked for (cuDNN refuses them afterwards), one direction, batch first.
+    """
+    return list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, True
+
+
 def _last_memory(
     x_BTI: Tensor, lengths_B: Tensor, weights: tuple[Tensor, ...], state: State
 ) -> Tensor:
@@ -195,8 +205,7 @@ def _last_memory(
         first = tuple(part[at].unsqueeze(0) for part in state)
         c_1BH = first[1]
         if length:
-            call = (list(weights), True, 1, 0.0, False, False, True)
-            _, _, c_1BH = lstm(x_BTI[at, :length], first, *call)
+            _, _, c_1BH = lstm(x_BTI[at, :length], first, *_layer(weights))
         parts.append(c_1BH[0])
         rows.append(chosen)
     return torch.cat(parts)[torch.argsort(torch.cat(rows)).to(x_BTI.device)]
@@ -205,7 +214,7 @@ def _last_memory(
 def _scan(
     kind: str, x: Ragged, weights: tuple[Tensor, ...], state: State, *, reverse: bool
 ) -> tuple[Ragged, State]:
-    """The min cells: all gates in one product, then h' = keep ⊙ h + new, step by step."""
+    """The min cells: all gates in one product, then h' = keep ⊙ h + new along time."""
     device = x.values.device
     weight_GI, bias_G = weights
     gates = F.linear(x.values, weight_GI, bias_G).float().chunk(2 if kind == "mingru" else 3, dim=1)
@@ -215,6 +224,12 @@ def _scan(
     else:
         f_NH, i_NH = torch.sigmoid(gates[0]), torch.sigmoid(gates[1])
         share_NH = i_NH / (f_NH + i_NH)
+    scan, _ = find_scan(device.type)
+    if scan is not None:
+        offsets_B1 = x.offsets.to(device)
+        parts = 1 - share_NH, share_NH * candidate_NH, state[0], offsets_B1
+        y = x.with_values(scan(*parts, reverse=reverse))
+        return y, (y.ends(state[0], reverse=reverse),)
     index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
     place_N = torch.empty(len(x.values), dtype=torch.int64)
     place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
@@ -229,3 +244,29 @@ def _scan(
         steps.append(h_BH)
     y_BTH = torch.stack(steps, dim=1)
     return x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)]), (h_BH,)
+
+
+@functools.cache
+def find_scan(device: str) -> tuple[Callable[..., Tensor] | None, str]:
+    """The scan in Triton for a type of device, or None and why it cannot be used there.
+
+    It is tried once on a few numbers: where the machine's compiler fails, or computes something
+    else, layers run without it.
+    """
+    if device != "cuda":
+        return None, "torch sees no GPU of NVIDIA or AMD"
+    try:
+        from seqcli.nn.triton_scan import scan
+    except ImportError:
+        return None, "Triton is not installed"
+    try:
+        a_NH = torch.tensor([[0.5], [2.0], [3.0]], device=device, requires_grad=True)
+        b_NH = torch.ones(3, 1, device=device)
+        first_BH = torch.ones(2, 1, device=device)
+        h_NH = scan(a_NH, b_NH, first_BH, torch.tensor([0, 2, 3], device=device), reverse=False)
+        (da_NH,) = torch.autograd.grad(h_NH.sum(), a_NH)
+        found = [*h_NH.flatten().tolist(), *da_NH.flatten().tolist()]
+        right = found == [1.5, 4.0, 4.0, 3.0, 1.5, 1.0]
+    except Exception as error:  # whatever a compiler or driver may raise
+        return None, f"Triton fails here ({' '.join(str(error).split())[:200]})"
+    return (scan, "") if right else (None, "Triton computes wrong numbers here")

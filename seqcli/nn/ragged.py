@@ -105,4 +105,6 @@ def pad_index(offsets_B1: Tensor, *, reverse: bool = False) -> tuple[Tensor, Ten
         index_BT = offsets_B1[1:, None] - 1 - steps_T[None, :]
     else:
         index_BT = offsets_B1[:-1, None] + steps_T[None, :]
-    return torch.where(mask_BT, index_BT, offsets_B1[:-1, None]), mask_BT
+    # An empty sequence at the end begins behind the last token.
+    spare_B1 = offsets_B1[:-1, None].clamp(max=int(offsets_B1[-1]) - 1)
+    return torch.where(mask_BT, index_BT, spare_B1), mask_BT

@@ -341,16 +341,16 @@ def test_empty_sequences_keep_their_state(name: str, reverse: bool) -> None:
     torch.manual_seed(12)
     cell = make_cell(name, 4, 5)
     whole = random_batch([3, 2], 4)
-    x = Ragged(whole.values, torch.tensor([0, 0, 3, 3, 5]))
-    state = carried_state(cell, 4)
+    x = Ragged(whole.values, torch.tensor([0, 0, 3, 3, 5, 5]))
+    state = carried_state(cell, 5)
     y, last = cell.sequence(x, state, reverse=reverse)
     alone, ended = cell.sequence(whole, tuple(part[[1, 3]] for part in state), reverse=reverse)
     torch.testing.assert_close(y.values, alone.values)
     for part, before, after in zip(last, state, ended, strict=True):
         kept = part.shape[1] - before.shape[1]  # a transformer's: the newest last
-        torch.testing.assert_close(part[[0, 2], kept:], before[[0, 2]])
+        torch.testing.assert_close(part[[0, 2, 4], kept:], before[[0, 2, 4]])
         torch.testing.assert_close(part[[1, 3]], after)
-    none = Ragged(whole.values[:0], torch.tensor([0, 0, 0, 0, 0]))
+    none = Ragged(whole.values[:0], torch.tensor([0, 0, 0, 0, 0, 0]))
     y, last = cell.sequence(none, state, reverse=reverse)
     assert y.values.shape == (0, 5)
     for part, before in zip(last, state, strict=True):
