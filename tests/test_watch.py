@@ -105,7 +105,8 @@ def test_planted_trouble_is_named(tmp_path: Path, data: Path, scale: float, verd
         cell = watch.layers[0].cell
         cell.weight_hh.copy_(scale * torch.eye(8))
         cell.weight_ih.abs_()
-        fit.model.embedding.weight.abs_()
+        for weight in fit.model.embedding.parameters():
+            weight.abs_()
     watch.look(1, 1)
     assert lines(tmp_path)[-1]["layers"]["1.forward"]["verdict"] == verdict
     assert any(verdict in sentence and "try " in sentence for sentence in said)

@@ -109,6 +109,11 @@ class ClassifyNetwork(Network):
         "Ask a linear model on words and pairs of words too (of characters also three in a row), "
         "and take the mean of both answers.",
     )
+    spelling: bool = setting(
+        True,
+        "Read words also by their first and last letters and their capitals, unknown words by "
+        "these alone.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

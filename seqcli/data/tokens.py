@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from seqcli.data.spelling import Spelling, case_of
 from seqcli.data.words import JOINER, split_chunk
 from seqcli.errors import SeqcliError, UsageError
 
@@ -28,7 +29,7 @@ CACHED_LENGTH = 48
 class Sequences(NamedTuple):
     """Token ids of many sequences, end to end.
 
-    values: (N,) int32. offsets: (B + 1,) int64, rising from 0 to N.
+    values: (N,) int32, with spelling int64. offsets: (B + 1,) int64, rising from 0 to N.
     """
 
     values: np.ndarray
@@ -92,11 +93,14 @@ class WordTokenizer:
 
     With `joiner` a token tells where it stood without a space ("Yes ￭, 3 ￭%"), and `decode` gives
     the text back with single spaces. Punctuation carries the mark, so that a word is one token.
+
+    With `spelling` what `encode` gives are numbers that also say how a word is written.
     """
 
     tokens: Sequence[str]
     lowercase: bool = False
     joiner: bool = False
+    spelling: Spelling | None = None
     kind = "word"
 
     @cached_property
@@ -119,10 +123,11 @@ class WordTokenizer:
     def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
         cache, flat, ends = self._chunks, [], []
         for text in texts:
-            for chunk in (text.lower() if self.lowercase else text).split():
+            for chunk in text.split():
                 flat += cache.get(chunk) or self._encode_chunk(chunk)
             ends.append(len(flat))
-        return _assemble(np.array(flat, dtype=np.int32), np.diff(ends, prepend=0), bos, eos)
+        kind = np.int64 if self.spelling else np.int32
+        return _assemble(np.array(flat, dtype=kind), np.diff(ends, prepend=0), bos, eos)
 
     def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
         get, lower = self._ids.get, self.lowercase
@@ -138,12 +143,13 @@ class WordTokenizer:
         return text
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        values = {
             "kind": self.kind,
             "lowercase": self.lowercase,
             "joiner": self.joiner,
             "tokens": list(self.tokens),
         }
+        return values | ({"spelling": self.spelling.to_json()} if self.spelling else {})
 
     def _split_chunk(self, chunk: str) -> list[str]:
         if chunk in self._ids:
@@ -151,12 +157,28 @@ class WordTokenizer:
         return split_chunk(chunk, joiner=self.joiner)
 
     def _encode_chunk(self, chunk: str) -> list[int]:
-        ids = [self._find(token) for token in self._split_chunk(chunk)]
+        pieces = self._split_chunk(chunk.lower() if self.lowercase else chunk)
+        ids = [self._find(token) for token in pieces]
+        if self.spelling:
+            ids = self._spell(chunk, pieces, ids, self.spelling)
         if len(chunk) <= CACHED_LENGTH:
             if len(self._chunks) >= CACHED_CHUNKS:
                 self._chunks.clear()
             self._chunks[chunk] = ids
         return ids
+
+    def _spell(
+        self, chunk: str, pieces: Sequence[str], ids: Sequence[int], spelling: Spelling
+    ) -> list[int]:
+        """The numbers of a chunk's words from their ids."""
+        numbers, begin, size = [], 0, len(self.vocabulary)
+        whole = len("".join(pieces)) == len(chunk)  # a few letters get longer in lower case
+        for piece, number in zip(pieces, ids, strict=True):
+            case = case_of(chunk[begin : begin + len(piece)] if whole else piece)
+            begin += len(piece)
+            code = spelling.write(case, piece) if number == UNK else case
+            numbers.append(number + size * code)
+        return numbers
 
     def _find(self, token: str) -> int:
         """The id of a token, or of the same token otherwise joined, or UNK."""
@@ -274,7 +296,9 @@ def tokenizer_from_json(values: Mapping[str, Any]) -> Tokenizer:
         if type(lowercase) is not bool or type(values.get("joiner", False)) is not bool:
             raise ValueError("lowercase and joiner must be true or false")
         if kind == "word":
-            return WordTokenizer(tokens, lowercase, values["joiner"])
+            spelling = values.get("spelling")
+            read = Spelling.from_json(spelling) if spelling else None
+            return WordTokenizer(tokens, lowercase, values["joiner"], read)
         if kind == "character":
             if any(len(token) != 1 for token in tokens):
                 raise ValueError("a token is not one character")
@@ -318,7 +342,7 @@ def _assemble(flat: np.ndarray, lengths: np.ndarray, bos: bool, eos: bool) -> Se
     if not bos and not eos and lengths.all():
         return Sequences(flat, before)
     offsets = _offsets(np.maximum(lengths + bos + eos, 1))
-    values = np.full(offsets[-1], UNK, dtype=np.int32)
+    values = np.full(offsets[-1], UNK, dtype=flat.dtype)
     values[np.arange(len(flat)) + np.repeat(offsets[:-1] - before[:-1] + bos, lengths)] = flat
     if bos:
         values[offsets[:-1]] = BOS

@@ -116,7 +116,7 @@ def of_text(model: Any, tokens: Ragged, h_TH: Tensor, scores_L: Tensor) -> Contr
     values_TL = parts_TH @ weight_LH.T
     method = f"exact for {model.pool.kind} pooling"
     if model.ngrams is not None:
-        values_TL = (values_TL + model.ngrams.spread(tokens)) / 2
+        values_TL = (values_TL + model.ngrams.spread(model.ids(tokens))) / 2
         bias_L = (bias_L + model.ngrams.bias) / 2
         method += " and n-grams together"
     off = ((values_TL.sum(0) + bias_L - scores_L).abs() / (1 + scores_L.abs())).max()

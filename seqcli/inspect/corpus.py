@@ -171,7 +171,7 @@ def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
         return Batch({"": _places(tokens, chosen)}, run)
 
     batches = [batch(part) for part in bucket(tokens.lengths, budget=BATCH_TOKENS)]
-    parts = {"": _part(tokens, task.tokenizer)}
+    parts = {"": _part(task.ids(tokens), task.tokenizer)}
     return Corpus(task, parts, len(rows), batches, False, rows, notes)
 
 

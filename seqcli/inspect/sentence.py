@@ -99,7 +99,7 @@ def _read_text(
             values_TL, torch.zeros(len(scores_L)), False, "integrated gradients"
         )
     facts |= {
-        "tokens": {"": _strings(task.tokenizer, tokens.values, surface)},
+        "tokens": {"": _strings(task.tokenizer, task.ids(tokens).values, surface)},
         "prediction": task.labels[int(shown[0])],
         "probability": float(chance_L[shown[0]]),
         "labels": [task.labels[int(at)] for at in shown],

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.dropout import Embedding
+from seqcli.nn.spelling import SpelledEmbedding
 
 
 class Adversary:
@@ -27,7 +28,10 @@ class Adversary:
     """
 
     def __init__(self, model: nn.Module, size: float) -> None:
-        self.embeddings = [module for module in model.modules() if isinstance(module, Embedding)]
+        modules = list(model.modules())
+        inner = {module.words for module in modules if isinstance(module, SpelledEmbedding)}
+        kinds = (Embedding, SpelledEmbedding)
+        self.embeddings = [one for one in modules if isinstance(one, kinds) and one not in inner]
         self.size = size
 
     def backward(self, loss: Callable[[], Tensor]) -> Tensor:

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import ClassifyNetwork
+from seqcli.data.tokens import Tokenizer, WordTokenizer
+from seqcli.nn.dropout import Embedding
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
+from seqcli.nn.spelling import SpelledEmbedding
 
 
 class Classifier(nn.Module):
@@ -25,11 +28,13 @@ class Classifier(nn.Module):
 
     Of pairs both texts are read by the same layers, and what is scored is [u; v; |u − v|; u * v] of
     their two vectors (Conneau et al. 2017).
+
+    Where the tokenizer has a spelling, tokens are its numbers, else ids.
     """
 
     def __init__(
         self,
-        vocabulary: int,
+        tokenizer: Tokenizer,
         labels: int,
         network: ClassifyNetwork,
         *,
@@ -40,7 +45,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.dropout = make_dropout(network)
         self.word_dropout = network.word_dropout
-        self.embedding = make_embedding(network, vocabulary)
+        words = make_embedding(network, len(tokenizer.vocabulary))
+        self.embedding: Embedding | SpelledEmbedding = words
+        if isinstance(tokenizer, WordTokenizer) and tokenizer.spelling:
+            self.embedding = SpelledEmbedding(words, tokenizer, tokenizer.spelling)
         self.recurrent = make_recurrent(
             network, network.embedding, bidirectional=network.bidirectional, bptt=bptt
         )
@@ -49,6 +57,11 @@ class Classifier(nn.Module):
         self.pairs = pairs
         self.head = nn.Linear(4 * size if pairs else size, labels)
         self.ngrams = ngrams
+
+    @property
+    def spelled(self) -> SpelledEmbedding | None:
+        """The vectors of words, where they know the spelling."""
+        return self.embedding if isinstance(self.embedding, SpelledEmbedding) else None
 
     def forward(self, tokens: Ragged) -> Tensor:
         """(N,) token ids of B texts, or of 2B whose neighbours are pairs, to (B, L) scores."""
@@ -61,11 +74,15 @@ class Classifier(nn.Module):
         if self.ngrams is None:
             return found
         texts = tokens._replace(offsets=tokens.offsets[::2]) if self.pairs else tokens
-        return [*found, self.ngrams(texts)]
+        return [*found, self.ngrams(self.ids(texts))]
+
+    def ids(self, tokens: Ragged) -> Ragged:
+        """The tokens without their spelling."""
+        return tokens.with_values(self.spelled.ids(tokens.values)) if self.spelled else tokens
 
     def read(self, tokens: Ragged) -> Tensor:
         """(N,) token ids to (B, L) scores by the recurrent layers alone."""
-        tokens = drop_words(tokens, self.word_dropout, training=self.training)
+        tokens = drop_words(tokens, self.word_dropout, training=self.training, spelled=self.spelled)
         x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
         h, _ = self.recurrent(x, final=False)
         pooled_BH = self.pool(h)

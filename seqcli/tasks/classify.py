@@ -6,6 +6,7 @@ import copy
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,12 +17,14 @@ from seqcli.config import ClassifyConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.spelling import Spelling
+from seqcli.data.tokens import Sequences, Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
+from seqcli.nn.spelling import SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
@@ -87,6 +90,8 @@ class Classify:
         else:
             kind, reason = resolve_kind(config, texts)
             tokenizer = train_tokenizer(kind, texts, **options)
+            if config.network.spelling and isinstance(tokenizer, WordTokenizer):
+                tokenizer = replace(tokenizer, spelling=Spelling.learn(tokenizer.tokens))
         decision: OneLabel | ManyLabels
         if isinstance(train["label"][0], str):
             decision = OneLabel.learn(config.training, train["label"])
@@ -97,7 +102,7 @@ class Classify:
         if config.network.ngrams:
             encoded = task.encode(train)
             task.ngrams = Ngrams.fit(
-                leaves(tokenizer, task._join(encoded.tokens)),
+                leaves(tokenizer, task._join(task.ids(encoded.tokens))),
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(task.labels),
@@ -159,13 +164,20 @@ class Classify:
         return self.config.tokens.max_length or LONGEST
 
     def build(self) -> nn.Module:
-        sizes, network = (len(self.tokenizer.vocabulary), len(self.labels)), self.config.network
+        labels, network = len(self.labels), self.config.network
         ngrams = copy.deepcopy(self.ngrams)
         if network.cell == "tree":
-            return TreeClassifier(*sizes, network, ngrams=ngrams)
+            return TreeClassifier(len(self.tokenizer.vocabulary), labels, network, ngrams=ngrams)
+        bptt = self.config.training.bptt
         return Classifier(
-            *sizes, network, pairs=self.pairs, bptt=self.config.training.bptt, ngrams=ngrams
+            self.tokenizer, labels, network, pairs=self.pairs, bptt=bptt, ngrams=ngrams
         )
+
+    def ids(self, tokens: Sequences) -> Sequences:
+        """The same tokens without their spelling, as ids of the vocabulary."""
+        if not getattr(self.tokenizer, "spelling", None):
+            return tokens
+        return Sequences(tokens.values % len(self.tokenizer.vocabulary), tokens.offsets)
 
     def encode_text(self, texts: Sequence[str]) -> Sequences:
         return truncate(self.tokenizer.encode(texts), self._limit)
@@ -198,8 +210,11 @@ class Classify:
 
     def lookup(self, model: nn.Module, encoded: Encoded) -> Lookup:
         assert isinstance(model, Classifier | TreeClassifier)
-        tokens = leaves(self.tokenizer, encoded.tokens)
-        return Lookup(self.tokenizer, tokens.values, model.embedding)
+        tokens = self.ids(leaves(self.tokenizer, encoded.tokens))
+        embedding = model.embedding
+        if isinstance(embedding, SpelledEmbedding):
+            embedding = embedding.words
+        return Lookup(self.tokenizer, tokens.values, embedding)
 
     def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
         training = self.config.training

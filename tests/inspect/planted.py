@@ -72,6 +72,7 @@ def planted_classifier(rows: Rows, *, pool: str = "last") -> tuple[Any, nn.Modul
         pool=pool,
         dropout=0.0,
         ngrams=False,
+        spelling=False,
     )
     model = task.build().eval()
     cell = model.recurrent.cells[0]

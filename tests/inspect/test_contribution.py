@@ -87,7 +87,8 @@ def test_integrated_gradients_where_the_sum_is_not_exact() -> None:
     assert found["method"] == "integrated gradients"
     # Completeness: they sum to the score less that of zero vectors.
     with torch.no_grad():
-        model.embedding.weight.zero_()
+        for weight in model.embedding.parameters():
+            weight.zero_()
     zero = read(task, model)
     order = [zero["labels"].index(name) for name in facts["labels"]]
     change = torch.tensor(facts["scores"]) - torch.tensor(zero["scores"])[order]

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from seqcli.config import make_config
+from seqcli.data.rows import Rows
 from seqcli.data.tokens import BOS, Sequences
 from seqcli.nn.ngrams import Ngrams, list_keys, tokens_of
+from seqcli.tasks.classify import Classify
 
 VOCABULARY = 12
 
@@ -149,3 +152,17 @@ def test_several_labels_count_each_for_itself() -> None:
     repeated = Ngrams.fit(texts.take(rows), several, vocabulary=VOCABULARY, count=3)
     found = Ngrams.fit(texts, table, vocabulary=VOCABULARY, count=3)
     torch.testing.assert_close(found.weight_F, repeated.weight_F)
+
+
+def test_characters_count_to_three_and_words_to_two() -> None:
+    """What a model folder says is followed; one without the length is of runs of two."""
+    rows = Rows({"text": ["ab cd", "cd ab", "ef gh"] * 3, "label": ["a", "b", "a"] * 3}, "rows")
+    for kind, longest in (("word", 2), ("character", 3)):
+        task = Classify.learn(make_config("classify", {"tokens": kind}), rows)
+        assert task.ngrams is not None
+        files = task.files()
+        assert files["ngrams.json"] == {"size": len(task.ngrams.keys_F), "longest": longest}
+        for written, expected in ((files["ngrams.json"], longest), ({"size": 5}, 2)):
+            again = Classify.restore(task.config, {**files, "ngrams.json": written})
+            assert again.ngrams is not None
+            assert again.ngrams.longest == expected

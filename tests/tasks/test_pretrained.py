@@ -17,7 +17,7 @@ from seqcli import bundle, run
 from seqcli.config import make_config
 from seqcli.errors import SeqcliError, UsageError
 
-TABLE = {"translate": "source_embedding.weight"}
+TABLE = {"classify": "embedding.words.weight", "translate": "source_embedding.weight"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_vectors_are_placed_and_kept(
 def test_tokens_without_a_vector_are_as_loud(data: Path, tmp_path: Path, vectors: Path) -> None:
     config = make("classify", data, vectors, vectors_frozen=True)
     run.train(config, tmp_path / "m", Quiet())
-    table = load_file(tmp_path / "m" / bundle.WEIGHTS)["embedding.weight"]
+    table = load_file(tmp_path / "m" / bundle.WEIGHTS)[TABLE["classify"]]
     vocabulary = bundle.load_task(tmp_path / "m").tokenizer.vocabulary
     known = torch.tensor([token in in_file(vectors) for token in vocabulary])
     loudness = [table[one].square().mean().sqrt().item() for one in (known, ~known)]
