@@ -111,8 +111,9 @@ def real(values: np.ndarray, rows: Rows) -> np.ndarray:
 def _classify(
     task: Any, model: Any, sessions: dict[str, Any], shape: tuple[int, int], random: torch.Generator
 ) -> Pairs:
+    many = model.spelled.numbers if model.spelled else len(task.tokenizer.vocabulary)
     sides = [
-        quote(draw(shape, len(task.tokenizer.vocabulary), random), model.ngrams, random)
+        quote(draw(shape, many, random), model.ngrams, random)
         for _ in range(2 if task.pairs else 1)
     ]
     feeds = pad(sides[0]) | (pad(sides[1], "pair_") if task.pairs else {})

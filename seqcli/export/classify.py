@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from seqcli.errors import SeqcliError
 from seqcli.export.graph import FLOAT, INTEGER, Graph, Value
-from seqcli.export.layers import embed, mean, pool, recur, score_ngrams
+from seqcli.export.layers import embed, look_up_spelled, mean, pool, recur, score_ngrams
+from seqcli.export.padded import pad
 from seqcli.nn.classifier import Classifier
+from seqcli.nn.spelling import SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.classify import Classify
 
@@ -32,6 +34,8 @@ def build(task: Classify, model: Classifier | TreeClassifier) -> dict[str, Graph
         pooled = graph.concat([u, v, graph("Abs", u - v), u * v], 1)
     opinions = [graph.linear(pooled, model.head.weight, model.head.bias)]
     if model.ngrams is not None:
+        if model.spelled:
+            texts = [(graph("Mod", one, model.spelled.size), lengths) for one, lengths in texts]
         opinions.append(score_ngrams(model.ngrams, texts))
     scores = mean(opinions)
     cooled = scores / task.decision.calibration.temperature
@@ -47,5 +51,9 @@ def build(task: Classify, model: Classifier | TreeClassifier) -> dict[str, Graph
 
 def _read(graph: Graph, model: Classifier, tokens: Value, lengths: Value) -> Value:
     """(B, H) the vectors of texts."""
-    h, _ = recur(model.recurrent, embed(graph, model.embedding.weight, tokens, lengths))
+    if isinstance(model.embedding, SpelledEmbedding):
+        x = pad(look_up_spelled(graph, model.embedding, tokens), lengths)
+    else:
+        x = embed(graph, model.embedding.weight, tokens, lengths)
+    h, _ = recur(model.recurrent, x)
     return pool(model.pool, h)

@@ -26,7 +26,8 @@ class SpelledEmbedding(nn.Module):
     vocabulary has. A word that is unknown, or dropped in training, has the vector of the unknown
     word and its own parts.
 
-    words: the vectors by id, (V, E). spelling: of `tokenizer`, which has one.
+    words: the vectors by id, (V, E). spelling: of `tokenizer`, which has one. All numbers are below
+    `numbers`.
     """
 
     def __init__(self, words: Embedding, tokenizer: WordTokenizer, spelling: Spelling) -> None:
@@ -34,6 +35,7 @@ class SpelledEmbedding(nn.Module):
         self.words = words
         self.size = len(tokenizer.vocabulary)
         self.beginnings = len(spelling.beginnings) + 1
+        self.numbers = self.size * CASES * self.beginnings * (len(spelling.endings) + 1)
         parts = 1 + CASES + len(spelling.beginnings) + len(spelling.endings)
         width = words.embedding_dim
         weight = torch.randn(parts, width) * width**-0.5

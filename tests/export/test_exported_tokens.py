@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import seqcli
+from seqcli.data.spelling import Spelling
+from seqcli.data.tokens import WordTokenizer
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.export.facts import describe_tokenizer
 
@@ -47,6 +51,9 @@ PAIRS = []
 for kind, options in KINDS:
     ours = train_tokenizer(kind, TEXTS * 3, **options)
     PAIRS.append((ours, script.Tokens(describe_tokenizer(ours))))
+plain = train_tokenizer("word", [text[::2] + " " + text for text in TEXTS], lowercase=True)
+assert isinstance(plain, WordTokenizer)
+SPELLED = replace(plain, spelling=Spelling.learn(plain.tokens))
 words = some.text(max_size=30) | some.sampled_from(TEXTS)
 
 
@@ -58,6 +65,14 @@ def test_ids_and_texts_are_the_same(ours: Any, theirs: Any, text: str) -> None:
         ids = ours.encode([text], eos=eos).values.tolist()
         assert theirs.encode(text, eos=eos) == ids
         assert theirs.decode(ids) == ours.decode(ids)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=some.lists(words | words.map(str.upper), max_size=4).map(" ".join))
+def test_spelled_words_have_the_same_numbers(text: str) -> None:
+    theirs = script.Tokens(json.loads(json.dumps(describe_tokenizer(SPELLED))))
+    for one in (text, text.title(), f"{text}s"):
+        assert theirs.encode(one) == SPELLED.encode([one]).values.tolist()
 
 
 def test_words_that_are_split_already() -> None:

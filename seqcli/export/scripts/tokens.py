@@ -1,5 +1,12 @@
 """Text to token ids and back, exactly as the network was trained to read it.
 
+Where model.json has a spelling, the number of a word also says how it is written:
+
+    id + V * (case + 5 * (beginning + (number of beginnings + 1) * ending))
+
+V is the size of the vocabulary. case: 0 plain, 1 Capitalised, 2 UPPER, 3 miXed, 4 with digits. Of
+an unknown word (id 0) beginning and ending are the longest known, counted from 1; else 0.
+
 Needs Python and numpy; where tokens are byte pairs also the package `tokenizers`.
 """
 
@@ -31,8 +38,12 @@ class Tokens:
         self.joiner: str = facts.get("joiner", "")
         self.vocabulary: list[str] = ["<unk>", "<bos>", "<eos>", *facts["tokens"]]
         self.ids = {token: number for number, token in enumerate(self.vocabulary) if number > EOS}
+        self.ends: list[dict[str, int]] = []
         if self.kind == "word":
             self.ids["<unk>"] = UNK
+            spelling = facts.get("spelling") or {}
+            for parts in (spelling[name] for name in ("beginnings", "endings") if spelling):
+                self.ends.append({part: number for number, part in enumerate(parts, 1)})
             self.piece = re.compile(facts["pattern"], re.VERBOSE | re.IGNORECASE)
         if self.kind == "bpe":
             import tokenizers
@@ -46,15 +57,14 @@ class Tokens:
 
     def encode(self, text: str, *, eos: bool = False) -> list[int]:
         """The ids of a text, never empty: without tokens and <eos> it becomes one <unk>."""
-        text = text.lower() if self.lowercase else text
+        low = text.lower() if self.lowercase else text
         if self.kind == "character":
-            found = [self.ids.get(character, UNK) for character in text]
+            found = [self.ids.get(character, UNK) for character in low]
         elif self.kind == "bpe":
-            ids = self.model.encode(" " + text).ids if text else []
+            ids = self.model.encode(" " + low).ids if low else []
             found = [number + EOS + 1 for number in ids]
         else:
-            pieces = (piece for chunk in text.split() for piece in self._split(chunk))
-            found = [self._find(piece) for piece in pieces]
+            found = [number for chunk in text.split() for number in self._read(chunk)]
         return [*found, EOS] if eos else found or [UNK]
 
     def encode_tokens(self, tokens: Iterable[str]) -> list[int]:
@@ -93,6 +103,26 @@ class Tokens:
                 marked.append(self.joiner + piece)
         return marked
 
+    def _read(self, chunk: str) -> list[int]:
+        """The numbers of the words in a run without spaces."""
+        pieces = self._split(chunk.lower() if self.lowercase else chunk)
+        found = [self._find(piece) for piece in pieces]
+        if not self.ends:
+            return found
+        begin, numbers = 0, []
+        whole = len("".join(pieces)) == len(chunk)  # a few letters get longer in lower case
+        for piece, number in zip(pieces, found, strict=True):
+            code = case_of(chunk[begin : begin + len(piece)] if whole else piece)
+            begin += len(piece)
+            if number == UNK:
+                first, last = self.ends
+                cuts = [n for n in (4, 3, 2) if n <= len(piece)]
+                beginning = next((first[piece[:n]] for n in cuts if piece[:n] in first), 0)
+                ending = next((last[piece[-n:]] for n in cuts if piece[-n:] in last), 0)
+                code += 5 * (beginning + (len(first) + 1) * ending)
+            numbers.append(number + len(self.vocabulary) * code)
+        return numbers
+
     def _find(self, token: str) -> int:
         found = self.ids.get(token)
         if found is None and self.joiner:
@@ -100,6 +130,17 @@ class Tokens:
             for other in (bare, joiner + bare, bare + joiner, joiner + bare + joiner):
                 found = self.ids.get(other, found)
         return UNK if found is None else found
+
+
+def case_of(word: str) -> int:
+    """How a word is written."""
+    if any(map(str.isdigit, word)):
+        return 4
+    if word == word.lower():
+        return 0
+    if word[1:] == word[1:].lower():
+        return 1
+    return 2 if word == word.upper() else 3
 
 
 def read_facts() -> dict[str, Any]:
