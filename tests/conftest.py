@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -101,6 +102,21 @@ def tiny(task: str, data: Path | None, **settings: Any) -> Any:
         small |= {"batch_tokens": 40}
     where = {} if data is None else {"data": str(data)}
     return make_config(task, {**small, **where, **settings})
+
+
+def train_in_parts(config: Any, folder: Path, *, between: Callable[[], Any] = lambda: None) -> None:
+    """Train a model in one go into `whole` of a folder, and with an interruption after two steps
+    into `parts`; what both leave must be the same to the bit. between: done before it goes on."""
+    from seqcli import bundle, run
+
+    run.train(config, folder / "whole", Quiet())
+    asked = itertools.chain([0, 15], itertools.repeat(0))
+    with pytest.raises(run.Interrupted):
+        run.train(config, folder / "parts", Quiet(), stop=asked.__next__)
+    between()
+    run.resume(folder / "parts", Quiet())
+    for name in (bundle.WEIGHTS, "metrics.json"):
+        assert (folder / "parts" / name).read_bytes() == (folder / "whole" / name).read_bytes()
 
 
 @pytest.fixture(scope="session")

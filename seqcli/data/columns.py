@@ -1,37 +1,21 @@
-"""From a table to the rows of a task: which columns hold what, and which rows are whole.
-
-A column is taken because it was asked for, because it declares its classes, because of its name,
-or because of what it holds, in this order; the notes of the rows say what was taken.
-"""
+"""From a table to the rows of a task, whole ones only; their notes say what was taken."""
 
 from __future__ import annotations
 
-import re
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from seqcli.data.cells import read_labels, split_cell, write_cell
+from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
-from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
-from seqcli.data.tables import Columns, Table, list_columns
+from seqcli.data.tables import Columns, Table
 from seqcli.data.words import face_each_other
-from seqcli.errors import SeqcliError, UsageError
-
-# Each task's roles, with the setting that names a role's column.
-ROLES = {
-    "classify": {"text": "text_column", "pair": "pair_column", "label": "label_column"},
-    "tag": {"tokens": "tokens_column", "tags": "tags_column", "label": "with_label"},
-    "translate": {"source": "source", "target": "target"},
-    "lm": {"text": "text_column", "condition": "condition"},
-}
-MOST_LABELS = 1000
-
-Choice = dict[str, str]  # role → column
+from seqcli.errors import SeqcliError
 
 
 def choose(
@@ -50,18 +34,9 @@ def choose(
     """
     if task == "translate":
         table = _unfold(table)
-    given = {
-        role: (_find_several if role == "condition" else _find_asked)(
-            table, name, ROLES[task][role]
-        )
-        for role, name in asked.items()
-        if name
-    }
+    given = find_given(task, table, asked)
     found = {role: name for role, name in usual.items() if table.header and name in table.columns}
-    choice, remark = _FINDERS[task](table, {**found, **given})
-    if len(set(choice.values())) < len(choice):
-        name = next(iter(choice.values()))
-        raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
+    choice, remark = complete(task, table, {**found, **given})
     columns, dropped = _MAKERS[task](table, choice)
     notes = [*table.notes]
     if task == "tag":
@@ -78,165 +53,8 @@ def choose(
     return Rows(columns, table.origin, tuple(notes), names), choice
 
 
-def _find_asked(table: Table, name: str, setting: str) -> str:
-    for column in table.columns:
-        if column == name or column.lower() == name.lower():
-            return column
-    option = "--" + setting.replace("_", "-")
-    raise UsageError(f"{table.origin} has no column {name!r} ({option}); {list_columns(table)}")
-
-
-def _find_several(table: Table, names: str, setting: str) -> str:
-    """One column, or several between commas."""
-    if names in table.columns:
-        return names
-    return ",".join(_find_asked(table, name.strip(), setting) for name in names.split(","))
-
-
-def split_columns(names: str, known: Collection[str]) -> list[str]:
-    """The columns that `_find_several` found."""
-    return [names] if names in known else names.split(",")
-
-
 def _describe(table: Table, name: str) -> str:
     return repr(name) if table.header else f"column {name}"
-
-
-def _find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
-    """The first well-known name among these, whatever its case."""
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[name] for name in known if name in lower), None)
-
-
-# ------------------------------------------------------------------------------- finding columns
-
-
-def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
-    rest = [name for name in table.columns if name not in given.values()]
-    label = given.get("label")
-    text = given.get("text")
-    if label is None:
-        declared = next((name for name in rest if name in table.classes), None)
-        label = declared or _find_named(rest, LABEL)
-    rest = [name for name in rest if name != label]
-    text = text or _find_named(rest, TEXT)
-    rest = [name for name in rest if name != text]
-    if label is None:
-        few = 0 if table.header else 10
-        counts = {name: _count_labels(table.columns[name], few=few) for name in rest}
-        rest = [name for name in counts if counts[name]]
-        label = min(
-            rest, key=lambda name: (counts[name], _measure(table.columns[name])), default=None
-        )
-        if label is None:
-            raise UsageError(
-                f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
-                "name one with --label-column"
-            )
-    if text is None:
-        rest = [name for name in table.columns if name not in (label, given.get("pair"))]
-        text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
-        if text is None:
-            raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
-    return {**given, "text": text, "label": label}, ""
-
-
-def _count_labels(values: Sequence[Any], *, few: int) -> int:
-    """How many distinct values a column has, or 0 where there are too many for a label: more than
-    half the rows, unless they are few anyway."""
-    distinct = len({str(value) for value in values})
-    return distinct if distinct <= MOST_LABELS and distinct <= max(few, len(values) / 2) else 0
-
-
-def _measure(values: Sequence[Any]) -> float:
-    """The mean number of characters of the strings in a column's beginning."""
-    head = values[:1000]
-    return sum(len(value) for value in head if isinstance(value, str)) / max(1, len(head))
-
-
-def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
-    names = list(table.columns)
-    tokens, tags = given.get("tokens"), given.get("tags")
-    if not table.header:  # conll: the token comes first, the tag of interest last
-        tokens, tags = tokens or names[0], tags or names[-1]
-    tokens = tokens or _find_named([name for name in names if name != tags], TOKENS)
-    tags = tags or _find_named([name for name in names if name != tokens], TAGS)
-    if tokens is None or tags is None:
-        role = "tokens" if tokens is None else "tags"
-        raise UsageError(
-            f"{table.origin} has no column that looks like {role}; {list_columns(table)}; "
-            f"name one with --{role}-column"
-        )
-    label = {"label": given["label"]} if "label" in given else {}
-    return {"tokens": tokens, "tags": tags, **label}, ""
-
-
-def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
-    taken = split_columns(given.get("condition", ""), table.columns)
-    names = [name for name in table.columns if name not in taken]
-    text = given.get("text") or _find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
-    if text is None:
-        raise UsageError(
-            f"{table.origin} has no column that looks like text; {list_columns(table)}; "
-            "name one with --text-column"
-        )
-    return {"text": text, **given}, ""
-
-
-def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
-    names = list(table.columns)
-    if len(given) == 2:
-        return given, ""
-    languages = [name for name in names if is_language(name)]
-    if len(languages) > 2 and "id" in languages:  # a row's number rather than Indonesian
-        languages.remove("id")
-    known = next((pair for pair in PAIRS if all(_find_named(names, [one]) for one in pair)), None)
-    pair: Sequence[str]
-    remark = ""
-    if known:
-        pair = [_find_named(names, [one]) or one for one in known]
-    elif len(languages) == 2:
-        pair, why = direct(languages, table.place)
-        remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
-    elif len(languages) == 1 and (text := _find_named(names, TEXT)):
-        pair = [text, languages[0]]
-    elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
-        pair = names
-    elif not table.header:  # the first two columns of words: numbers and a licence may stand beside
-        words = [name for name in names if not str(table.columns[name][0]).isdecimal()]
-        pair = words[:2] if len(words) > 1 else []
-    else:
-        pair = []
-    if given and set(given.values()) < set(pair):
-        role, name = next(iter(given.items()))
-        other = next(one for one in pair if one != name)
-        return (
-            {"source": name, "target": other}
-            if role == "source"
-            else {"source": other, "target": name}
-        ), ""
-    if given or not pair:
-        raise UsageError(
-            f"{table.origin}: cannot tell which columns to translate from and to; "
-            f"{list_columns(table)}; name two with --source and --target"
-        )
-    return {"source": pair[0], "target": pair[1]}, remark
-
-
-def direct(languages: Sequence[str], place: str) -> tuple[list[str], str]:
-    """Two languages in the direction to translate, and why: as the name of their place has them
-    (multi30k_en_de), else from English, else in alphabetical order."""
-    words = re.split(r"[^a-z]+", place.lower())
-    first, second = sorted(languages, key=str.lower)
-    both = [language for language in words if language in (first.lower(), second.lower())]
-    if len(set(both)) == 2:
-        pair = [first, second] if both[0] == first.lower() else [second, first]
-        return pair, f"as in the name {place}"
-    if second.lower() in ("en", "english"):
-        return [second, first], "English is taken as the source"
-    if first.lower() in ("en", "english"):
-        return [first, second], "English is taken as the source"
-    return [first, second], "in alphabetical order"
 
 
 def _unfold(table: Table) -> Table:
@@ -252,15 +70,6 @@ def _unfold(table: Table) -> Table:
 def _take_key(values: Sequence[dict[str, Any] | None], key: str) -> list[Any]:
     return [value and value.get(key) for value in values]
 
-
-_FINDERS: dict[str, Callable[[Table, Choice], tuple[Choice, str]]] = {
-    "classify": _find_classify,
-    "tag": _find_tag,
-    "translate": _find_translate,
-    "lm": _find_text,
-}
-
-# ---------------------------------------------------------------------------------- making rows
 
 Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by reason of loss
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from seqcli.data.columns import MOST_LABELS, Choice
+from seqcli.data.choice import MOST_LABELS, Choice
 from seqcli.data.rows import Rows
 from seqcli.data.tables import Table, list_columns
 from seqcli.errors import SeqcliError, UsageError

@@ -12,7 +12,8 @@ from functools import partial
 
 from seqcli.config import ClassifyData, Data
 from seqcli.data import hub
-from seqcli.data.columns import ROLES, Choice, choose
+from seqcli.data.choice import ROLES, Choice
+from seqcli.data.columns import choose
 from seqcli.data.labels import check_labels, note_labels, settle_labels
 from seqcli.data.names import CANONICAL, SPLITS
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path

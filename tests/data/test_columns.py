@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from seqcli.data.columns import choose, direct
+from seqcli.data.choice import direct
+from seqcli.data.columns import choose
 from seqcli.data.labels import check_labels, settle_labels
 from seqcli.data.rows import Rows
 from seqcli.data.tables import Table

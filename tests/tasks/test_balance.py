@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TINY, Quiet, Result, make_rows, tiny, write_jsonl
+from conftest import TINY, Result, make_rows, tiny, train_in_parts, write_jsonl
 
-from seqcli import bundle, run
 from seqcli.data.load import load
 from seqcli.tasks import TASKS
 from seqcli.tasks.balance import draw, focal_loss, weigh
@@ -115,18 +114,7 @@ def test_plan_draws_from_training_rows(tmp_path: Path) -> None:
 def test_resumed_training_is_the_same_to_the_bit(tmp_path: Path, how: str) -> None:
     (tmp_path / "data").mkdir()
     config = tiny("classify", make_data(tmp_path / "data"), balance=how, focal=2.0, epochs=2)
-    run.train(config, tmp_path / "whole", Quiet())
-    seen = [0]
-
-    def stop() -> int:
-        seen[0] += 1
-        return 15 if seen[0] == 2 else 0
-
-    with pytest.raises(run.Interrupted):
-        run.train(config, tmp_path / "parts", Quiet(), stop=stop)
-    run.resume(tmp_path / "parts", Quiet())
-    for name in (bundle.WEIGHTS, "metrics.json"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train_in_parts(config, tmp_path)
 
 
 def test_command_line(cli: Callable[..., Result], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CITIES, TINY, Quiet, Result, tiny, write_jsonl
+from conftest import CITIES, TINY, Quiet, Result, tiny, train_in_parts, write_jsonl
 
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
@@ -100,18 +100,7 @@ def test_answers_do_not_depend_on_the_other_rows(model: Path) -> None:
 
 def test_resumed_training_is_the_same_to_the_bit(tmp_path: Path, pairs: Path) -> None:
     chosen = config(pairs, epochs=2, balance="over", limit=60)
-    run.train(chosen, tmp_path / "whole", Quiet())
-    seen = [0]
-
-    def stop() -> int:
-        seen[0] += 1
-        return 15 if seen[0] == 2 else 0
-
-    with pytest.raises(run.Interrupted):
-        run.train(chosen, tmp_path / "parts", Quiet(), stop=stop)
-    run.resume(tmp_path / "parts", Quiet())
-    for name in (bundle.WEIGHTS, "metrics.json"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train_in_parts(chosen, tmp_path)
 
 
 def test_command_line(cli: Cli, model: Path, pairs: Path) -> None:

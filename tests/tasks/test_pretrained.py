@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TASKS, Quiet, Result, make_rows, tiny
+from conftest import TASKS, Quiet, Result, make_rows, tiny, train_in_parts
 from safetensors.torch import load_file
 
 from seqcli import bundle, run
@@ -93,19 +93,7 @@ def test_resumed_training_is_the_same_to_the_bit(
     tmp_path: Path, data: Path, vectors: Path, frozen: bool
 ) -> None:
     config = make("classify", data, vectors, vectors_frozen=frozen)
-    run.train(config, tmp_path / "whole", Quiet())
-    seen = [0]
-
-    def stop() -> int:
-        seen[0] += 1
-        return 15 if seen[0] == 2 else 0
-
-    with pytest.raises(run.Interrupted):
-        run.train(config, tmp_path / "parts", Quiet(), stop=stop)
-    vectors.unlink()
-    run.resume(tmp_path / "parts", Quiet())
-    for name in (bundle.WEIGHTS, "metrics.json"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train_in_parts(config, tmp_path, between=vectors.unlink)
 
 
 def test_wrong_settings(tmp_path: Path, data: Path, vectors: Path) -> None:
