@@ -154,7 +154,7 @@ def seqcli_loop(program: Program, precision: str, softmax: str = "full") -> Upda
         mean = sum(map(len, texts)) // len(texts)
         settings |= {"bidirectional": True, "pool": "last", "word_dropout": 0.0}
         settings |= {"batch_tokens": mean * program.batch}
-        settings |= {"ngrams": False, "adversarial": 0.0}  # the same network
+        settings |= {"ngrams": False, "spelling": False, "adversarial": 0.0}  # the same network
     else:
         settings |= {"softmax": softmax, "streams": program.batch, "bptt": BPTT}
     draw = random.Random(0)
