@@ -42,7 +42,7 @@ def test_a_cell_does_on_a_gpu_what_it_does_on_the_cpu(name: str, reverse: bool) 
 )
 def test_trains_on_a_gpu(task: str, precision: str, cli, data: Path, tmp_path: Path) -> None:
     asked = task, str(data), "--device", "cuda", "--precision", precision, "--epochs", "2"
-    trained = cli(*asked, "--json", "--out", str(tmp_path / "model"))
+    trained = cli(*asked, "--watch", "gradients", "--json", "--out", str(tmp_path / "model"))
     assert trained.status == 0, trained.err
     assert json.loads(trained.out)
 
@@ -57,7 +57,6 @@ def test_torch_layers_are_told_of_gradients(kind: str, monkeypatch: pytest.Monke
         return layer(*arguments)
 
     monkeypatch.setitem(kernels.LIBRARY, kind, record)
-    monkeypatch.setattr(kernels, "lstm", record)
     monkeypatch.setattr(kernels, "runs_natively", lambda x: False)
     cell = make_cell(kind.split("_")[0], 3, 4, nonlinearity=kind[4:])
     x = Ragged(torch.randn(16, 3), OFFSETS)

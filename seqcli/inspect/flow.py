@@ -167,6 +167,7 @@ def _directions(grad_BH: Tensor, width: int) -> Tensor:
     """Unit gradients; a fixed random one where the loss sends none (no unit has its maximum in the
     last step)."""
     random = torch.randn(len(grad_BH), width, generator=torch.Generator().manual_seed(1))
+    random = random.to(grad_BH.device)
     size_B1 = grad_BH.norm(dim=1, keepdim=True)
     found = torch.where(size_B1 > 0, grad_BH.expand(len(grad_BH), width), random)
     return found / found.norm(dim=1, keepdim=True)

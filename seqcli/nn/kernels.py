@@ -10,7 +10,9 @@ Dimensions: N tokens of a batch, B sequences, T steps of the longest, I input, H
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -169,12 +171,7 @@ def _padded(
     place_N = torch.empty(len(x.values), dtype=torch.int64)
     place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
     x_BTI = x.values[index_BT.to(device)]
-    first = tuple(part.unsqueeze(0) for part in state)
-    call = _layer(weights)
-    if kind == "lstm":
-        y_BTH, _, c_1BH = lstm(x_BTI, first, *call)
-    else:
-        y_BTH, _ = LIBRARY[kind](x_BTI, first[0], *call)
+    y_BTH, *last = _layer(kind, x_BTI, weights, state)
     y = x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)])
     if not final:
         return y, state
@@ -182,15 +179,29 @@ def _padded(
     if kind != "lstm":
         return y, (h_BH,)
     if bool((x.lengths == x.lengths[0]).all()):
-        return y, (h_BH, c_1BH[0])
+        return y, (h_BH, last[1])
     return y, (h_BH, _last_memory(x_BTI, x.lengths, weights, state))
 
 
-def _layer(weights: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    """The arguments of torch's layers after input and state: with biases, one layer, no dropout,
-    whether gradients will be asked for (cuDNN refuses them afterwards), one direction, batch first.
-    """
-    return list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, True
+def _layer(
+    kind: str, x_BTI: Tensor, weights: tuple[Tensor, ...], state: State
+) -> tuple[Tensor, ...]:
+    """torch's own layer in one direction: y (B, T, H), and the state (B, H) after step T."""
+    first = tuple(part.unsqueeze(0) for part in state)
+    # With biases, one layer, no dropout, whether gradients will be asked for (cuDNN refuses them
+    # afterwards), one direction, batch first.
+    call = list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, True
+    with contextlib.ExitStack() as stack:
+        if x_BTI.is_cuda:
+            # Autocast would give cuDNN halves, also where bfloat16 was asked for; its fp32 layers
+            # are fast by themselves (TF32).
+            stack.enter_context(torch.autocast("cuda", enabled=False))
+            x_BTI = x_BTI.float()
+            # It tells that it copies weights that do not lie side by side.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        y_BTH, *last = LIBRARY[kind](x_BTI, first if kind == "lstm" else first[0], *call)
+    return y_BTH, *(part[0] for part in last)
 
 
 def _last_memory(
@@ -202,11 +213,11 @@ def _last_memory(
     for length in torch.unique(lengths_B).tolist():
         chosen = (lengths_B == length).nonzero().squeeze(1)
         at = chosen.to(x_BTI.device)
-        first = tuple(part[at].unsqueeze(0) for part in state)
-        c_1BH = first[1]
+        first = tuple(part[at] for part in state)
+        c_BH = first[1]
         if length:
-            _, _, c_1BH = lstm(x_BTI[at, :length], first, *_layer(weights))
-        parts.append(c_1BH[0])
+            *_, c_BH = _layer("lstm", x_BTI[at, :length], weights, first)
+        parts.append(c_BH)
         rows.append(chosen)
     return torch.cat(parts)[torch.argsort(torch.cat(rows)).to(x_BTI.device)]
 
