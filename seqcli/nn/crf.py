@@ -17,7 +17,6 @@ Dimensions: N tokens of a batch, B sequences, T steps of the longest, L labels, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqcli.data.schemes import can_follow
+from seqcli.nn import kernels
+from seqcli.nn.native.chain import chains
 from seqcli.nn.ragged import Ragged
 
 NEVER = -1e4
@@ -65,26 +66,17 @@ class CRF(nn.Module):
 
     def nats(self, scores: Ragged, gold_N: Tensor) -> Tensor:
         """(B,) −log p of each sequence's gold tags, float64."""
-        first_L, after_LL, last_L = self.weights()
-        rows_N = scores.segments()
-        own_N = widen(scores.values.gather(1, gold_N[:, None]).squeeze(1))
-        inside_N = rows_N[1:] == rows_N[:-1]
-        between_N = widen(after_LL[gold_N[:-1][inside_N], gold_N[1:][inside_N]])
-        path_B = widen(first_L[gold_N[scores.first()]] + last_L[gold_N[scores.last()]])
-        path_B = path_B.index_add(0, rows_N, own_N)
-        path_B = path_B.index_add(0, rows_N[1:][inside_N], between_N)
-        return self.log_partition(scores) - path_B
+        return _Nats.apply(scores.values, *self.weights(), scores.offsets, gold_N)
 
     def log_partition(self, scores: Ragged) -> Tensor:
         """(B,) log Z of each sequence, float64."""
-        return _LogPartition.apply(scores.values, *self.weights(), scores.offsets)
+        return _Nats.apply(scores.values, *self.weights(), scores.offsets, None)
 
     def marginals(self, scores: Ragged) -> Tensor:
         """(N, L) the log-probability of each tag of each token, the other tokens' being open."""
-        steps = Steps.of(scores)
-        sums = forward_backward(scores.values[steps.place_N], *self.weights(), steps)
+        sums = sum_paths(scores, *self.weights())
         share_NL = sums.before_NL * sums.behind_NL
-        return share_NL.clamp_min(torch.finfo(share_NL.dtype).tiny).log().float()[steps.back_N]
+        return share_NL.clamp_min(torch.finfo(share_NL.dtype).tiny).log().float()
 
     @torch.no_grad()
     def decode(self, scores: Ragged) -> Tensor:
@@ -171,11 +163,11 @@ class Steps(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What both passes give, in the order of steps.
+    """What both passes give.
 
     before_NL: p(tag | tokens up to here). behind_NL: what the tokens after it make of that; the
     product of both is the marginal. next_NL: the tag's own part of the backward sum of the token
-    before it. total_B: log Z of the sequences, longest first.
+    before it. total_B: log Z of the sequences.
     """
 
     before_NL: Tensor
@@ -184,10 +176,25 @@ class Sums(NamedTuple):
     total_B: Tensor
 
 
+def sum_paths(scores: Ragged, first_L: Tensor, after_LL: Tensor, last_L: Tensor) -> Sums:
+    """The sums over the paths of each sequence, by token; zero in next_NL for first tokens."""
+    if kernels.runs_chains(scores.values, first_L, after_LL, last_L):
+        top_N = scores.values.amax(dim=1)
+        own_NL = (scores.values.double() - top_N[:, None]).exp()
+        weights = (part.double().exp() for part in (first_L, after_LL, last_L))
+        *sums, total_B = chains(own_NL, *weights, scores.offsets)
+        return Sums(*sums, total_B.index_add(0, scores.segments(), top_N.double()))
+    steps = Steps.of(scores)
+    found = forward_backward(scores.values[steps.place_N], first_L, after_LL, last_L, steps)
+    before_NL, behind_NL, next_NL = (part[steps.back_N] for part in found[:3])
+    total_B = torch.empty_like(found.total_B).index_copy(0, steps.rows_B, found.total_B)
+    return Sums(before_NL, behind_NL, next_NL.index_fill(0, scores.first(), 0), total_B)
+
+
 def forward_backward(
     scores_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, steps: Steps
 ) -> Sums:
-    """The forward and the backward sums of scores in the order of steps; differentiable."""
+    """The sums in the order of steps, of the sequences longest first; differentiable."""
     top_N1 = scores_NL.detach().max(dim=1, keepdim=True).values
     own = (widen(scores_NL) - top_N1).exp().split(steps.counts)
     first_L, after_LL, last_L = (widen(part).exp() for part in (first_L, after_LL, last_L))
@@ -222,59 +229,57 @@ def forward_backward(
     return Sums(torch.cat(before), torch.cat(behind[::-1]), torch.cat(following[::-1]), total_B)
 
 
-class _LogPartition(torch.autograd.Function):
-    """log Z, with the marginals as its gradient."""
+class _Nats(torch.autograd.Function):
+    """log Z less the scores of the gold path, or log Z alone. The gradient is the marginals less
+    the gold tags."""
 
     @staticmethod
     def forward(
-        ctx: Any, scores_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, offsets: Any
+        ctx: Any,
+        scores_NL: Tensor,
+        first_L: Tensor,
+        after_LL: Tensor,
+        last_L: Tensor,
+        offsets: Tensor,
+        gold_N: Tensor | None,
     ) -> Tensor:
-        steps = Steps.of(Ragged(scores_NL, offsets))
-        sums = forward_backward(scores_NL[steps.place_N], first_L, after_LL, last_L, steps)
-        ctx.steps = steps
-        ctx.save_for_backward(*sums[:3], after_LL)
-        return sums.total_B.new_empty(len(sums.total_B)).index_copy(0, steps.rows_B, sums.total_B)
+        scores = Ragged(scores_NL, offsets)
+        sums = sum_paths(scores, first_L, after_LL, last_L)
+        ctx.save_for_backward(*sums[:3], after_LL, offsets, gold_N)
+        if gold_N is None:
+            return sums.total_B
+        step_N = after_LL.flatten()[_pairs(gold_N, len(first_L))]
+        step_N[scores.first()] = first_L[gold_N[scores.first()]]
+        path_N = widen(scores_NL.gather(1, gold_N[:, None]).squeeze(1)) + widen(step_N)
+        ends_B = widen(last_L[gold_N[scores.last()]])
+        return sums.total_B - ends_B.index_add(0, scores.segments(), path_N)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, weight_B: Tensor) -> tuple[Tensor | None, ...]:
-        before_NL, behind_NL, next_NL, after_LL = ctx.saved_tensors
-        _, back_N, counts, rows_B = ctx.steps
-        weight_B = weight_B[rows_B]
-        weight_N1 = torch.cat([weight_B[:count] for count in counts])[:, None]
-        share_NL = before_NL * behind_NL * weight_N1
-        batch = counts[0]
-        going_M = (
-            torch.cat(
-                [
-                    torch.arange(count, device=back_N.device) + begin
-                    for begin, count in _follow(counts)
-                ]
-            )
-            if len(counts) > 1
-            else back_N.new_empty(0)
-        )
-        weighed_ML = next_NL[batch:] * weight_N1[batch:]
-        pairs_LL = before_NL[going_M].t() @ weighed_ML * widen(after_LL).exp()
-        is_last_N = torch.ones(len(back_N), dtype=torch.bool, device=back_N.device)
-        is_last_N[going_M] = False
+        before_NL, behind_NL, next_NL, after_LL, offsets, gold_N = ctx.saved_tensors
+        scores = Ragged(before_NL, offsets)
+        weight_N = weight_B[scores.segments()]
+        share_NL = before_NL * behind_NL * weight_N[:, None]
+        pairs_LL = before_NL[:-1].t() @ (next_NL * weight_N[:, None])[1:] * widen(after_LL).exp()
+        if gold_N is not None:
+            share_NL.scatter_add_(1, gold_N[:, None], -weight_N[:, None])
+            follows_N = -weight_N.index_fill(0, scores.first(), 0)
+            pairs_LL.view(-1).index_add_(0, _pairs(gold_N, len(pairs_LL)), follows_N)
         kind = after_LL.dtype
         return (
-            share_NL[back_N].to(kind),
-            share_NL[:batch].sum(0).to(kind),
+            share_NL.to(kind),
+            share_NL[scores.first()].sum(0).to(kind),
             pairs_LL.to(kind),
-            share_NL[is_last_N].sum(0).to(kind),
+            share_NL[scores.last()].sum(0).to(kind),
+            None,
             None,
         )
 
 
-def _follow(counts: list[int]) -> list[tuple[int, int]]:
-    """For each step but the first: where the step before it begins, and how many go on."""
-    begin, found = 0, []
-    for before, count in pairwise(counts):
-        found.append((begin, count))
-        begin += before
-    return found
+def _pairs(gold_N: Tensor, labels: int) -> Tensor:
+    """(N,) each tag and the one before it as a place in (L, L), whatever sequence that is of."""
+    return gold_N.roll(1) * labels + gold_N
 
 
 def _best_into(sum_BL: Tensor, into_LL: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyp
 from seqcli.nn import native
 from seqcli.nn.native import cross, drop, library, ops
 from seqcli.nn.native.linear import linear as native_linear
+from seqcli.nn.native.pool import pool as native_pool
 from seqcli.nn.native.sru import sru as native_sru
 from seqcli.nn.ragged import Ragged, pad_index
 
@@ -99,6 +100,17 @@ def sru(
     return x.with_values(y_NH), c_BH
 
 
+def layer(
+    kind: str, x: Ragged, weights: Sequence[tuple[Tensor, ...]], states: Sequence[State]
+) -> tuple[Ragged, list[State]] | None:
+    """Both directions of a layer by one call of the native kernel, see `sequence`: y (N, 2H) and
+    the states after the last steps. None where that does not run."""
+    if not runs_natively(x.values):
+        return None
+    y_NH, after = ops.layer(kind, x.values, x.offsets, weights, states, precision=precision())
+    return x.with_values(y_NH), after
+
+
 def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Tensor:
     """x · weight^T + bias, (N, K).
 
@@ -159,6 +171,20 @@ def dropout(x: Tensor, fraction: float) -> Tensor:
     if trains_natively(x):
         return drop.dropout(x, fraction)
     return F.dropout(x, fraction)
+
+
+def pool(x: Ragged, kind: str) -> Tensor:
+    """(B, H) the mean or the largest (kind: mean, max) of each unit over the tokens of a sequence,
+    none of which may be empty."""
+    if runs_natively(x.values) and library.load().has_chains:
+        return native_pool(x.values, x.offsets, kind)
+    return torch.segment_reduce(x.values, kind, lengths=x.lengths.to(x.values.device))
+
+
+def runs_chains(scores_NL: Tensor, *weights: Tensor) -> bool:
+    """Whether `native.chains` takes these: it has no gradients."""
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (scores_NL, *weights))
+    return not wanted and runs_natively(scores_NL) and library.load().has_chains
 
 
 def _padded(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn import kernels
 from seqcli.nn.ragged import Ragged
 
 
@@ -35,9 +36,9 @@ class Pool(nn.Module):
                 return ends_BH
             half = h_NH.shape[1] // 2
             return torch.cat([ends_BH[:, :half], h_NH[h.first()][:, half:]], dim=1)
-        lengths_B = h.lengths.to(h_NH.device)
         if self.kind in ("mean", "max"):
-            return torch.segment_reduce(h_NH, self.kind, lengths=lengths_B)
+            return kernels.pool(h.with_values(h_NH), self.kind)
+        lengths_B = h.lengths.to(h_NH.device)
         score_N = self.query(torch.tanh(self.project(h_NH))).float().squeeze(1)
         weight_N = softmax(score_N, h)
         return torch.segment_reduce(h_NH * weight_N[:, None], "sum", lengths=lengths_B)

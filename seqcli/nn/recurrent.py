@@ -11,12 +11,14 @@ Dimensions: N tokens of a batch, B sequences, B1 = B + 1, D input features, H un
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqcli.errors import SeqcliError
+from seqcli.nn import kernels
 from seqcli.nn.cells import GRU, LSTM, Elman
 from seqcli.nn.cells.cell import State
 from seqcli.nn.dropout import Dropout, weights_dropped
@@ -95,15 +97,9 @@ class Recurrent(nn.Module):
             seen = x
             if self.norms:
                 seen = x.with_values(self.norms[at // self.directions](x.values))
-            outputs = []
-            for direction in range(self.directions):
-                cell, reverse = self.cells[at + direction], bool(direction)
-                y, state = self._direction(
-                    cell, seen, states[at + direction], reverse=reverse, final=final
-                )
-                outputs.append(y.values)
-                after.append(state)
-            y_NH = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+            cells = list(self.cells[at : at + self.directions])
+            y_NH, last = self._layer(cells, seen, states[at : at + self.directions], final=final)
+            after += last
             if self.residual and y_NH.shape == x.values.shape:
                 y_NH = x.values + y_NH
             x = x.with_values(y_NH)
@@ -111,13 +107,29 @@ class Recurrent(nn.Module):
             x = x.with_values(self.norm(x.values))
         return x, after
 
-    def _direction(
-        self, cell: Any, x: Ragged, state: State, *, reverse: bool, final: bool
-    ) -> tuple[Ragged, State]:
-        with weights_dropped(cell, self.weight_dropout if self.training else 0.0):
-            if self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt:
-                return cell.sequence(x, state, reverse=reverse, final=final)
-            return truncate(cell, x, state, reverse=reverse, bptt=self.bptt)
+    def _layer(
+        self, cells: list[Any], x: Ragged, states: States, *, final: bool
+    ) -> tuple[Tensor, States]:
+        """One layer in each of its directions: the outputs side by side, and the states after."""
+        with ExitStack() as stack:
+            for cell in cells:
+                fraction = self.weight_dropout if self.training else 0.0
+                stack.enter_context(weights_dropped(cell, fraction))
+            whole = self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt
+            kind = getattr(cells[0], "kernel", None)
+            if whole and kind and len(cells) == 2:
+                both = kernels.layer(kind, x, [cell.weights for cell in cells], states)
+                if both is not None:
+                    return both[0].values, both[1]
+            outputs, after = [], []
+            for reverse, (cell, state) in enumerate(zip(cells, states, strict=True)):
+                if whole:
+                    y, last = cell.sequence(x, state, reverse=bool(reverse), final=final)
+                else:
+                    y, last = truncate(cell, x, state, reverse=bool(reverse), bptt=self.bptt)
+                outputs.append(y.values)
+                after.append(last)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), after
 
 
 def truncate(

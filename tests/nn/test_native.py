@@ -347,12 +347,15 @@ def test_autocast_does_not_change_the_precision_asked_for():
 def test_operators_pass_torch_opcheck(kind):
     problem = make_problem(kind, [2, 0, 3], inputs=3, hidden=5)
     tensors = {name: tensor.requires_grad_() for name, tensor in problem.tensors.items()}
-    names = ("w_ih", "w_hh", "b_ih", "b_hh", "h", "c")
-    arguments = (tensors["x"], offsets(torch.tensor(problem.lengths)), *map(tensors.get, names))
+    weights = [tensors[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh") if name in tensors]
+    states = [tensors[name] for name in ("h", "c") if name in tensors]
+    bounds = offsets(torch.tensor(problem.lengths))
     for bf16 in (False, status().bf16):
-        torch.library.opcheck(
-            torch.ops.seqcli.recurrent.default, (kind, False, bf16, True, *arguments)
-        )
+        for directions in (1, 2):
+            arguments = tensors["x"], bounds, weights * directions, states * directions
+            torch.library.opcheck(
+                torch.ops.seqcli.recurrent.default, (kind, False, bf16, True, *arguments)
+            )
 
 
 def attention_results(

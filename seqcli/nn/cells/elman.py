@@ -28,6 +28,7 @@ class Elman(GatedParameters):
     ) -> None:
         super().__init__(input_size, hidden_size, gates=1)
         self.nonlinearity = nonlinearity
+        self.kernel = "rnn_" + nonlinearity
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         (h_BH,) = state
@@ -41,5 +42,4 @@ class Elman(GatedParameters):
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        kind = "rnn_" + self.nonlinearity
-        return kernels.sequence(kind, x, self.weights, state, reverse=reverse, final=final)
+        return kernels.sequence(self.kernel, x, self.weights, state, reverse=reverse, final=final)

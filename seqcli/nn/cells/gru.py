@@ -20,6 +20,7 @@ class GRU(GatedParameters):
     Cost a token: 6·H·(I + H) FLOP forward.
     """
 
+    kernel = "gru"
     equations = (
         "r  = σ(W_ir x + b_ir + W_hr h + b_hr)\n"
         "z  = σ(W_iz x + b_iz + W_hz h + b_hz)\n"

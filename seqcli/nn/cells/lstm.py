@@ -31,6 +31,7 @@ class LSTM(GatedParameters):
         "y  = h'"
     )
     settings: tuple[str, ...] = ("forget_bias",)
+    kernel: str | None = "lstm"
     states = 2
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:

@@ -51,6 +51,7 @@ class MinGRU(MinimalParameters):
     forward, and a scan.
     """
 
+    kernel = "mingru"
     equations = (
         "z  = σ(W_z x + b_z)\n"
         "h~ = g(W_h x + b_h)    with g(a) = a + 0.5 for a ≥ 0, else σ(a)\n"
@@ -81,6 +82,7 @@ class MinLSTM(MinimalParameters):
     6·H·I FLOP forward, and a scan.
     """
 
+    kernel = "minlstm"
     equations = (
         "f  = σ(W_f x + b_f)\n"
         "i  = σ(W_i x + b_i)\n"

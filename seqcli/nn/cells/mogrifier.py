@@ -24,6 +24,7 @@ class Mogrifier(LSTM):
         "h  = 2 σ(R_i x) ⊙ h    in rounds i = 2, 4, …\n" + LSTM.equations
     )
     settings = ("rounds", "forget_bias")
+    kernel = None
 
     def __init__(
         self, input_size: int, hidden_size: int, rounds: int = 5, forget_bias: float = 1.0

@@ -26,6 +26,8 @@ class GatedParameters(nn.Module):
     settings: tuple[str, ...] = ()
     recurrent_weights: tuple[str, ...] = ("weight_hh",)
     states = 1
+    kernel: str | None = None
+    """The name by which the native kernels know the cell, if they do."""
 
     def __init__(self, input_size: int, hidden_size: int, *, gates: int) -> None:
         super().__init__()

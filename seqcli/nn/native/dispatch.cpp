@@ -2,7 +2,9 @@
 // call that set's kernels.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "interface.h"
 #include "sru.h"
@@ -76,67 +78,74 @@ bool valid(const Call& call) {
     return std::is_sorted(call.offsets, call.offsets + call.batch + 1);
 }
 
-template <class Call>
-Shares shares_of_scan(const Call& call) {
-    const bool small = call.tokens * call.hidden * 64 < SMALL;
-    const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
-    return divide(lengths(call, blocks), small ? 1 : call.threads);
-}
-
 bool is_scan(const Recurrent& call) { return call.kind == MINGRU || call.kind == MINLSTM; }
+bool is_scan(const Sru&) { return true; }
 
-Shares shares_of(const Recurrent& call) {
-    if (is_scan(call)) return shares_of_scan(call);
-    const bool small = call.tokens * call.hidden * 4 * call.hidden < SMALL;
-    return divide(lengths(call, 1), small ? 1 : call.threads);
+template <class Call>
+bool small(const Call& call) {
+    return call.tokens * call.hidden * (is_scan(call) ? 64 : 4 * call.hidden) < SMALL;
+}
+
+// What one thread does of a layer: some sequences in one direction, and of a scan some units.
+template <class Call>
+struct Piece {
+    const Call* call;
+    std::vector<int32_t> share;
+    std::vector<float> totals;  // backward: sums over the share's tokens
+
+    int64_t size() const { return static_cast<int64_t>(share.size()); }
+};
+
+// The directions of a layer, cut up for the threads.
+template <class Call>
+std::vector<Piece<Call>> cut(const Call* calls, int64_t count) {
+    int64_t shares = calls->threads;
+    if (shares % count == 0) shares /= count;
+    if (small(*calls)) shares = 1;
+    const int64_t blocks = is_scan(*calls) ? (calls->hidden + SCAN_UNITS - 1) / SCAN_UNITS : 1;
+    std::vector<Piece<Call>> pieces;
+    for (const Call* call = calls; call < calls + count; ++call)
+        for (std::vector<int32_t>& share : divide(lengths(*call, blocks), shares))
+            pieces.push_back({call, std::move(share), {}});
+    return pieces;
 }
 
 template <class Call>
-void run_forward(const Call& call, const Shares& shares,
-                 void (*kernel)(const Call&, const int32_t*, int64_t)) {
-    parallel(shares.size(), shares.size(), [&](int64_t i) {
-        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
+int64_t run_forward(const Call* calls, int64_t count,
+                    void (*kernel)(const Call&, const int32_t*, int64_t)) {
+    if (!std::all_of(calls, calls + count, valid<Call>)) return 1;
+    const std::vector<Piece<Call>> pieces = cut(calls, count);
+    parallel(small(*calls) ? 1 : calls->threads, pieces.size(), [&](int64_t i) {
+        kernel(*pieces[i].call, pieces[i].share.data(), pieces[i].size());
     });
+    return 0;
 }
 
-// `sums` (width): what the shares' kernels added up, in the order of the shares.
-template <class Call>
-void run_backward(const Call& call, const Shares& shares,
-                  void (*kernel)(const Call&, const int32_t*, int64_t, float*), int64_t width,
-                  float* sums) {
-    std::vector<std::vector<float>> totals(shares.size(), std::vector<float>(width));
-    parallel(shares.size(), shares.size(), [&](int64_t i) {
-        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()), totals[i].data());
+// sums(call): where the `width` sums of a direction go, added up in the order of the pieces.
+template <class Call, class Sums>
+int64_t run_backward(const Call* calls, int64_t count, int64_t width, Sums sums,
+                     void (*kernel)(const Call&, const int32_t*, int64_t, float*)) {
+    if (!std::all_of(calls, calls + count, valid<Call>)) return 1;
+    std::vector<Piece<Call>> pieces = cut(calls, count);
+    parallel(small(*calls) ? 1 : calls->threads, pieces.size(), [&](int64_t i) {
+        pieces[i].totals.resize(width);
+        kernel(*pieces[i].call, pieces[i].share.data(), pieces[i].size(), pieces[i].totals.data());
     });
-    std::fill_n(sums, width, 0.f);
-    for (const std::vector<float>& total : totals)
-        for (int64_t j = 0; j < width; ++j) sums[j] += total[j];
-}
-
-int64_t forward(const Recurrent& call) {
-    if (!valid(call)) return 1;
-    const auto kernel = is_scan(call) ? chosen->scan_forward : chosen->forward;
-    run_forward(call, shares_of(call), kernel);
+    for (const Call* call = calls; call < calls + count; ++call) std::fill_n(sums(*call), width, 0.f);
+    for (const Piece<Call>& piece : pieces)
+        for (int64_t j = 0; j < width; ++j) sums(*piece.call)[j] += piece.totals[j];
     return 0;
 }
 
-int64_t backward(const Recurrent& call) {
-    if (!valid(call)) return 1;
-    const auto kernel = is_scan(call) ? chosen->scan_backward : chosen->backward;
-    run_backward(call, shares_of(call), kernel, call.gradients * call.hidden, call.dbias);
-    return 0;
+int64_t forward(const Recurrent* calls, int64_t count) {
+    return run_forward(calls, count, is_scan(*calls) ? chosen->scan_forward : chosen->forward);
 }
 
-int64_t forward(const Sru& call) {
-    if (!valid(call)) return 1;
-    run_forward(call, shares_of_scan(call), chosen_sru->forward);
-    return 0;
-}
-
-int64_t backward(const Sru& call) {
-    if (!valid(call)) return 1;
-    run_backward(call, shares_of_scan(call), chosen_sru->backward, 4 * call.hidden, call.sums);
-    return 0;
+int64_t backward(const Recurrent* calls, int64_t count) {
+    return run_backward(
+        calls, count, calls->gradients * calls->hidden,
+        [](const Recurrent& call) { return call.dbias; },
+        is_scan(*calls) ? chosen->scan_backward : chosen->backward);
 }
 
 // Every thread takes one run of tokens, so that sums over them come out the same every time.
@@ -160,6 +169,37 @@ int64_t cross(const Vocabulary& call) {
     return 0;
 }
 
+template <class Call>
+void run_shares(const Call& call, const Shares& shares,
+                void (*kernel)(const Call&, const int32_t*, int64_t)) {
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
+        kernel(call, shares[i].data(), static_cast<int64_t>(shares[i].size()));
+    });
+}
+
+// Sequences one after the other from 0 to `tokens`, none of them empty.
+bool full(const int64_t* offsets, int64_t batch) {
+    if (batch < 1 || offsets[0] != 0) return false;
+    return std::adjacent_find(offsets, offsets + batch + 1, std::greater_equal<>()) ==
+           offsets + batch + 1;
+}
+
+int64_t pool(const Pooling& call) {
+    if (!full(call.offsets, call.batch)) return 1;
+    spread(call.batch, call.offsets[call.batch] * call.width * 4, call.threads,
+           [&](int64_t first, int64_t last) { chosen_training->pool(call, first, last); });
+    return 0;
+}
+
+int64_t chains(const Chain& call) {
+    if (!full(call.offsets, call.batch)) return 1;
+    const int64_t work = call.offsets[call.batch] * call.labels * call.labels * 4;
+    std::vector<int64_t> lengths(call.batch);
+    for (int64_t b = 0; b < call.batch; ++b) lengths[b] = call.offsets[b + 1] - call.offsets[b];
+    run_shares(call, divide(lengths, work < SMALL ? 1 : call.threads), chosen_training->chains);
+    return 0;
+}
+
 bool valid(const Attention& call) {
     if (call.batch < 1 || call.depth < 1 || call.width < 1) return false;
     for (const int64_t* offsets : {call.queries, call.keys})
@@ -174,7 +214,7 @@ int64_t run(const Attention& call, bool backward) {
     const bool small = call.pairs[call.batch] * (call.depth + call.width) < SMALL;
     const auto kernel = backward ? chosen->attend_backward : chosen->attend_forward;
     const Shares shares = divide(work, small ? 1 : call.threads);
-    run_forward(call, shares, kernel);
+    run_shares(call, shares, kernel);
     return 0;
 }
 
@@ -228,11 +268,21 @@ int64_t seqcli_drop(const Dropout* call) {
     return 0;
 }
 
-// They return 0, or 1 for offsets that do not rise from 0 to the number of tokens.
-int64_t seqcli_forward(const Recurrent* call) { return forward(*call); }
-int64_t seqcli_backward(const Recurrent* call) { return backward(*call); }
-int64_t seqcli_sru_forward(const Sru* call) { return forward(*call); }
-int64_t seqcli_sru_backward(const Sru* call) { return backward(*call); }
+// They return 0, or 1 for offsets that do not rise from 0, and for empty sequences.
+int64_t seqcli_pool(const Pooling* call) { return pool(*call); }
+int64_t seqcli_chains(const Chain* call) { return chains(*call); }
+
+// The directions of a layer, all together. Both return 0, or 1 for offsets that do not rise from 0
+// to the number of tokens.
+int64_t seqcli_forward_all(const Recurrent* calls, int64_t count) { return forward(calls, count); }
+int64_t seqcli_backward_all(const Recurrent* calls, int64_t count) { return backward(calls, count); }
+
+// The same for a simple recurrent unit, one direction at a time.
+int64_t seqcli_sru_forward(const Sru* call) { return run_forward(call, 1, chosen_sru->forward); }
+int64_t seqcli_sru_backward(const Sru* call) {
+    return run_backward(
+        call, 1, 4 * call->hidden, [](const Sru& one) { return one.sums; }, chosen_sru->backward);
+}
 
 // The same for attention.
 int64_t seqcli_attend_forward(const Attention* call) { return run(*call, false); }

@@ -4,8 +4,10 @@
 // Nothing here may use the C++ library: its inline functions would be compiled with this file's
 // instructions, and the linker might pick that copy for processors that lack them.
 #include "attend.h"
+#include "chain.h"
 #include "cross.h"
 #include "drop.h"
+#include "pool.h"
 #include "scan.h"
 
 namespace seqcli {
@@ -176,7 +178,7 @@ const Kernels KERNELS = {
     forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
 
 extern const TrainingKernels TRAINING_KERNELS;
-const TrainingKernels TRAINING_KERNELS = {cross, drop};
+const TrainingKernels TRAINING_KERNELS = {cross, drop, pool, chains};
 
 extern const SruKernels SRU_KERNELS;
 const SruKernels SRU_KERNELS = {sru_forward, sru_backward};

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,20 @@ class Dropout(ctypes.Structure):
     """`struct Dropout` of training.h."""
 
     _fields_ = _fields("count seed threads", "x y", reals="fraction")
+
+
+class Pooling(ctypes.Structure):
+    """`struct Pooling` of training.h."""
+
+    _fields_ = _fields("batch width threads x_stride", "offsets x y place dx")
+
+
+class Chain(ctypes.Structure):
+    """`struct Chain` of training.h."""
+
+    _fields_ = _fields(
+        "batch labels threads", "offsets own first last after after_turned before behind next total"
+    )
 
 
 class Attention(ctypes.Structure):
@@ -122,11 +136,20 @@ class Library:
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
-        self.forward = take("forward", Recurrent)
-        self.backward = take("backward", Recurrent)
+        self._steps: dict[str, Callable[[Any, int], int]] = {}
+        for name in ("forward", "backward"):
+            together = f"seqcli_{name}_all"
+            if hasattr(handle, together):
+                function = getattr(handle, together)
+                function.argtypes = [ctypes.POINTER(Recurrent), ctypes.c_int64]
+                function.restype = ctypes.c_int64
+                self._steps[name] = function
+            else:  # a library that was compiled before takes one direction after the other
+                alone = take(name, Recurrent)
+                self._steps[name] = lambda calls, count, alone=alone: max(map(alone, calls))
         self.attend_forward = take("attend_forward", Attention)
         self.attend_backward = take("attend_backward", Attention)
-        # A library that was compiled before training.h or sru.h was there serves all else.
+        # A library that was compiled before these were there serves all else.
         self.trains = hasattr(handle, "seqcli_cross")
         if self.trains:
             self.cross = take("cross", Vocabulary)
@@ -135,6 +158,14 @@ class Library:
         if self.has_sru:
             self.sru_forward = take("sru_forward", Sru)
             self.sru_backward = take("sru_backward", Sru)
+        self.has_chains = hasattr(handle, "seqcli_chains")
+        if self.has_chains:
+            self.pool = take("pool", Pooling)
+            self.chains = take("chains", Chain)
+
+    def run(self, step: str, calls: Sequence[Recurrent]) -> int:
+        """`forward` or `backward` of the directions of a layer; not 0 for wrong offsets."""
+        return self._steps[step]((Recurrent * len(calls))(*calls), len(calls))
 
 
 def _torch_team() -> ctypes.c_void_p | None:

@@ -1,5 +1,5 @@
-// What Python and the kernels say to each other about the loss of a vocabulary and about dropout
-// (interface.h has the rest).
+// What Python and the kernels say to each other about losses, dropout and pooling (interface.h has
+// the rest).
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,28 @@ struct Dropout {
     float* y;
 };
 
+// The mean or the largest of the rows of each sequence (pool.h); none may be empty.
+struct Pooling {
+    int64_t batch, width, threads;
+    int64_t x_stride;        // floats from one token of x to the next
+    const int64_t* offsets;  // (B + 1)
+    const float* x;          // (N, width)
+    float* y;                // (B, width); in the backward pass their gradients
+    int32_t* place;          // (B, width) where the largest is, from the first token; null: mean
+    float* dx;               // (N, width), or null in the forward pass
+};
+
+// The sums over all paths of labels (chain.h), L labels; no sequence may be empty.
+struct Chain {
+    int64_t batch, labels, threads;
+    const int64_t* offsets;             // (B + 1)
+    const double* own;                  // (N, L)
+    const double *first, *last;         // (L)
+    const double *after, *after_turned; // (L, L), and with rows and columns exchanged
+    double *before, *behind, *next;     // (N, L)
+    double* total;                      // (B) log Z
+};
+
 // The kernels of one instruction set; each entry does one thread's share of the work.
 struct TrainingKernels {
     // `scores`: working memory of cross_rows × the width rounded up to WIDEST_UNITS; `totals`: sums
@@ -43,6 +65,8 @@ struct TrainingKernels {
     void (*cross)(const Vocabulary& call, int64_t first_token, int64_t last_token, float* scores,
                   float* totals);
     void (*drop)(const Dropout& call, int64_t first, int64_t last);
+    void (*pool)(const Pooling& call, int64_t first_sequence, int64_t last_sequence);
+    void (*chains)(const Chain& call, const int32_t* share, int64_t count);
 };
 
 }  // namespace seqcli
