@@ -167,30 +167,34 @@ class Answers:
         yield from self._to_lines(lines[1:])
 
     def _to_lines(self, lines: list[Line]) -> Iterator[Reply]:
-        rows: dict[int, Rows] = {}
-        fields: dict[int, dict[str, Any]] = {}
+        records = self.reading in (*TABLES, "jsonl")
+        given: dict[int, Any] = {}  # texts or records, by place
         problems: dict[int, str] = {}
         for at, line in enumerate(lines):
             try:
                 if line.problem:
                     raise SeqcliError(line.problem)
-                if self.reading not in (*TABLES, "jsonl"):
-                    rows[at] = self.read([line.text])
+                if not records:
+                    given[at] = line.text
                 elif line.text.strip():
-                    fields[at] = (
+                    given[at] = (
                         self.header.read(line.text) if self.header else parse_record(line.text)
                     )
-                    rows[at] = self.read_records([fields[at]])
             except SeqcliError as error:
                 problems[at] = f"line {line.number}: {error}"
-        found = dict(zip(rows, self._answer(list(rows.values())), strict=True))
+        rows, wrong = _read_rows(self.read_records if records else self.read, given)
+        problems |= {at: f"line {lines[at].number}: {error}" for at, error in wrong.items()}
+        places = [at for at in given if at not in wrong]
+        numbers = {at: number for number, at in enumerate(places)}
+        found = self._answer(rows)
         for at in range(len(lines)):
-            if at in found:
-                inputs = rows[at].columns
-                known = fields.get(at) or {role: values[0] for role, values in inputs.items()}
-                yield Reply(self._show(found[at], known, inputs=inputs))
-            else:
+            if at not in numbers:
                 yield Reply("\n", problems.get(at))
+                continue
+            number = numbers[at]
+            inputs = {role: values[number] for role, values in rows.columns.items()}
+            known = given[at] if records else inputs
+            yield Reply(self._show(found[number], known, inputs=inputs))
 
     def _gather(self, lines: list[Line]) -> list[list[Line]]:
         """The sentences that are complete with these lines; the rest waits."""
@@ -207,7 +211,7 @@ class Answers:
         tokens = [_find_tokens(lines, self.reading) for lines in sentences]
         filled = [[token for token in row if token is not None] for row in tokens]
         asked = [at for at, row in enumerate(filled) if row]
-        rows = [Rows({"tokens": [filled[at]]}, "input") for at in asked]
+        rows = Rows({"tokens": [filled[at] for at in asked]}, "input")
         found = dict(zip(asked, self._answer(rows), strict=True))
         for at, lines in enumerate(sentences):
             for line in lines:
@@ -223,12 +227,8 @@ class Answers:
             elif at in found:
                 yield Reply(self._show(found[at], {}, inputs=()))
 
-    def _answer(self, rows: Sequence[Rows]) -> list[Answer]:
-        if not rows:
-            return []
-        roles = list(rows[0].columns)
-        columns = {role: [value for row in rows for value in row[role]] for role in roles}
-        return self.task.answer(self.model, Rows(columns, "input"), self.request)
+    def _answer(self, rows: Rows) -> list[Answer]:
+        return self.task.answer(self.model, rows, self.request) if len(rows) else []
 
     def _show(
         self, answer: Answer, fields: Mapping[str, Any], *, inputs: Mapping[str, Any] | tuple[()]
@@ -258,6 +258,22 @@ def _columns(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 # --------------------------------------------------------------------------------------- reading
+
+
+def _read_rows(
+    read: Callable[[list[Any]], Rows], given: Mapping[int, Any]
+) -> tuple[Rows, dict[int, SeqcliError]]:
+    """All that is given as rows, and what is wrong with what cannot be read, by place."""
+    try:
+        return read(list(given.values())), {}
+    except SeqcliError:  # of some of them: which?
+        wrong: dict[int, SeqcliError] = {}
+        for at, one in given.items():
+            try:
+                read([one])
+            except SeqcliError as error:
+                wrong[at] = error
+        return read([one for at, one in given.items() if at not in wrong]), wrong
 
 
 def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqcli.config import ClassifyNetwork
 from seqcli.data.tokens import Tokenizer, WordTokenizer
+from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ngrams import Ngrams
@@ -90,4 +91,4 @@ class Classifier(nn.Module):
             u_BH, v_BH = pooled_BH[0::2], pooled_BH[1::2]
             pooled_BH = torch.cat([u_BH, v_BH, (u_BH - v_BH).abs(), u_BH * v_BH], dim=1)
         pooled_BH = F.dropout(pooled_BH, self.dropout.fraction, self.training)
-        return self.head(pooled_BH)
+        return kernels.linear(pooled_BH, self.head.weight, self.head.bias)

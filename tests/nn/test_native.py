@@ -343,6 +343,54 @@ def test_autocast_does_not_change_the_precision_asked_for():
     assert all(torch.equal(plain[name], cast[name]) for name in plain)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_both_directions_together_are_what_each_is_alone(kind, precision):
+    pair = [
+        make_problem(kind, LENGTHS, inputs=5, hidden=19, reverse=reverse, seed=int(reverse))
+        for reverse in (False, True)
+    ]
+    bounds = offsets(torch.tensor(LENGTHS))
+
+    def split(tensors):
+        weights = tuple(
+            tensors[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh") if name in tensors
+        )
+        return weights, tuple(tensors[name] for name in ("h", "c") if name in tensors)
+
+    def gradients(run):
+        tensors = [{n: t.clone().requires_grad_() for n, t in one.tensors.items()} for one in pair]
+        y, last = run(tensors)
+        total = (y * torch.cat([one.dy for one in pair], 1)).sum()
+        for own, one in zip(last, pair, strict=True):
+            total = total + sum((a * b).sum() for a, b in zip(own, one.dlast, strict=True))
+        total.backward()
+        return y, last, [{n: t.grad for n, t in own.items()} for own in tensors]
+
+    def together(tensors):
+        weights, states = zip(*map(split, tensors), strict=True)
+        x = tensors[0]["x"]
+        return ops.layer(kind, x, bounds, weights, states, precision=precision)
+
+    def alone(tensors):
+        found = [
+            ops.sequence(
+                kind, tensors[0]["x"], bounds, *split(own), reverse=at, precision=precision
+            )
+            for at, own in zip((False, True), tensors, strict=True)
+        ]
+        return torch.cat([y for y, _ in found], 1), [last for _, last in found]
+
+    ours, truth = gradients(together), gradients(alone)
+    assert torch.equal(ours[0], truth[0])
+    for own, other in zip(ours[1], truth[1], strict=True):
+        assert all(map(torch.equal, own, other))
+    for own, other in zip(ours[2], truth[2], strict=True):
+        for name in own.keys() - {"x"}:
+            assert torch.equal(own[name], other[name]), name
+    torch.testing.assert_close(ours[2][0]["x"], truth[2][0]["x"])
+
+
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_operators_pass_torch_opcheck(kind):
     problem = make_problem(kind, [2, 0, 3], inputs=3, hidden=5)

@@ -78,7 +78,9 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, _: None) -> tuple[Tensor, None, None]:
-        return _backward(dy, *ctx.saved_tensors, ctx.tokens), None, None
+        with torch._C._AutoDispatchBelowAutograd():
+            dx = torch.ops.seqcli.pool_backward.default(dy, *ctx.saved_tensors, ctx.tokens)
+        return dx, None, None
 
 
 def _differentiable(x: Tensor, offsets: Tensor, largest: bool) -> Any:
@@ -95,6 +97,13 @@ def _shapes(x: Tensor, offsets: Tensor, largest: bool) -> list[Tensor]:
 
 
 OPERATORS.define("pool(Tensor x, Tensor offsets, bool largest) -> Tensor[]")
+OPERATORS.define("pool_backward(Tensor dy, Tensor offsets, Tensor place, int tokens) -> Tensor")
 OPERATORS.impl("pool", _forward, "CPU")
 OPERATORS.impl("pool", _differentiable, "AutogradCPU")
+OPERATORS.impl("pool_backward", _backward, "CPU")
 torch.library.register_fake("seqcli::pool", _shapes, lib=OPERATORS)
+torch.library.register_fake(
+    "seqcli::pool_backward",
+    lambda dy, offsets, place, tokens: dy.new_empty(tokens, dy.shape[1]),
+    lib=OPERATORS,
+)
