@@ -117,7 +117,9 @@ class Recurrent(nn.Module):
                 stack.enter_context(weights_dropped(cell, fraction))
             whole = self.bptt is None or not self.training or int(x.lengths.max()) <= self.bptt
             kind = getattr(cells[0], "kernel", None)
-            if whole and kind and len(cells) == 2:
+            # Where somebody looks on at `sequence`, each direction runs by its own.
+            watched = any("sequence" in vars(cell) for cell in cells)
+            if whole and kind and len(cells) == 2 and not watched:
                 both = kernels.layer(kind, x, [cell.weights for cell in cells], states)
                 if both is not None:
                     return both[0].values, both[1]

@@ -130,8 +130,7 @@ class Translator(nn.Module):
         h, last = self.encoder(x, final=self.copies)
         memory_NH = kernels.linear(h.values, self.project.weight, self.project.bias).tanh()
         memory = h.with_values(memory_NH)
-        lengths_B = h.lengths.to(memory_NH.device)
-        summary_BH = torch.segment_reduce(memory_NH.float(), "mean", lengths=lengths_B)
+        summary_BH = kernels.pool(memory.with_values(memory_NH.float()), "mean")
         keys = memory if self.attention is None else self.attention.keys(memory)
         return Source(memory, keys, summary_BH, last if self.copies else None)
 
