@@ -122,6 +122,14 @@ def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Ten
     return F.linear(x_ND, weight_KD, bias_K)
 
 
+def step_linear(x_BI: Tensor, weight_KI: Tensor, bias_K: Tensor | None = None) -> Tensor:
+    """x · weight^T + bias, (B, K), of one step among many with the same weight: natively where that
+    is packed but once, since it is frozen."""
+    if weight_KI.requires_grad:
+        return F.linear(x_BI, weight_KI, bias_K)
+    return linear(x_BI, weight_KI, bias_K)
+
+
 def cross_entropy(
     x_ND: Tensor,
     weight_KD: Tensor,

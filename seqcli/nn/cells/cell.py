@@ -110,13 +110,16 @@ def unroll(cell: Steps, x: Ragged, state: State, *, reverse: bool = False) -> tu
     running = tuple(part[time.order_B] for part in state)
     ended: list[State] = []
     outputs = []
-    for x_BI in time.arrange(x.values).split(time.counts):
-        active = len(x_BI)
-        if active < len(running[0]):
-            ended.append(tuple(part[active:] for part in running))
-            running = tuple(part[:active] for part in running)
-        y_BH, running = cell.step(x_BI, running)
-        outputs.append(y_BH)
+    x_ND = x.values.float() if x.values.dtype == torch.bfloat16 else x.values
+    # A step has few rows: on a CPU its products take longer with bfloat16 operands.
+    with torch.autocast("cpu", enabled=False):
+        for x_BI in time.arrange(x_ND).split(time.counts):
+            active = len(x_BI)
+            if active < len(running[0]):
+                ended.append(tuple(part[active:] for part in running))
+                running = tuple(part[:active] for part in running)
+            y_BH, running = cell.step(x_BI, running)
+            outputs.append(y_BH)
     ended.append(running)
     back_B = torch.argsort(time.order_B)
     final = tuple(

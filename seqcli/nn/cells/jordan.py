@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn.cells.cell import State, unroll
+from seqcli.nn.kernels import step_linear
 from seqcli.nn.ragged import Ragged
 
 
@@ -52,10 +52,10 @@ class Jordan(nn.Module):
         (y_BH,) = state
         squash = torch.tanh if self.nonlinearity == "tanh" else torch.relu
         h_BH = squash(
-            F.linear(x_BI, self.weight_ih, self.bias_ih)
-            + F.linear(y_BH, self.weight_yh, self.bias_yh)
+            step_linear(x_BI, self.weight_ih, self.bias_ih)
+            + step_linear(y_BH, self.weight_yh, self.bias_yh)
         )
-        y_BH = torch.tanh(F.linear(h_BH, self.weight_hy, self.bias_hy))
+        y_BH = torch.tanh(step_linear(h_BH, self.weight_hy, self.bias_hy))
         return y_BH, (y_BH,)
 
     def sequence(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqcli.nn import kernels
@@ -40,7 +39,7 @@ class LSTM(GatedParameters):
 
     def gates(self, x_BI: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """i, f, g and o, each (B, H)."""
-        a_BG = F.linear(x_BI, self.weight_ih, self.bias_ih) + F.linear(
+        a_BG = kernels.step_linear(x_BI, self.weight_ih, self.bias_ih) + kernels.step_linear(
             h_BH, self.weight_hh, self.bias_hh
         )
         i, f, g, o = a_BG.chunk(4, dim=1)
