@@ -198,8 +198,6 @@ def _load(
 
     torch.set_num_threads(threads or available_cores())
     loaded = bundle.load(model)
-    if loaded.task.name == "classify" and (loaded.task.decision.several or loaded.task.pairs):
-        raise UsageError(f"{model} is not read here: it must give one text one label")
     chosen = run.choose_data(loaded.task, data, columns, limit=limit)
     rows = load_split(loaded.task.name, chosen, split, usual=loaded.task.columns)
     for note in rows.notes:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqcli.inspect.corpus import Corpus, Outcome, class_names, measure, metric_name
+from seqcli.inspect.corpus import Corpus
+from seqcli.inspect.outcome import Outcome, class_names, measure, metric_name
 from seqcli.inspect.trace import Layer, replaced
 from seqcli.nn.cells import MinGRU, MinLSTM, Mogrifier
 from seqcli.nn.cells.cell import State

@@ -108,6 +108,13 @@ def reaction(corpus: Corpus, model: nn.Module, site: Site, word: str, *, seed: i
     )
 
 
+def two_labels(task: Any) -> bool:
+    """Whether a task gives one text one of two labels."""
+    if task.name != "classify" or task.pairs or task.decision.several:
+        return False
+    return len(task.labels) == 2
+
+
 def _first(corpus: Corpus) -> str:
     return corpus.task.labels[0] if corpus.task.name == "classify" else "negative"
 
@@ -117,7 +124,7 @@ def _reactions(
     corpus: Corpus, model: nn.Module, site: Site, word: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
     task: Any = corpus.task
-    if task.name != "classify" or len(task.labels) != 2:
+    if not two_labels(task):
         return None
     part = corpus.parts[""]
     if word not in part.vocabulary:

@@ -15,7 +15,8 @@ from seqcli.errors import UsageError
 from seqcli.inspect import claims, flow, numbers
 from seqcli.inspect.cocluster import Clustering, cluster_all, need_sklearn
 from seqcli.inspect.contribution import label_direction
-from seqcli.inspect.corpus import Corpus, Outcome, hash_rows, make_corpus, metric_name
+from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
+from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
 from seqcli.inspect.report import (
     choose_main,
     choose_sentences,
@@ -82,6 +83,11 @@ def compare(
             f"{models[0][0]} is a model of {models[0][1].name}, {models[1][0]} of "
             f"{models[1][1].name}; compare models of one task"
         )
+    if len({_form(task) for _, task, _, _ in models}) > 1:
+        raise UsageError(
+            f"{models[0][0]} and {models[1][0]} read or label in different ways (one label or "
+            f"several, one text or pairs); compare models of one kind"
+        )
     kept = make_corpus(models[0][1], rows, max_tokens=settings.max_tokens, seed=settings.seed)
     sides = []
     for name, task, model, layer in models:
@@ -105,6 +111,13 @@ def compare(
         )
         sides.append(Side(name, task, model, site, corpus, found))
     return _compare((sides[0], sides[1]), kept, settings, say)
+
+
+def _form(task: Any) -> tuple[bool, bool]:
+    """Whether texts are pairs, and whether they have several labels."""
+    if task.name != "classify":
+        return False, False
+    return task.pairs, task.decision.several
 
 
 def _compare(
@@ -294,7 +307,7 @@ def _metric(sides: tuple[Side, Side], settings: Settings) -> dict[str, Any]:
 
 
 def _ratio(outcome: Outcome, name: str) -> tuple[np.ndarray, np.ndarray]:
-    if name == "span_f1":
+    if name in COUNTED:
         return 2 * outcome.matched, outcome.guessed + outcome.true
     return (outcome.loss if name == "cross_entropy" else outcome.right), outcome.predictions
 
@@ -367,6 +380,6 @@ def _claims(
     found += [
         claims.reaction(side.corpus, side.model, side.site, CLAIM_WORD, seed=settings.seed)
         for side, cell in zip(sides, cells, strict=True)
-        if cell == "gru" and side.task.name == "classify" and len(side.task.labels) == 2
+        if cell == "gru" and claims.two_labels(side.task)
     ]
     return found

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from seqcli.inspect.trace import Layer
 from seqcli.nn.pooling import Pool, softmax
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ragged import Ragged, offsets
 
 EXACT = 1e-3
 """A sum of contributions this close to the logit (relative to 1 + |logit|) is the logit."""
@@ -126,6 +126,19 @@ def of_text(model: Any, tokens: Ragged, h_TH: Tensor, scores_L: Tensor) -> Contr
 
 
 @torch.no_grad()
+def by_gradients(model: Any, tokens: Ragged, scores_L: Tensor) -> Contribution:
+    """Contributions of the tokens of a text, or of the two of a pair, to any network's scores: the
+    n-grams' are exact, the others are integrated gradients."""
+    values_TL = integrated_gradients(model.embedding, tokens, model)
+    method = "integrated gradients"
+    if model.ngrams is not None:
+        whole = Ragged(tokens.values, torch.tensor([0, len(tokens.values)]))
+        values_TL = values_TL + model.ngrams.spread(model.ids(whole)) / 2
+        method += ", those of n-grams exact"
+    return Contribution(values_TL, torch.zeros(len(scores_L)), False, method)
+
+
+@torch.no_grad()
 def of_tokens(model: Any, h_TH: Tensor, scores_TL: Tensor, *, bidirectional: bool) -> Tensor | None:
     """(T, T) what each token (column) adds to the best score at each token (row), or None where
     the rows, with the bias, do not sum to those scores."""
@@ -146,22 +159,22 @@ def of_tokens(model: Any, h_TH: Tensor, scores_TL: Tensor, *, bidirectional: boo
 
 
 def integrated_gradients(
-    embedding: nn.Module, ids_T: Tensor, run: Callable[[Ragged], Tensor]
+    embedding: nn.Module, tokens: Ragged, run: Callable[[Ragged], Tensor]
 ) -> Tensor:
     """(T, L) integrated gradients of each of L scores along the path from zero vectors.
 
-    run: (n·T,) ids of n equal copies of the text to scores (n, L); its embedding layer is replaced
-    by the points of the path. Each column sums to score(text) − score(zero), nearly.
+    tokens: a text, or the two of a pair. run: n equal copies of it to scores (n, L); its embedding
+    layer is replaced by the points of the path. Each column sums to score(text) − score(zero),
+    nearly.
     """
-    steps = len(ids_T)
+    ids_T = tokens.values
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         x_TE = embedding(ids_T).detach()
         share_P = (torch.arange(PATH, device=x_TE.device) + 0.5) / PATH
         x_PTE = (share_P[:, None, None] * x_TE).requires_grad_()
         handle = embedding.register_forward_hook(lambda *_: x_PTE.flatten(0, 1))
         try:
-            copies = Ragged(ids_T.repeat(PATH), torch.arange(0, PATH * steps + 1, steps))
-            scores_PL = run(copies)
+            scores_PL = run(Ragged(ids_T.repeat(PATH), offsets(tokens.lengths.repeat(PATH))))
         finally:
             handle.remove()
         columns = []

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.data.batches import bucket
@@ -50,13 +51,26 @@ class Tokens(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """A batch's result: scores (P, L) of predictions, the truth (P,) (−1: unknown), the example of
-    each prediction (P,), and the state that the next batch begins with."""
+    """A batch's result: scores (P, L) of predictions, the truth (P,) (−1: unknown) or, of several
+    labels, (P, L) 1 where one is due; the example of each prediction (P,), and the state that the
+    next batch begins with."""
 
     scores: Tensor
     gold: Tensor
     example: np.ndarray
     state: Any = None
+
+    def known(self) -> Tensor:
+        """(P,) whether the truth is known."""
+        return self.gold >= 0 if self.gold.dim() == 1 else torch.ones(len(self.gold)) > 0
+
+    def nats(self) -> Tensor:
+        """(P,) the loss of each prediction; where the truth is not known, as if it were right."""
+        if self.gold.dim() == 2:
+            gold_PL = self.gold.to(self.scores.device)
+            return F.binary_cross_entropy_with_logits(self.scores, gold_PL, reduction="none").sum(1)
+        gold_P = torch.where(self.gold >= 0, self.gold, self.scores.argmax(dim=1).cpu())
+        return F.cross_entropy(self.scores, gold_P.to(self.scores.device), reduction="none")
 
 
 class Batch(NamedTuple):
@@ -136,7 +150,7 @@ def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]
     if task.name == "tag":
         lengths = [len(row) for row in rows["tokens"]]
     elif task.name == "classify":
-        lengths = task.encode_text(rows["text"]).lengths.tolist()
+        lengths = task.lengths(task.encode_rows(rows)).tolist()
     else:
         lengths = task.encode_source(rows["source"]).lengths.tolist()
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -145,8 +159,11 @@ def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]
     return sorted(order[:count].tolist())
 
 
-def _part(sequences: Sequences, tokenizer: Tokenizer, surface: list[str] | None = None) -> Tokens:
-    example_N = np.repeat(np.arange(len(sequences)), sequences.lengths)
+def _part(
+    sequences: Sequences, tokenizer: Tokenizer, surface: list[str] | None = None, *, each: int = 1
+) -> Tokens:
+    """each: sequences of an example."""
+    example_N = np.repeat(np.arange(len(sequences)) // each, sequences.lengths)
     vocabulary = show_vocabulary(tokenizer)
     return Tokens(sequences.values, example_N, sequences.offsets, vocabulary, surface)
 
@@ -157,21 +174,25 @@ def _places(sequences: Sequences, rows: np.ndarray) -> np.ndarray:
 
 
 def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
-    tokens = task.encode_text(rows["text"])
-    numbers = {label: number for number, label in enumerate(task.labels)}
-    gold_E = np.array([numbers.get(label, -1) for label in rows["label"]])
-    if (gold_E < 0).any():
-        notes.append(f"{(gold_E < 0).sum():,} rows have a label that the model does not know")
+    tokens = task.encode_rows(rows)
+    if task.decision.several:
+        gold = torch.from_numpy(task.decision.encode(task.decision.read(rows)))
+    else:
+        numbers = {label: number for number, label in enumerate(task.labels)}
+        gold = torch.tensor([numbers.get(one, -1) for one in task.decision.read(rows)])
+        if unknown := int((gold < 0).sum()):
+            notes.append(f"{unknown:,} rows have a label that the model does not know")
 
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
-            scores_BL = model(to_ragged(tokens.take(chosen), device_of(model))).float()
-            return Pass(scores_BL, torch.from_numpy(gold_E[chosen]), chosen)
+            scores_BL = model(to_ragged(task.take(tokens, chosen), device_of(model))).float()
+            return Pass(scores_BL, gold[torch.from_numpy(chosen)], chosen)
 
-        return Batch({"": _places(tokens, chosen)}, run)
+        places = Sequences(np.arange(len(tokens.values)), tokens.offsets)
+        return Batch({"": task.take(places, chosen).values}, run)
 
-    batches = [batch(part) for part in bucket(tokens.lengths, budget=BATCH_TOKENS)]
-    parts = {"": _part(task.ids(tokens), task.tokenizer)}
+    batches = [batch(part) for part in bucket(task.lengths(tokens), budget=BATCH_TOKENS)]
+    parts = {"": _part(task.ids(tokens), task.tokenizer, each=2 if task.pairs else 1)}
     return Corpus(task, parts, len(rows), batches, False, rows, notes)
 
 
@@ -260,109 +281,6 @@ def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     plan = bucket(np.maximum(pairs.source.lengths, lengths), budget=BATCH_TOKENS // 2)
     parts = {"encoder": _part(pairs.source, task.source), "decoder": _part(read, task.target)}
     return Corpus(task, parts, len(rows), [batch(part) for part in plan], False, rows, notes)
-
-
-# ------------------------------------------------------------------------------------- outcomes
-
-
-class Outcome(NamedTuple):
-    """How well the model did on each example: sums that any set of examples can be scored from.
-
-    loss: (E,) nats; predictions: (E,) how many; right: (E,) correct ones; matched, guessed, true:
-    (E,) spans of tag, else zeros. class_right and class_total: (L,) predictions by true class, of
-    classify and tag, else empty.
-    """
-
-    loss: np.ndarray
-    predictions: np.ndarray
-    right: np.ndarray
-    matched: np.ndarray
-    guessed: np.ndarray
-    true: np.ndarray
-    class_right: np.ndarray
-    class_total: np.ndarray
-
-    def recall(self) -> np.ndarray:
-        """(L,) share of each class that is recognised, NaN for a class that does not occur."""
-        whole = np.where(self.class_total > 0, self.class_total, np.nan)
-        return self.class_right / whole
-
-    def nats(self, rows: np.ndarray | slice = slice(None)) -> float:
-        """Mean loss of a prediction."""
-        return float(self.loss[rows].sum() / max(self.predictions[rows].sum(), 1))
-
-    def metric(self, task: Any, rows: np.ndarray | slice = slice(None)) -> float:
-        """The score that `metric_name` names."""
-        if metric_name(task) == "span_f1":
-            both = self.guessed[rows].sum() + self.true[rows].sum()
-            return float(2 * self.matched[rows].sum() / max(both, 1))
-        if metric_name(task) == "cross_entropy":
-            return self.nats(rows)
-        return float(self.right[rows].sum() / max(self.predictions[rows].sum(), 1))
-
-
-def metric_name(task: Any) -> str:
-    """The score that tells how well a model does: cross_entropy is better when lower."""
-    if task.name == "tag":
-        return "span_f1" if task.scheme else "token_accuracy"
-    return "accuracy" if task.name == "classify" else "cross_entropy"
-
-
-def class_names(task: Any) -> list[str]:
-    """The labels of classify, the tags of tag; nothing for the others."""
-    if task.name == "classify":
-        return list(task.labels)
-    return list(task.tags) if task.name == "tag" else []
-
-
-class Outcomes:
-    """Gathers the outcome of each example from passes."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
-        self.sums = np.zeros((6, corpus.examples))
-        self.classes = np.zeros((2, len(class_names(corpus.task))))
-
-    def add(self, found: Pass) -> None:
-        known = found.gold >= 0
-        gold_P = found.gold.clamp(min=0).to(found.scores.device)
-        loss_P = torch.nn.functional.cross_entropy(found.scores, gold_P, reduction="none").cpu()
-        best_P = found.scores.argmax(dim=1).cpu()
-        for at, values in enumerate((loss_P * known, known, (best_P == found.gold) & known)):
-            np.add.at(self.sums[at], found.example, values.double().numpy())
-        if self.classes.size:
-            gold, right = found.gold[known].numpy(), (best_P == found.gold)[known].numpy()
-            width = self.classes.shape[1]
-            self.classes += [
-                np.bincount(gold[right], minlength=width),
-                np.bincount(gold, minlength=width),
-            ]
-        if self.corpus.task.name == "tag" and self.corpus.task.scheme:
-            self._spans(found.example, best_P.numpy())
-
-    def _spans(self, example_P: np.ndarray, best_P: np.ndarray) -> None:
-        from seqcli.data.schemes import spans
-
-        names = self.corpus.task.tags
-        cuts = np.flatnonzero(np.diff(example_P)) + 1
-        for rows, chosen in zip(np.split(example_P, cuts), np.split(best_P, cuts), strict=True):
-            guessed = set(spans([names[number] for number in chosen]))
-            true = set(spans(self.corpus.rows["tags"][rows[0]]))
-            self.sums[3:, rows[0]] += len(guessed & true), len(guessed), len(true)
-
-    def result(self) -> Outcome:
-        return Outcome(*self.sums, *self.classes)
-
-
-@torch.inference_mode()
-def measure(corpus: Corpus, model: nn.Module) -> Outcome:
-    """The outcome of every example."""
-    outcomes, state = Outcomes(corpus), None
-    for batch in corpus.batches:
-        found = batch.run(model, state)
-        state = found.state
-        outcomes.add(found)
-    return outcomes.result()
 
 
 def special(ids: Sequence[int] | np.ndarray) -> np.ndarray:

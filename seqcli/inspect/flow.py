@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.inspect.corpus import Corpus
@@ -72,9 +71,7 @@ def _calls_with_gradients(
         found = batch.run(model, None)
         for call in calls.values():
             call.y.values.retain_grad()
-        known = found.gold >= 0
-        gold_P = torch.where(known, found.gold, found.scores.argmax(dim=1).cpu())
-        F.cross_entropy(found.scores, gold_P.to(found.scores.device)).backward()
+        found.nats().mean().backward()
     ends = {}
     for key, call in calls.items():
         grad = call.y.values.grad
@@ -215,7 +212,7 @@ def connectivity(
     with differentiable(model), watched(layers) as calls:
         scores = batch.run(model, None).scores
         top = calls[layers[-1].key].y
-        at = torch.arange(len(scores)) if len(scores) == top.batch else top.last()
+        at = top.last() if len(scores) == len(top.values) else torch.arange(len(scores))
         inputs = [calls[layer.key].x for layer in first]
         grads = torch.autograd.grad(
             scores[at].amax(dim=1).sum(), [x.values for x in inputs], allow_unused=True

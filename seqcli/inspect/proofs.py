@@ -13,7 +13,8 @@ from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import ablation, probe, search
 from seqcli.inspect.cocluster import Clustering
-from seqcli.inspect.corpus import Corpus, make_corpus, measure
+from seqcli.inspect.corpus import Corpus, make_corpus
+from seqcli.inspect.outcome import measure
 from seqcli.inspect.sentence import read_sentence
 from seqcli.inspect.settings import Settings
 from seqcli.inspect.survey import Survey
@@ -108,7 +109,9 @@ def run_probes(
     example = part.example[places]
     gold: list[str] | None = None
     if corpus.task.name == "classify":
-        gold = [corpus.rows["label"][at] for at in example]
+        labels = corpus.rows["label"]
+        names = ["|".join(sorted(one)) if isinstance(one, list) else one for one in labels]
+        gold = [names[at] for at in example]
     elif corpus.task.name == "tag":
         flat = [tag for row in corpus.rows["tags"] for tag in row]
         gold = [flat[at] for at in places]

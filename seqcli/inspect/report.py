@@ -17,7 +17,8 @@ from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
 from seqcli.inspect.contribution import label_direction
-from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus, metric_name
+from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
+from seqcli.inspect.outcome import metric_name
 from seqcli.inspect.proofs import check, run_ablations, run_probes, run_search
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
@@ -266,6 +267,8 @@ def choose_sentences(corpus: Corpus, found: Survey) -> list[str]:
         return [text for text in dict.fromkeys(texts) if text.strip()][: EXAMPLES - 2]
     key = {"classify": "text", "tag": "tokens", "translate": "source"}[corpus.task.name]
     texts = [" ".join(row) if isinstance(row, list) else row for row in rows[key]]
+    if "pair" in rows.columns:
+        texts = ["\t".join(both) for both in zip(texts, rows["pair"], strict=True)]
     long = np.array([min(len(text), 400) for text in texts])
     fit = np.flatnonzero((long >= np.percentile(long, 30)) & (long <= np.percentile(long, 80)))
     fit = fit if len(fit) else np.arange(len(texts))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqcli.data.rows import Rows
 from seqcli.data.tokens import EOS, UNK, Sequences
 from seqcli.errors import UsageError
 from seqcli.inspect import contribution
@@ -19,6 +20,7 @@ from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watched
 from seqcli.tasks import tag as tagging
 from seqcli.tasks.task import to_ragged
+from seqcli.tasks.text import truncate
 
 LONGEST = 120
 LABELS = 6
@@ -78,29 +80,26 @@ def _read_text(
     task: Any, model: Any, layers: Sequence[Layer], text: str
 ) -> tuple[dict[str, Any], dict[str, Call]]:
     facts: dict[str, Any] = {"text": text}
-    tokens = _limit(task.encode_text([text]), facts)
-    batch = to_ragged(tokens, torch.device("cpu"))
+    rows = task.read([text])
+    whole = task.encode_rows(rows)
+    tokens = truncate(whole, LONGEST // len(whole))
+    if len(tokens.values) < len(whole.values):
+        most = f", {LONGEST // 2} of a text at most" if task.pairs else ""
+        facts["note"] = f"the first {len(tokens.values)} of {len(whole.values)} tokens{most}"
+    batch = to_ragged(tokens, _cpu())
     with watched(layers) as calls:
         scores_L = model(batch)[0].float()
     chance_L = task.decision.chance(scores_L[None])[0]
     shown = chance_L.argsort(descending=True, stable=True)[:LABELS]
-    surface = task.tokenizer.split(text)[: len(tokens.values)]
-    steps = len(tokens.values)
-    # Every prefix as a text of its own, so that reading from the end and pooling are right.
-    lengths = np.arange(1, steps + 1)
-    places = np.concatenate([np.arange(length) for length in lengths])
-    prefixes = Sequences(tokens.values[places], np.concatenate([[0], np.cumsum(lengths)]))
-    by_prefix_TL = task.decision.chance(model(to_ragged(prefixes, batch.values.device)).float())
-    top_TH = _top(layers, calls)
-    found = contribution.of_text(model, batch, top_TH, scores_L)
+    by_prefix_TL = task.decision.chance(model(to_ragged(_prefixes(tokens), _cpu())).float())
+    found = (
+        None if task.pairs else contribution.of_text(model, batch, _top(layers, calls), scores_L)
+    )
     if found is None:
-        values_TL = contribution.integrated_gradients(model.embedding, batch.values, model)
-        found = contribution.Contribution(
-            values_TL, torch.zeros(len(scores_L)), False, "integrated gradients"
-        )
+        found = contribution.by_gradients(model, batch, scores_L)
     facts |= {
-        "tokens": {"": _strings(task.tokenizer, task.ids(tokens).values, surface)},
-        "prediction": task.labels[int(shown[0])],
+        "tokens": {"": _read_strings(task, rows, tokens)},
+        "prediction": _say(task, chance_L),
         "probability": float(chance_L[shown[0]]),
         "labels": [task.labels[int(at)] for at in shown],
         "scores": scores_L[shown].tolist(),
@@ -113,6 +112,35 @@ def _read_text(
         },
     }
     return facts, calls
+
+
+def _prefixes(tokens: Sequences) -> Sequences:
+    """Every prefix as a text of its own, so that reading from the end and pooling are right. Of a
+    pair the prefixes of the first beside the whole second, then the other way round."""
+    parts, lengths = [], []
+    for side, length in enumerate(tokens.lengths.tolist()):
+        for end in range(1, length + 1):
+            for at in range(len(tokens)):
+                parts.append(tokens.row(at)[: end if at == side else None])
+                lengths.append(len(parts[-1]))
+    return Sequences(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _read_strings(task: Any, rows: Rows, tokens: Sequences) -> list[str]:
+    """The tokens of a text, or of both of a pair, for reading."""
+    found, ids = [], task.ids(tokens)
+    for at, column in enumerate(rows.columns.values()):
+        surface = task.tokenizer.split(column[0])[: tokens.lengths[at]]
+        found += _strings(task.tokenizer, ids.row(at), surface)
+    return found
+
+
+def _say(task: Any, chance_L: Tensor) -> str:
+    """What the model answers, with the probability of each label that it says."""
+    chosen = task.decision.choose(chance_L[None].numpy())[0]
+    numbers = np.flatnonzero(chosen) if task.decision.several else [int(chosen)]
+    said = [f"{task.labels[number]} ({float(chance_L[number]):.1%})" for number in numbers]
+    return ", ".join(said) or "no label"
 
 
 def _read_tags(

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqcli.inspect.corpus import Corpus, Outcome, Outcomes
+from seqcli.inspect.corpus import Corpus
 from seqcli.inspect.numbers import Numbers
+from seqcli.inspect.outcome import Outcome, Outcomes
 from seqcli.inspect.response import Responses, Words, choose_candidates, choose_words
 from seqcli.inspect.trace import Site, complete, watched
 

@@ -111,7 +111,7 @@ def list_layers(model: nn.Module) -> list[Layer]:
         if not has_hidden_states(layer.cell):
             raise SeqcliError(
                 f"a {type(layer.cell).__name__} has no hidden state to look into; inspect and "
-                f"compare are for recurrent cells"
+                f"compare are for recurrent cells, and `evaluate` compares any two models"
             )
     return layers
 

@@ -156,7 +156,7 @@ def read_translation(
         logs_MV = torch.log_softmax(model(copies, again).float(), dim=1)
         return logs_MV.gather(1, gold.repeat(many)[:, None]).view(many, -1).sum(1, keepdim=True)
 
-    gradients_S = integrated_gradients(model.source_embedding, one.values, total)[:, 0]
+    gradients_S = integrated_gradients(model.source_embedding, one, total)[:, 0]
     sources, targets = show_vocabulary(task.source), show_vocabulary(task.target)
     facts = {
         "text": text,

@@ -189,6 +189,10 @@ class Classify:
         tokens = truncate(whole, self._limit)
         return Encoded(tokens, labels, self.decision.weigh(labels))
 
+    def encode_rows(self, rows: Rows) -> Sequences:
+        """The tokens of each row, of pairs in two sequences."""
+        return truncate(self._list_tokens(rows), self._limit)
+
     def _list_tokens(self, rows: Rows) -> Sequences:
         """The tokens of each row, uncut; of pairs, both texts one after the other."""
         if not self.pairs:
@@ -196,7 +200,7 @@ class Classify:
         both = zip(rows["text"], rows["pair"], strict=True)
         return self.tokenizer.encode([text for pair in both for text in pair])
 
-    def _lengths(self, tokens: Sequences) -> np.ndarray:
+    def lengths(self, tokens: Sequences) -> np.ndarray:
         """(R,) the tokens of each row."""
         return self._join(tokens).lengths
 
@@ -204,7 +208,7 @@ class Classify:
         """The same with the two texts of a pair as one sequence."""
         return Sequences(tokens.values, tokens.offsets[::2]) if self.pairs else tokens
 
-    def _take(self, tokens: Sequences, rows_B: np.ndarray) -> Sequences:
+    def take(self, tokens: Sequences, rows_B: np.ndarray) -> Sequences:
         """The tokens of some rows."""
         return tokens.take((2 * rows_B[:, None] + [0, 1]).ravel() if self.pairs else rows_B)
 
@@ -222,7 +226,7 @@ class Classify:
         if rows is None:
             rows = np.arange(len(encoded.labels))
         batches = bucket(
-            self._lengths(encoded.tokens)[rows],
+            self.lengths(encoded.tokens)[rows],
             budget=training.batch_tokens,
             seed=training.seed,
             epoch=epoch,
@@ -232,7 +236,7 @@ class Classify:
     def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Encoded]:
         for rows in plan[start:]:
             yield Encoded(
-                self._take(encoded.tokens, rows), encoded.labels[rows], encoded.weights[rows]
+                self.take(encoded.tokens, rows), encoded.labels[rows], encoded.weights[rows]
             )
 
     def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
@@ -248,11 +252,11 @@ class Classify:
     @torch.inference_mode()
     def scores(self, model: nn.Module, rows: Rows) -> np.ndarray:
         """(R, L) a score for each label of each row, before it is a probability."""
-        tokens = truncate(self._list_tokens(rows), self._limit)
+        tokens = self.encode_rows(rows)
         device = device_of(model)
         found = np.empty((len(rows), len(self.labels)), dtype=np.float32)
-        for batch in bucket(self._lengths(tokens), budget=PREDICTION_TOKENS):
-            scores_BL = model(to_ragged(self._take(tokens, batch), device)).float()
+        for batch in bucket(self.lengths(tokens), budget=PREDICTION_TOKENS):
+            scores_BL = model(to_ragged(self.take(tokens, batch), device)).float()
             found[batch] = scores_BL.cpu().numpy()
         return found
 

@@ -198,9 +198,3 @@ def test_a_model_of_one_label_refuses_rows_with_two(
     result = cli("evaluate", models("classify"), many / "test.jsonl")
     assert (result.status, len(result.errors)) == (1, 1)
     assert "labels, and the model gives one" in result.err
-
-
-def test_inspect_refuses(cli: Cli, model: Path) -> None:
-    result = cli("inspect", model)
-    assert (result.status, len(result.errors)) == (2, 1)
-    assert "one text one label" in result.err

@@ -43,7 +43,7 @@ function drawSentence() {
   const text = data.sentences[state.sentence], one = site(), found = clustering();
   if (!text) return;
   const tokens = text.tokens[one.part], states = unpack(text.states[one.key]), sums = glyphs(states, one, found);
-  $("#reading").textContent = [text.prediction ? `predicted ${text.prediction} (${percent(text.probability)})` : "", text.note || ""].join(" ");
+  $("#reading").textContent = [text.prediction ? `predicted ${text.prediction}` : "", text.note || ""].join(" ");
   const rows = [...Array(found.count).keys()].filter((at) => sums.size[at]);
   const width = LEFT + tokens.length * STEP + 20;
   const parts = [tokenRow(tokens, one, text)];

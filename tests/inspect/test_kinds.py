@@ -1,0 +1,155 @@
+"""Inspection where a text has several labels, and where a row is two texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Quiet, Result, make_rows, tiny, write_jsonl
+
+from seqcli import bundle, run
+from seqcli.inspect import contribution
+from seqcli.inspect.corpus import make_corpus
+from seqcli.inspect.outcome import measure
+from seqcli.inspect.sentence import read_sentence
+from seqcli.inspect.trace import list_layers, list_sites
+
+QUICK = ("--threads", "1", "--min-count", "1", "--split", "train", "--random-sets", "2")
+Cli = Callable[..., Result]
+TEXTS = {"several": "go to rome on day 3", "pairs": "go to rome\tstay in oslo"}
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of several labels, and one of pairs."""
+    folder = tmp_path_factory.mktemp("kinds")
+    table = make_rows(40, seed=1)
+    several = [{"text": one["text"], "label": [one["label"], one["tokens"][2]]} for one in table]
+    several += [{"text": "on day 3", "label": []}] * 4
+    pairs = [
+        {"text": one["text"], "pair": other["text"], "label": str(one["label"] == other["label"])}
+        for one, other in zip(table, reversed(table), strict=True)
+    ]
+    found = {}
+    for name, rows, more in (("several", several, {}), ("pairs", pairs, {"pair_column": "pair"})):
+        data = write_jsonl(folder / f"{name}.jsonl", rows)
+        config = tiny("classify", data, epochs=2, text_column="text", watch="gradients", **more)
+        run.train(config, folder / name, Quiet())
+        found[name] = folder / name
+    return found
+
+
+def load(folder: Path) -> tuple[Any, Any, Any]:
+    from seqcli.data.load import load_split
+
+    task, model, _ = bundle.load(folder)
+    return task, model, load_split("classify", task.config.data, "train")
+
+
+def test_gradients_are_watched_in_training(kinds: dict[str, Path]) -> None:
+    for folder in kinds.values():
+        lines = (folder / "gradients.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1])["layers"]
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_command_line(cli: Cli, kinds: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    page = tmp_path / "page.html"
+    text = TEXTS[kind]
+    result = cli("inspect", kinds[kind], *QUICK, "--sentence", text, "--find", text, "--out", page)
+    assert result.status == 0, result.err
+    for heading in ("CLUSTERS of", "NUMBERS", "GRADIENT FLOW", "ABLATION in", "PROBE"):
+        assert heading in result.out
+    content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    data = kinds[kind].with_suffix(".jsonl")
+    own = json.loads(cli("evaluate", kinds[kind], data, "--json").out)["scores"]
+    name = {"several": "micro_f1", "pairs": "accuracy"}[kind]
+    assert content["metric"]["name"] == name
+    assert content["metric"]["value"] == pytest.approx(own[name])
+    [sentence] = content["sentences"]
+    assert len(sentence["prefixes"]) == len(sentence["tokens"][""]) == 6
+    Path("in.txt").write_text(text + "\n")
+    [answer] = cli("predict", kinds[kind], "in.txt").lines
+    for label in filter(None, answer.split("|")):
+        assert f"{label} (" in sentence["prediction"]
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_compare_with_itself(cli: Cli, kinds: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    result = cli("compare", *[kinds[kind]] * 2, *QUICK[:6], "--out", tmp_path / "x.html", "--json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["metric"]["difference"] == 0
+
+
+def test_models_of_other_kinds_are_not_compared(cli: Cli, kinds: dict[str, Path]) -> None:
+    result = cli("compare", kinds["several"], kinds["pairs"], "--threads", "1")
+    assert (result.status, len(result.errors)) == (2, 1)
+    assert "compare models of one kind" in result.errors[0]
+
+
+def test_outcome_of_several_labels_by_hand(kinds: dict[str, Path]) -> None:
+    task, model, rows = load(kinds["several"])
+    found = measure(make_corpus(task, rows, max_tokens=None), model)
+    scores_RL = torch.from_numpy(task.scores(model, rows))
+    due_RL = torch.tensor([[label in one for label in task.labels] for one in rows["label"]])
+    true_RL = torch.where(due_RL, scores_RL.sigmoid(), 1 - scores_RL.sigmoid())
+    np.testing.assert_allclose(found.loss, -true_RL.log().sum(1).numpy(), rtol=1e-4)
+    said_RL = task.decision.choose(task.decision.chance(scores_RL).numpy())
+    both_RL = said_RL & due_RL.numpy()
+    assert found.matched.tolist() == both_RL.sum(1).tolist()
+    assert found.guessed.tolist() == said_RL.sum(1).tolist()
+    assert found.true.tolist() == due_RL.sum(1).tolist()
+    assert found.right.tolist() == (said_RL == due_RL.numpy()).all(1).tolist()
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(found.recall(), both_RL.sum(0) / due_RL.numpy().sum(0))
+
+
+def test_contributions_of_each_label_sum_to_its_score(kinds: dict[str, Path]) -> None:
+    task, model, _ = load(kinds["several"])
+    facts = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["several"]).facts
+    found = facts["contributions"]
+    assert found["exact"]
+    sums = torch.tensor(found["values"]).sum(0) + torch.tensor(found["bias"])
+    torch.testing.assert_close(sums, torch.tensor(facts["scores"]), atol=1e-4, rtol=1e-4)
+
+
+def test_contributions_of_a_pair_sum_to_what_the_texts_change(kinds: dict[str, Path]) -> None:
+    """Completeness: to the scores less those of zero vectors and of the n-grams' bias."""
+    task, model, _ = load(kinds["pairs"])
+    facts = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["pairs"]).facts
+    assert facts["contributions"]["method"].startswith("integrated gradients")
+    with torch.no_grad():
+        for weight in model.embedding.parameters():
+            weight.zero_()
+        model.ngrams.table.zero_()
+    zero = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["pairs"]).facts
+    order = [zero["labels"].index(name) for name in facts["labels"]]
+    change = torch.tensor(facts["scores"]) - torch.tensor(zero["scores"])[order]
+    sums = torch.tensor(facts["contributions"]["values"]).sum(0)
+    torch.testing.assert_close(sums, change, atol=5e-3, rtol=1e-2)
+
+
+def test_prefixes_of_a_pair_are_read_beside_the_other_text(kinds: dict[str, Path]) -> None:
+    task, model, _ = load(kinds["pairs"])
+    facts = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["pairs"]).facts
+    pairs = ["go\tstay in oslo", "go to\tstay in oslo", "go to rome\tstay in oslo"]
+    pairs += ["go to rome\tstay", "go to rome\tstay in", "go to rome\tstay in oslo"]
+    want = task.probabilities(model, task.read(pairs))
+    order = [task.labels.index(name) for name in facts["labels"]]
+    np.testing.assert_allclose(facts["prefixes"], want[:, order], atol=1e-5)
+
+
+def test_gradients_of_a_text_alone_are_as_before(kinds: dict[str, Path]) -> None:
+    task, model, _ = load(kinds["several"])
+    from seqcli.tasks.task import to_ragged
+
+    batch = to_ragged(task.encode_rows(task.read([TEXTS["several"]])), torch.device("cpu"))
+    found = contribution.by_gradients(model, batch, model(batch)[0])
+    assert found.values.shape == (6, len(task.labels))
+    assert not found.exact
