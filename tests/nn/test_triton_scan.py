@@ -47,6 +47,9 @@ from seqcli.nn import kernels
 from seqcli.nn.cells import make_cell
 from seqcli.nn.ragged import ragged
 
+with torch.inference_mode():  # the first layer that asks may only predict
+    assert kernels.scans_rightly(scan, device)
+    assert not kernels.scans_rightly(lambda *parts, **how: scan(*parts, **how) + 1, device)
 kernels.runs_natively = lambda x: False
 for name in ("mingru", "minlstm"):
     cell = make_cell(name, 4, 7).to(device)
