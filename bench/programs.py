@@ -7,7 +7,9 @@ comes, for lm gradient clipping. seqcli: the loop that `seqcli classify` and `se
 encoded rows to the update, clipping and start-up settings included. Both train the same network
 (no dropout) on the same text, whose words are as frequent as those of a language; with an adaptive
 or sampled softmax seqcli trains another one. Each candidate lives in a process of its own; they
-take turns, and a figure is the median over rounds of `steps` updates. Wants an idle machine.
+take turns, and a figure is the median over rounds of `steps` updates. With one thread processor
+time is measured, which other programs hardly change; with more, the clock, which wants an idle
+machine.
 """
 
 from __future__ import annotations
@@ -188,10 +190,11 @@ def serve(program: Program, candidate: str, threads: int, pipe: Connection) -> N
         training = seqcli_loop(program, *candidate.split())
     else:
         training = (plain_classify if program.task == "classify" else plain_lm)(program)
+    clock = time.thread_time if threads == 1 else time.perf_counter
     while steps := pipe.recv():
-        began = time.perf_counter()
+        began = clock()
         tokens = sum(next(training) for _ in range(steps))
-        pipe.send(tokens / (time.perf_counter() - began))
+        pipe.send(tokens / (clock() - began))
 
 
 def ask(candidate: str, worker: Any, pipe: Connection, steps: int) -> float:
