@@ -5,7 +5,7 @@ Source: Polyak and Juditsky (1992); as an exponential mean, Tarvainen and Valpol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -55,6 +55,6 @@ class Average:
 
 
 @torch.no_grad()
-def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
     for values, tensor in zip(source, target, strict=True):
         tensor.copy_(values)

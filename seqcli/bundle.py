@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -31,6 +31,7 @@ from seqcli import __version__
 from seqcli.config import CONFIGS, flatten, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.ensemble import Ensemble
+from seqcli.nn.translator import Translator
 from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
@@ -114,7 +115,7 @@ def load_together(folder: Path, others: Sequence[Path]) -> Bundle:
                 f"the same settings of tokens, such as two values of --seed"
             )
         models.append(one.model)
-    return Bundle(first.task, Ensemble(models).eval(), folder)
+    return Bundle(first.task, Ensemble(cast(list[Translator], models)).eval(), folder)
 
 
 def load_task(folder: Path, *, task_name: str | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.metrics import Difference, Scores
 from seqcli.nn.device import available_cores
+from seqcli.nn.language import LanguageModel
 from seqcli.stream import check_request
 from seqcli.tasks import recency
 from seqcli.tasks.task import Request
@@ -118,9 +119,13 @@ def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -
     assert own.train is not None
     validation = own.validation or own.train
     if cache:
-        scores = recency.with_cache(task, model, rows, size=cache, validation=validation)
+        scores = recency.with_cache(
+            task, cast(LanguageModel, model), rows, size=cache, validation=validation
+        )
     else:
-        scores = recency.with_learning(task, model, rows, train=own.train, validation=validation)
+        scores = recency.with_learning(
+            task, cast(LanguageModel, model), rows, train=own.train, validation=validation
+        )
     return run.sign(scores, rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -13,6 +13,7 @@ from seqcli import bundle
 from seqcli.errors import UsageError
 from seqcli.nn.decode import Sampling
 from seqcli.nn.device import available_cores
+from seqcli.nn.language import LanguageModel
 from seqcli.tasks.writing import Writing
 
 GAP = re.compile(r"\[(?:MASK|GAP|BLANK)\]|<(?:mask|gap|blank)>|_{3,}", re.IGNORECASE)
@@ -50,7 +51,7 @@ def generate(
             generator.seed()
         else:
             generator.manual_seed(seed + number)
-        writing = Writing(model, task.tokenizer, condition=given)
+        writing = Writing(cast(LanguageModel, model), task.tokenizer, condition=given)
         yield _write(folder, writing, order, generator)
 
 

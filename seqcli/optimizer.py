@@ -32,7 +32,7 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, training: Training) -> None:
-        self.names = {weight: name for name, weight in model.named_parameters()}
+        self.names: dict[Any, str] = {weight: name for name, weight in model.named_parameters()}
         self.rows: list[Rows] = []
         for module in model.modules():
             if isinstance(module, Embedding):
@@ -40,7 +40,7 @@ class Optimizer:
                 if module.sparse:
                     self.rows.append(Rows(module, training.weight_decay))
         lazy = {rows.weight for rows in self.rows}
-        paces = {
+        paces: dict[Any, Any] = {
             weight: module.pace
             for module in model.modules()
             if hasattr(module, "pace")

@@ -91,7 +91,7 @@ class Network:
 class ClassifyNetwork(Network):
     """From the states of a text to one vector."""
 
-    cell: Literal[CellName, "tree"] = setting(
+    cell: Literal[CellName, "tree"] = setting(  # type: ignore[assignment]
         "gru", "Recurrent cell; `seqcli cells` explains them. tree: texts are bracketed trees."
     )
     tree: Literal["childsum", "binary"] = setting(

@@ -170,7 +170,7 @@ def read_translation(
         "log_probabilities": [round(value, 5) for value in logs_T.tolist()],
         "attention": None
         if weights is None
-        else [[round(value, 4) for value in row] for row in weights.split()[0].tolist()],
+        else [[round(value, 4) for value in row] for row in weights.split()[0].tolist()],  # type: ignore[call-arg]
         "source_gradients": [round(value, 5) for value in gradients_S.tolist()],
         "tree": [
             [

@@ -182,8 +182,8 @@ def sum_paths(scores: Ragged, first_L: Tensor, after_LL: Tensor, last_L: Tensor)
         top_N = scores.values.amax(dim=1)
         own_NL = (scores.values.double() - top_N[:, None]).exp()
         weights = (part.double().exp() for part in (first_L, after_LL, last_L))
-        *sums, total_B = chains(own_NL, *weights, scores.offsets)
-        return Sums(*sums, total_B.index_add(0, scores.segments(), top_N.double()))
+        *sums, total_B = chains(own_NL, *weights, scores.offsets)  # type: ignore[call-arg]
+        return Sums(*sums, total_B.index_add(0, scores.segments(), top_N.double()))  # type: ignore[call-arg]
     steps = Steps.of(scores)
     found = forward_backward(scores.values[steps.place_N], first_L, after_LL, last_L, steps)
     before_NL, behind_NL, next_NL = (part[steps.back_N] for part in found[:3])

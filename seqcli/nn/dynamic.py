@@ -32,7 +32,7 @@ class Rule(NamedTuple):
 
 def measure(model: LanguageModel, tokens_N: Tensor, segment: int) -> list[Tensor]:
     """√MS of each weight over the segments of a text."""
-    weights = list(model.parameters())
+    weights: list[Tensor] = list(model.parameters())
     squares = [torch.zeros_like(weight) for weight in weights]
     count = 0
     for nats_T in _segments(model, tokens_N, segment):
@@ -51,7 +51,7 @@ def evaluate(
 
     roots: √MS, as `measure` gives it. The model is left as it was.
     """
-    weights = list(model.parameters())
+    weights: list[Tensor] = list(model.parameters())
     trained = [weight.detach().clone() for weight in weights]
     mean = sum(float(root.sum()) for root in roots) / sum(root.numel() for root in roots)
     scale = [1 / (root + mean) for root in roots]
@@ -64,7 +64,7 @@ def evaluate(
             with torch.no_grad():
                 torch._foreach_mul_(gradients, scale)
                 torch._foreach_add_(weights, gradients, alpha=-rule.rate)
-                torch._foreach_lerp_(weights, trained, back)
+                torch._foreach_lerp_(weights, trained, back)  # type: ignore[arg-type]
     finally:
         with torch.no_grad():
             torch._foreach_copy_(weights, trained)

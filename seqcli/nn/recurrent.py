@@ -128,7 +128,7 @@ class Recurrent(nn.Module):
                 if whole:
                     y, last = cell.sequence(x, state, reverse=bool(reverse), final=final)
                 else:
-                    y, last = truncate(cell, x, state, reverse=bool(reverse), bptt=self.bptt)
+                    y, last = truncate(cell, x, state, reverse=bool(reverse), bptt=self.bptt)  # type: ignore[arg-type]
                 outputs.append(y.values)
                 after.append(last)
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), after

@@ -165,7 +165,8 @@ class AdaptiveSoftmax(nn.Module):
             inside_N = (gold_N >= begin) & (gold_N < end)
             head_gold_N = head_gold_N.masked_fill(inside_N, first + cluster)
             rows_R = inside_N.nonzero().squeeze(1)
-            narrow, vectors = self.weights.tail[cluster]
+            tail: Any = self.weights.tail[cluster]
+            narrow, vectors = tail
             x_RC = narrow(h_NH.index_select(0, rows_R))
             parts.append((rows_R, x_RC, vectors.weight, None, gold_N[rows_R] - begin))
         head, every_N = self.weights.head, torch.arange(len(gold_N), device=gold_N.device)

@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -244,7 +244,7 @@ class Classify:
         gold, weights = (torch.from_numpy(one).to(device) for one in (batch.labels, batch.weights))
         losses = [
             self.decision.loss(scores_BL, gold, weights)
-            for scores_BL in model.opinions(to_ragged(batch.tokens, device))
+            for scores_BL in cast(Classifier, model).opinions(to_ragged(batch.tokens, device))
         ]
         mean = torch.stack(losses).mean()
         return Loss(mean, len(batch.labels), len(batch.tokens.values))

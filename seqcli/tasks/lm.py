@@ -329,7 +329,11 @@ class LanguageModeling:
         for row, logs_T in enumerate(self.log_probabilities(model, rows)):
             total, count = float(logs_T.double().sum()), len(logs_T)
             perplexity = math.exp(min(-total / count, 700.0))
-            record = {"log_probability": total, "perplexity": perplexity, "tokens": count}
+            record: dict[str, Any] = {
+                "log_probability": total,
+                "perplexity": perplexity,
+                "tokens": count,
+            }
             plain = f"{total:.6f}\t{perplexity:.6f}\t{count}"
             if request.surprisal:
                 bits = [round(bit, 6) for bit in (-logs_T.double() / math.log(2)).tolist()]

@@ -22,7 +22,7 @@ class Loss(NamedTuple):
     size is multiplied by."""
 
     mean: Tensor
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples
     tokens: int
     state: Any = None
     rate: float = 1.0

@@ -123,7 +123,9 @@ class Translate:
 
     def lookup(self, model: nn.Module, encoded: Pairs) -> Lookup:
         assert isinstance(model, Translator)
-        return Lookup(self.source, encoded.source.values, model.source_embedding)
+        return Lookup(
+            self.source, encoded.source.values, cast(nn.Embedding, model.source_embedding)
+        )
 
     def plan(self, encoded: Pairs, epoch: int) -> list[Lot]:
         training = self.config.training

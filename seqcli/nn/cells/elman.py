@@ -42,4 +42,4 @@ class Elman(GatedParameters):
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        return kernels.sequence(self.kernel, x, self.weights, state, reverse=reverse, final=final)
+        return kernels.sequence(self.kernel, x, self.weights, state, reverse=reverse, final=final)  # type: ignore[arg-type]

@@ -146,7 +146,7 @@ class Library:
                 self._steps[name] = function
             else:  # a library that was compiled before takes one direction after the other
                 alone = take(name, Recurrent)
-                self._steps[name] = lambda calls, count, alone=alone: max(map(alone, calls))
+                self._steps[name] = lambda calls, count, alone=alone: max(map(alone, calls))  # type: ignore[misc]
         self.attend_forward = take("attend_forward", Attention)
         self.attend_backward = take("attend_backward", Attention)
         # A library that was compiled before these were there serves all else.

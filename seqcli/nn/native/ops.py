@@ -155,7 +155,7 @@ class _Recurrent(torch.autograd.Function):
         for at, own in enumerate(directions):
             wanted = needs_weights[at * each : (at + 1) * each]
             before = kept[at * len(KEPT[kind])]
-            dweights += _weight_gradients(kind, own, x, before, *found[2 * at : 2 * at + 2], wanted)
+            dweights += _weight_gradients(kind, own, x, before, *found[2 * at : 2 * at + 2], wanted)  # type: ignore[call-arg]
         return (
             *(None, None, None, None, found[-1] if needs_x else None, None),
             *dweights,
