@@ -105,3 +105,10 @@ def test_a_transformer_has_no_way_back_through_time() -> None:
     with pytest.raises(UsageError, match="use --window"):
         make_config("classify", {"cell": "transformer", "bptt": 5})
     assert make_config("lm", {"cell": "transformer", "bptt": 5}).training.bptt == 5
+
+
+def test_only_adamw_averages_by_default() -> None:
+    assert make_config("lm", {}).training.average > 0
+    assert make_config("lm", {"optimizer": "sgd"}).training.average == 0
+    assert make_config("lm", {"optimizer": "asgd"}).training.average == 0
+    assert make_config("lm", {"optimizer": "sgd", "average": 0.9}).training.average == 0.9

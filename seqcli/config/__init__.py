@@ -80,7 +80,7 @@ class LanguageConfig:
     data: LanguageData = LanguageData()
     tokens: Tokens = Tokens()
     network: LanguageNetwork = LanguageNetwork(hidden=512)
-    training: LanguageTraining = LanguageTraining()
+    training: LanguageTraining = LanguageTraining(learning_rate=3e-3, average=0.998)
 
 
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig
@@ -127,6 +127,9 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
     network = sections.get("network", {})
     if network.get("vectors"):
         network.setdefault("embedding", 0)
+    training = sections.get("training", {})
+    if training.get("optimizer", "adamw") != "adamw":
+        training.setdefault("average", 0.0)
     config = CONFIGS[task]()
     parts = {
         name: dataclasses.replace(getattr(config, name), **changed)

@@ -42,7 +42,7 @@ class Training:
     average: float = setting(
         0.0,
         "Judge and save a running mean of the weights, with this decay (0.999: of about the last "
-        "thousand updates); 0: the weights as they are.",
+        "thousand updates); 0: the weights as they are, and so by default with sgd and asgd.",
         minimum=0,
         maximum=0.99999,
     )
