@@ -584,7 +584,10 @@ def test_sanitisers_find_nothing(tmp_path):
     }
     files = [
         __file__,
-        *(Path(__file__).with_name(f"test_{name}.py") for name in ("cross", "drop", "sru")),
+        *(
+            Path(__file__).with_name(f"test_{name}.py")
+            for name in ("chain", "cross", "drop", "sru")
+        ),
     ]
     done = subprocess.run(
         [sys.executable, "-c", SANITISED, str(path), *map(str, files)],
