@@ -17,18 +17,6 @@ pytestmark = pytest.mark.skipif(
     not (status().available and library.load().has_chains), reason="no such kernels"
 )
 LENGTHS = torch.tensor([3, 1, 7, 2])
-SETS = ["", "avx512", "avx2", "baseline"]
-
-
-@pytest.fixture(params=SETS)
-def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each set of instructions that this processor has."""
-    try:
-        chosen = library.Library(library.PATH, request.param)
-    except library.Unavailable as error:
-        pytest.skip(str(error))
-    monkeypatch.setattr(library, "load", lambda: chosen)
-    return chosen.instruction_set
 
 
 def pool_by_torch(x_NH: Tensor, kind: str) -> Tensor:
