@@ -110,7 +110,8 @@ def build_library(root: Path, *, extra_flags: tuple[str, ...] = (), to: Path | N
         if "baseline" not in names:
             raise NoLibrary(f"{compiler[0]} failed: {first_line(compiled['baseline'].stderr)}")
         each = "-DSEQCLI_EACH_ISA(DO)=" + " ".join(f"DO({name})" for name in names)
-        interface = zlib.crc32((root / NATIVE / "interface.h").read_bytes())
+        headers = (root / NATIVE / f"{name}.h" for name in ("interface", "training", "sru"))
+        interface = zlib.crc32(b"".join(header.read_bytes() for header in headers))
         known = f"-DSEQCLI_INTERFACE={interface}"
         dispatch = compile_one("dispatch.cpp", "dispatch.o", [each, known])
         for result in (threads.result(), dispatch):

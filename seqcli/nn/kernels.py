@@ -22,7 +22,7 @@ from torch import Tensor
 from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyped]
 
 from seqcli.nn import native
-from seqcli.nn.native import cross, drop, library, ops
+from seqcli.nn.native import cross, drop, ops
 from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.native.pool import pool as native_pool
 from seqcli.nn.native.sru import sru as native_sru
@@ -43,11 +43,6 @@ def runs_natively(x: Tensor) -> bool:
     """Whether the native kernels take this tensor."""
     able = x.device.type == "cpu" and x.dtype != torch.float64
     return able and native.status().available
-
-
-def trains_natively(x: Tensor) -> bool:
-    """Whether the kernels of losses and dropout take this tensor."""
-    return runs_natively(x) and library.load().trains
 
 
 def precision() -> str:
@@ -92,7 +87,7 @@ def sru(
 ) -> tuple[Ragged, Tensor] | None:
     """The outputs (N, H) of a simple recurrent unit and its memory (B, H) after each last step, by
     the native kernel; None where that does not run. weights and scale: see `native.sru`."""
-    if not (runs_natively(x.values) and library.load().has_sru):
+    if not runs_natively(x.values):
         return None
     y_NH, c_BH = native_sru(
         x.values, x.offsets, weights, c_BH, scale=scale, reverse=reverse, precision=precision()
@@ -144,7 +139,7 @@ def cross_entropy(
 
     The native kernel keeps no scores, and has their gradients when the forward pass ends.
     """
-    if trains_natively(x_ND):
+    if runs_natively(x_ND):
         return cross.cross_entropy(
             *(x_ND, weight_KD, bias_K, gold_N),
             smoothing=smoothing,
@@ -162,7 +157,7 @@ def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor)
     if torch.is_grad_enabled() and (x_ND.requires_grad or weight_KD.requires_grad):
         scores_NK = linear(x_ND, weight_KD, bias_K).float()
         return F.cross_entropy(scores_NK, gold_N, reduction="none")
-    if trains_natively(x_ND):
+    if runs_natively(x_ND):
         return cross.nats(x_ND, weight_KD, bias_K, gold_N, precision=precision())
     rows = max(1, LARGEST // len(weight_KD))
     parts = zip(x_ND.split(rows), gold_N.split(rows), strict=True)
@@ -176,7 +171,7 @@ def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor)
 
 def dropout(x: Tensor, fraction: float) -> Tensor:
     """x in training with a fraction of its elements at zero and the others scaled up."""
-    if trains_natively(x):
+    if runs_natively(x):
         return drop.dropout(x, fraction)
     return F.dropout(x, fraction)
 
@@ -184,7 +179,7 @@ def dropout(x: Tensor, fraction: float) -> Tensor:
 def pool(x: Ragged, kind: str) -> Tensor:
     """(B, H) the mean or the largest (kind: mean, max) of each unit over the tokens of a sequence,
     none of which may be empty."""
-    if runs_natively(x.values) and library.load().has_chains:
+    if runs_natively(x.values):
         return native_pool(x.values, x.offsets, kind)
     return torch.segment_reduce(x.values, kind, lengths=x.lengths.to(x.values.device))
 
@@ -192,7 +187,7 @@ def pool(x: Ragged, kind: str) -> Tensor:
 def runs_chains(scores_NL: Tensor, *weights: Tensor) -> bool:
     """Whether `native.chains` takes these: it has no gradients."""
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (scores_NL, *weights))
-    return not wanted and runs_natively(scores_NL) and library.load().has_chains
+    return not wanted and runs_natively(scores_NL)
 
 
 def _padded(

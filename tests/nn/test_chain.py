@@ -8,14 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqcli.nn.native import library, status
+from seqcli.nn.native import status
 from seqcli.nn.native.chain import chains
 from seqcli.nn.native.pool import pool
 from seqcli.nn.ragged import offsets
 
-pytestmark = pytest.mark.skipif(
-    not (status().available and library.load().has_chains), reason="no such kernels"
-)
+pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
 LENGTHS = torch.tensor([3, 1, 7, 2])
 
 

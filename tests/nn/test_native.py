@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from checks import assert_slopes, new_tensors_poisoned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -221,20 +222,13 @@ def test_any_shape_agrees_with_torch(kind, lengths, inputs, hidden, reverse):
 def test_gradients_agree_with_finite_differences(kind):
     problem = away_from_kinks(make_problem(kind, [4, 1, 6], inputs=3, hidden=5))
     gradients = results(problem, "fp32")
-    generator, step = torch.Generator().manual_seed(1), 1e-2
 
     def loss(tensors: dict[str, Tensor]) -> float:
         y, last = run_native(problem, tensors)
         parts = [(y, problem.dy), *zip(last, problem.dlast, strict=True)]
         return sum((a.double() * b).sum().item() for a, b in parts)
 
-    for name, tensor in problem.tensors.items():
-        direction = torch.randn(tensor.shape, generator=generator)
-        direction /= direction.norm()
-        up = loss({**problem.tensors, name: tensor + step * direction})
-        down = loss({**problem.tensors, name: tensor - step * direction})
-        exact = (gradients[f"d{name}"] * direction).sum().item()
-        assert (up - down) / (2 * step) == pytest.approx(exact, abs=2e-3, rel=2e-3), name
+    assert_slopes(loss, problem.tensors, gradients)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -242,11 +236,8 @@ def test_gradients_agree_with_finite_differences(kind):
 def test_every_output_is_written(kind, precision):
     problem = make_problem(kind, LENGTHS, inputs=7, hidden=21)
     plain = results(problem, precision)
-    torch.use_deterministic_algorithms(True)  # fills new tensors with NaN
-    try:
+    with new_tensors_poisoned():
         poisoned = results(problem, precision)
-    finally:
-        torch.use_deterministic_algorithms(False)
     for name, tensor in plain.items():
         assert torch.equal(poisoned[name], tensor), name
 
@@ -436,11 +427,8 @@ def test_attention_agrees_with_torch(depth, width, instruction_set):
     ours, exact = attention_results(*shapes, native=True), attention_results(*shapes, native=False)
     error, name = worst(ours, exact)
     assert error < 2e-6, name
-    torch.use_deterministic_algorithms(True)  # fills new tensors with NaN
-    try:
+    with new_tensors_poisoned():
         poisoned = attention_results(*shapes, native=True)
-    finally:
-        torch.use_deterministic_algorithms(False)
     assert all(torch.equal(ours[name], poisoned[name]) for name in ours)
 
 

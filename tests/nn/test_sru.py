@@ -8,20 +8,19 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from checks import assert_slopes, new_tensors_poisoned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from seqcli.nn import kernels
 from seqcli.nn.cells import make_cell
-from seqcli.nn.native import library, status
+from seqcli.nn.native import status
 from seqcli.nn.native.sru import sru
 from seqcli.nn.ragged import offsets, ragged
 
 pytestmark = [
-    pytest.mark.skipif(
-        not (status().available and library.load().has_sru),
-        reason=status().reason or "the compiled kernels lack these; install seqcli again",
-    ),
+    pytest.mark.skipif(not status().available, reason=status().reason),
     pytest.mark.usefixtures("one_thread"),
 ]
 LENGTHS = [3, 0, 1, 9, 5, 7, 2, 2, 11, 4]
@@ -148,20 +147,13 @@ def test_any_shape_agrees_with_the_paper(lengths, inputs, hidden, reverse):
 def test_gradients_agree_with_finite_differences(inputs):
     problem = make_problem([4, 1, 6], inputs=inputs, hidden=5)
     gradients = results(problem, "fp32")
-    generator, step = torch.Generator().manual_seed(1), 1e-2
 
     def loss(tensors: dict[str, Tensor]) -> float:
         y, last = run_native(problem, tensors)
         pairs = (y, problem.dy), (last, problem.dlast)
         return sum((a.double() * b).sum().item() for a, b in pairs)
 
-    for name, tensor in problem.tensors.items():
-        direction = torch.randn(tensor.shape, generator=generator)
-        direction /= direction.norm()
-        up = loss({**problem.tensors, name: tensor + step * direction})
-        down = loss({**problem.tensors, name: tensor - step * direction})
-        exact = (gradients[f"d{name}"] * direction).sum().item()
-        assert (up - down) / (2 * step) == pytest.approx(exact, abs=2e-3, rel=2e-3), name
+    assert_slopes(loss, problem.tensors, gradients)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -169,11 +161,8 @@ def test_gradients_agree_with_finite_differences(inputs):
 def test_every_output_is_written(inputs, precision):
     problem = make_problem(LENGTHS, inputs=inputs, hidden=21)
     plain = results(problem, precision)
-    torch.use_deterministic_algorithms(True)  # fills new tensors with NaN
-    try:
+    with new_tensors_poisoned():
         poisoned = results(problem, precision)
-    finally:
-        torch.use_deterministic_algorithms(False)
     for name, tensor in plain.items():
         assert torch.equal(poisoned[name], tensor), name
 
@@ -276,13 +265,12 @@ def test_not_a_number_stays_visible():
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_cell_on_torch_does_the_same(reverse, monkeypatch):
-    """Without the kernels, or with a library that was compiled before they had this cell."""
     cell = make_cell("sru", 6, 9)
     torch.nn.init.normal_(cell.v)
     x = ragged([torch.randn(length, 6) for length in LENGTHS])
     state = torch.randn(len(LENGTHS), 9), torch.randn(len(LENGTHS), 9)
     y, last = cell.sequence(x, state, reverse=reverse)
-    monkeypatch.setattr(library.load(), "has_sru", False)
+    monkeypatch.setattr(kernels, "runs_natively", lambda x: False)
     slow, slow_last = cell.sequence(x, state, reverse=reverse)
     torch.testing.assert_close(y.values, slow.values)
     for part, other in zip(last, slow_last, strict=True):

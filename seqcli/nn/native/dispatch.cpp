@@ -222,7 +222,7 @@ int64_t run(const Attention& call, bool backward) {
 
 extern "C" {
 
-// Checksum of interface.h, by which Python knows a library of its own version.
+// Checksum of the headers that Python mirrors, by which it knows a library of its own version.
 int64_t seqcli_interface() { return SEQCLI_INTERFACE; }
 
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
@@ -274,8 +274,8 @@ int64_t seqcli_chains(const Chain* call) { return chains(*call); }
 
 // The directions of a layer, all together. Both return 0, or 1 for offsets that do not rise from 0
 // to the number of tokens.
-int64_t seqcli_forward_all(const Recurrent* calls, int64_t count) { return forward(calls, count); }
-int64_t seqcli_backward_all(const Recurrent* calls, int64_t count) { return backward(calls, count); }
+int64_t seqcli_forward(const Recurrent* calls, int64_t count) { return forward(calls, count); }
+int64_t seqcli_backward(const Recurrent* calls, int64_t count) { return backward(calls, count); }
 
 // The same for a simple recurrent unit, one direction at a time.
 int64_t seqcli_sru_forward(const Sru* call) { return run_forward(call, 1, chosen_sru->forward); }

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 PATH = Path(__file__).with_name("_kernels.so")
-INTERFACE = Path(__file__).with_name("interface.h")
+INTERFACE = tuple(
+    Path(__file__).with_name(f"{name}.h") for name in ("interface", "training", "sru")
+)
 MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of": 3}
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
 
@@ -109,7 +111,7 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unavailable(f"the compiled kernels cannot be loaded: {error}") from error
-        interface = zlib.crc32(INTERFACE.read_bytes())
+        interface = zlib.crc32(b"".join(header.read_bytes() for header in INTERFACE))
         if hasattr(handle, "seqcli_interface"):
             handle.seqcli_interface.restype = ctypes.c_int64
         if not hasattr(handle, "seqcli_interface") or handle.seqcli_interface() != interface:
@@ -136,32 +138,18 @@ class Library:
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
-        self._steps: dict[str, Callable[[Any, int], int]] = {}
-        for name in ("forward", "backward"):
-            together = f"seqcli_{name}_all"
-            if hasattr(handle, together):
-                function = getattr(handle, together)
-                function.argtypes = [ctypes.POINTER(Recurrent), ctypes.c_int64]
-                function.restype = ctypes.c_int64
-                self._steps[name] = function
-            else:  # a library that was compiled before takes one direction after the other
-                alone = take(name, Recurrent)
-                self._steps[name] = lambda calls, count, alone=alone: max(map(alone, calls))  # type: ignore[misc]
+        self._steps = {"forward": handle.seqcli_forward, "backward": handle.seqcli_backward}
+        for step in self._steps.values():
+            step.argtypes = [ctypes.POINTER(Recurrent), ctypes.c_int64]
+            step.restype = ctypes.c_int64
         self.attend_forward = take("attend_forward", Attention)
         self.attend_backward = take("attend_backward", Attention)
-        # A library that was compiled before these were there serves all else.
-        self.trains = hasattr(handle, "seqcli_cross")
-        if self.trains:
-            self.cross = take("cross", Vocabulary)
-            self.drop = take("drop", Dropout)
-        self.has_sru = hasattr(handle, "seqcli_sru_forward")
-        if self.has_sru:
-            self.sru_forward = take("sru_forward", Sru)
-            self.sru_backward = take("sru_backward", Sru)
-        self.has_chains = hasattr(handle, "seqcli_chains")
-        if self.has_chains:
-            self.pool = take("pool", Pooling)
-            self.chains = take("chains", Chain)
+        self.cross = take("cross", Vocabulary)
+        self.drop = take("drop", Dropout)
+        self.sru_forward = take("sru_forward", Sru)
+        self.sru_backward = take("sru_backward", Sru)
+        self.pool = take("pool", Pooling)
+        self.chains = take("chains", Chain)
 
     def run(self, step: str, calls: Sequence[Recurrent]) -> int:
         """`forward` or `backward` of the directions of a layer; not 0 for wrong offsets."""

@@ -1,0 +1,37 @@
+"""What several tests of the kernels check alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def new_tensors_poisoned() -> Iterator[None]:
+    """Fill new tensors with NaN, so that what a kernel leaves unwritten shows."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def assert_slopes(
+    loss: Callable[[dict[str, Tensor]], float],
+    tensors: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+) -> None:
+    """Each tensor's gradient, under its name behind a d, against the finite difference of the loss
+    along a drawn direction."""
+    generator, step = torch.Generator().manual_seed(1), 1e-2
+    for name, tensor in tensors.items():
+        direction = torch.randn(tensor.shape, generator=generator)
+        direction /= direction.norm()
+        up = loss({**tensors, name: tensor + step * direction})
+        down = loss({**tensors, name: tensor - step * direction})
+        exact = (gradients[f"d{name}"] * direction).sum().item()
+        assert (up - down) / (2 * step) == pytest.approx(exact, abs=2e-3, rel=2e-3), name
