@@ -13,23 +13,20 @@ import torch
 from torch import Tensor
 
 from seqcli.nn.attention import Weights
-from seqcli.nn.ragged import Ragged, offsets
+from seqcli.nn.greedy import NEVER, write_greedily
+from seqcli.nn.ragged import Ragged
+from seqcli.nn.writer import Writer
 
-NEVER = float("-inf")
 LEAST_COVERAGE = 1e-9
 """Attention that a source token has got at least: its logarithm stays finite."""
 
 
 class Decoder(Protocol):
-    """What is searched: a `Translator` or an `Ensemble`. Sources and states have `select`."""
+    """What is searched: a `Translator` or an `Ensemble`."""
 
     def encode(self, tokens: Ragged) -> Any: ...
 
-    def start(self, source: Any) -> Any: ...
-
-    def decode(
-        self, tokens: Ragged, source: Any, state: Any, *, hypotheses: Tensor
-    ) -> tuple[Tensor, Any, Weights | None]: ...
+    def writer(self, source: Any, *, capacity: int) -> Writer: ...
 
 
 class Hypothesis(NamedTuple):
@@ -62,11 +59,20 @@ class Search:
     no_repeat: int = 0
     min_length: int = 0
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token at every step is all that is asked for."""
+        return self.beam == 1 and not self.no_repeat and not self.coverage_penalty
+
+    def divisor(self, length: Any) -> Any:
+        """What log p of an output of so many tokens is divided by."""
+        return ((5 + length) / 6) ** self.length_penalty
+
 
 def normalise(log_probability: float, length: int, penalty: float) -> float:
     """A score that does not favour short outputs: log p / ((5 + length) / 6)^penalty (Wu et al.
     2016)."""
-    return log_probability / ((5 + length) / 6) ** penalty
+    return log_probability / Search(length_penalty=penalty).divisor(length)
 
 
 @torch.inference_mode()
@@ -77,12 +83,22 @@ def beam_search(
 
     Each step extends every live hypothesis by its `beam` likeliest tokens. Of all extensions of a
     sentence those that end are finished, and the best `beam` others live on. A sentence is done
-    when `beam` of its hypotheses are finished, or at its limit of tokens. beam 1 is greedy search.
+    when `beam` of its hypotheses are finished, or at its limit of tokens. beam 1 is greedy search
+    (greedy.py).
 
         live      a ─┬─ a b          finished     a END
                      └─ a c                       a b END
     """
-    beam = _Beam(model, source, search, begin=begin, end=end, limits=limits)
+    writer = model.writer(source, capacity=len(limits) * search.beam)
+    if search.greedy:
+        written = write_greedily(
+            writer, begin=begin, end=end, limits=limits, min_length=search.min_length
+        )
+        return [
+            [Hypothesis(tokens, log, log / search.divisor(length))]
+            for tokens, log, length in written
+        ]
+    beam = _Beam(writer, search, begin=begin, end=end, limits=limits)
     for length in range(1, max(limits, default=0) + 1):
         if not beam.step(length):
             break
@@ -106,32 +122,17 @@ class _Extensions(NamedTuple):
 class _Beam:
     """The hypotheses of all sentences of a batch, from step to step.
 
-    The encoded source is not copied: all hypotheses of a sentence read the same, and a sentence
-    that is done has none. Once half of the sentences are done, those that are left move together.
-
-    rows_B: where the live sentences stand in `source`. sentences_B: in the batch. tokens_BK,
-    scores_BK: the last token and log p of each hypothesis, −inf where there is none. paths_BKt:
-    its tokens. best_BK: scores of the finished ones, falling. covered_BKS: attention that each
-    source token has got.
+    sentences_B: where the live sentences stand in the batch. tokens_BK, scores_BK: the last token
+    and log p of each hypothesis, −inf where there is none. paths_BKt: its tokens. best_BK: scores
+    of the finished ones, falling. covered_BKS: attention that each source token has got.
     """
 
     def __init__(
-        self,
-        model: Decoder,
-        source: Any,
-        search: Search,
-        *,
-        begin: int,
-        end: int,
-        limits: list[int],
+        self, writer: Writer, search: Search, *, begin: int, end: int, limits: list[int]
     ) -> None:
-        rows = len(limits)
-        self.model, self.source, self.search, self.end = model, source, search, end
+        rows, device = len(limits), writer.device
+        self.writer, self.search, self.end = writer, search, end
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
-        self.state = model.start(source)
-        device = self.state.device
-        self.among = rows
-        self.rows_B = torch.arange(rows)
         self.sentences_B = torch.arange(rows)
         self.limits_B = torch.tensor(limits, device=device)
         self.tokens_BK = torch.full((rows, 1), begin, device=device)
@@ -153,19 +154,10 @@ class _Beam:
             self._cut(alive, done_B, length)
         return self._advance(alive, ~done_B)
 
-    def _divisor(self, length: Any) -> Any:
-        return ((5 + length) / 6) ** self.search.length_penalty
-
     def _extend(self, length: int) -> _Extensions:
         search = self.search
-        sentences, width = self.tokens_BK.shape
-        counts = torch.zeros(self.among, dtype=torch.int64)
-        counts[self.rows_B] = width
-        batch = Ragged(self.tokens_BK.flatten(), torch.arange(sentences * width + 1))
-        scores_RV, self.state, weights = self.model.decode(
-            batch, self.source, self.state, hypotheses=offsets(counts)
-        )
-        logs_RV = scores_RV.float().log_softmax(1)
+        sentences = len(self.tokens_BK)
+        logs_RV = self.writer.read(self.tokens_BK.flatten()).log_softmax(1)
         if length <= search.min_length:
             logs_RV[:, self.end] = NEVER
         if search.no_repeat:
@@ -179,8 +171,8 @@ class _Beam:
         tokens_BC = token_RK.view(sentences, -1).gather(1, order_BC)
         parents_BC = order_BC // top_RK.shape[1]
         covered_BC = torch.zeros_like(values_BC)
-        if search.coverage_penalty and weights is not None:
-            covered_BC = self._cover(weights).gather(1, parents_BC)
+        if search.coverage_penalty and self.writer.weights is not None:
+            covered_BC = self._cover(self.writer.weights).gather(1, parents_BC)
         return _Extensions(values_BC, parents_BC, tokens_BC, tokens_BC == self.end, covered_BC)
 
     def _cover(self, weights: Weights) -> Tensor:
@@ -190,7 +182,7 @@ class _Beam:
         if self.covered_BKS is not None:
             covered_BKS = covered_BKS + self.covered_BKS[:, :, : covered_BKS.shape[2]]
         self.covered_BKS = covered_BKS
-        lengths_B = weights.keys.diff()[self.rows_B].to(covered_BKS.device)
+        lengths_B = weights.keys.diff()[weights.queries.diff() > 0].to(covered_BKS.device)
         steps_S = torch.arange(covered_BKS.shape[2], device=covered_BKS.device)
         real_BS = steps_S < lengths_B[:, None]
         logs_BKS = covered_BKS.clamp(LEAST_COVERAGE, 1).log() * real_BS[:, None, :]
@@ -203,7 +195,7 @@ class _Beam:
         ends_BK = found.ends[:, :width] & (values_BK > NEVER)
         if not bool(ends_BK.any()):
             return
-        scores_BK = values_BK / self._divisor(length) + found.covered[:, :width]
+        scores_BK = values_BK / self.search.divisor(length) + found.covered[:, :width]
         row_F, at_F = ends_BK.nonzero(as_tuple=True)
         paths_Ft = self.paths_BKt[row_F, found.parents[row_F, at_F]]
         self._keep(row_F, paths_Ft, values_BK[row_F, at_F], scores_BK[row_F, at_F])
@@ -213,7 +205,7 @@ class _Beam:
     def _cut(self, alive: _Extensions, done_B: Tensor, length: int) -> None:
         """Out of room with nothing finished: the live ones are all there is. Where every token is
         forbidden, what there was before stays."""
-        scores_BK = alive.values / self._divisor(length) + alive.covered
+        scores_BK = alive.values / self.search.divisor(length) + alive.covered
         lacking_B = done_B & (self.best_BK[:, 0] == NEVER)
         row_F, at_F = (lacking_B[:, None] & (alive.values > NEVER)).nonzero(as_tuple=True)
         before_Ft = self.paths_BKt[row_F, alive.parents[row_F, at_F]]
@@ -221,7 +213,8 @@ class _Beam:
         self._keep(row_F, paths_Ft, alive.values[row_F, at_F], scores_BK[row_F, at_F])
         row_F = (lacking_B & (alive.values[:, 0] == NEVER)).nonzero().squeeze(1)
         values_F = self.scores_BK[row_F, 0]
-        self._keep(row_F, self.paths_BKt[row_F, 0], values_F, values_F / self._divisor(length))
+        scores_F = values_F / self.search.divisor(length)
+        self._keep(row_F, self.paths_BKt[row_F, 0], values_F, scores_F)
 
     def _keep(self, row_F: Tensor, paths_Ft: Tensor, values_F: Tensor, scores_F: Tensor) -> None:
         sentences = self.sentences_B[row_F.cpu()].tolist()
@@ -236,19 +229,15 @@ class _Beam:
         parents_BK = alive.parents[row_B]
         at_R = (row_B[:, None] * width + parents_BK).flatten()
         if width > 1 or len(at_R) != sentences:
-            self.state = self.state.select(at_R)
+            self.writer.select(at_R, row_B)
         self.tokens_BK, self.scores_BK = alive.tokens[row_B], alive.values[row_B]
         before_BKt = self.paths_BKt.flatten(0, 1)[at_R].unflatten(0, parents_BK.shape)
         self.paths_BKt = torch.cat([before_BKt, self.tokens_BK[:, :, None]], dim=2)
         if self.covered_BKS is not None:
             self.covered_BKS = self.covered_BKS.flatten(0, 1)[at_R].unflatten(0, parents_BK.shape)
         if len(row_B) < sentences:
-            row = row_B.cpu()
-            self.rows_B, self.sentences_B = self.rows_B[row], self.sentences_B[row]
+            self.sentences_B = self.sentences_B[row_B.cpu()]
             self.limits_B, self.best_BK = self.limits_B[row_B], self.best_BK[row_B]
-            if 0 < 2 * len(row) <= self.among:
-                self.source = self.source.select(self.rows_B)
-                self.among, self.rows_B = len(row), torch.arange(len(row))
         return len(row_B) > 0
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seqcli.nn.attention import Weights
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.translator import DecoderState, Source, Translator
+from seqcli.nn.writer import MeanWriter, Writer, average
 
 
 class Sources(NamedTuple):
@@ -22,23 +23,11 @@ class Sources(NamedTuple):
 
     parts: tuple[Source, ...]
 
-    def select(self, rows_R: Tensor) -> Sources:
-        """The chosen sentences (int64, on the CPU)."""
-        return Sources(tuple(part.select(rows_R) for part in self.parts))
-
 
 class States(NamedTuple):
     """What each model carries from token to token."""
 
     parts: tuple[DecoderState, ...]
-
-    @property
-    def device(self) -> torch.device:
-        return self.parts[0].device
-
-    def select(self, rows: Tensor) -> States:
-        """The states of the chosen hypotheses (with repeats)."""
-        return States(tuple(part.select(rows) for part in self.parts))
 
 
 class Ensemble(nn.Module):
@@ -68,13 +57,13 @@ class Ensemble(nn.Module):
             scores_MV, now, weights = model.decode(tokens, one, before, hypotheses=hypotheses)  # type: ignore[operator]
             logs.append(scores_MV.float().log_softmax(1))
             after.append(now)
-            if weights is not None:
-                attended.append(weights)
-        mean = None
-        if attended:
-            values_P = torch.stack([weights.values for weights in attended]).mean(0)
-            mean = attended[0]._replace(values=values_P)
-        return torch.stack(logs).mean(0), States(tuple(after)), mean
+            attended.append(weights)
+        return torch.stack(logs).mean(0), States(tuple(after)), average(attended)
+
+    def writer(self, source: Sources, *, capacity: int) -> Writer:
+        """What a search writes outputs with, at most `capacity` at once."""
+        pairs = zip(self.models, source.parts, strict=True)
+        return MeanWriter([model.writer(part, capacity=capacity) for model, part in pairs])  # type: ignore[operator]
 
     def forward(self, source: Ragged, read: Ragged) -> Tensor:
         """Teacher forcing: (M, V) mean log-probabilities of the token after each that is read."""

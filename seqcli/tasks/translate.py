@@ -18,7 +18,7 @@ from seqcli.data.rows import Rows
 from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.nn.beam import Decoder, Hypothesis, Search, beam_search, normalise
+from seqcli.nn.beam import Hypothesis, Search, beam_search, normalise
 from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
@@ -198,7 +198,7 @@ class Translate:
         self, model: nn.Module, texts: Sequence[str], outputs: Sequence[Sequence[int]]
     ) -> list[np.ndarray]:
         """(T, S) what each written token attended to in the text; end marks are left out."""
-        decoder = cast(Decoder, model)
+        decoder = cast(Translator, model)  # or an ensemble of them, which is used alike
         written = [[BOS, *tokens, EOS] for tokens in outputs]
         pairs = Pairs(self.encode_source(texts), lay_out(written))
         found = [np.empty(0)] * len(texts)

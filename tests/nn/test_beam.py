@@ -136,12 +136,39 @@ def test_beam_of_one_is_greedy() -> None:
         assert hypothesis.tokens == tokens
 
 
-@pytest.mark.parametrize("coverage", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("attention", "cell", "wishes"),
+    [
+        ("general", "gru", {}),
+        ("none", "minlstm", {}),
+        ("additive", "lstm", {"min_length": 3}),
+        ("dot", "sru", {"length_penalty": 0.5}),
+    ],
+)
+def test_greedy_search_is_the_general_one_of_width_one(
+    attention: str, cell: str, wishes: dict[str, float]
+) -> None:
+    model = make_translator(attention, cell)
+    sources, limits = SOURCES + SOURCES[:2], [5, 6, 9, 2, 3]
+    lean = find(model, Search(**wishes), limits, sources)  # type: ignore[arg-type]
+    # Runs that no output is long enough to repeat: no other outputs, and not greedy search.
+    general = find(model, Search(no_repeat=20, **wishes), limits, sources)  # type: ignore[arg-type]
+    for (one,), (other, *_) in zip(lean, general, strict=True):
+        assert one.tokens == other.tokens
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_search_does_not_depend_on_the_batch(beam: int, cell: str, coverage: float) -> None:
+@pytest.mark.parametrize(
+    "wishes", [{}, {"no_repeat": 2}, {"no_repeat": 2, "coverage_penalty": 0.7}], ids=str
+)
+def test_search_does_not_depend_on_the_batch(
+    beam: int, cell: str, wishes: dict[str, float]
+) -> None:
     model = make_translator(cell=cell)
-    search = Search(beam=beam, coverage_penalty=coverage, no_repeat=2)
+    search = Search(beam=beam, **wishes)  # type: ignore[arg-type]
     # Unequal limits, so that sentences are done one by one and those left move together.
     sources, limits = SOURCES + SOURCES[:2], [5, 6, 9, 2, 3]
     together = find(model, search, limits, sources)

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +151,9 @@ class Library:
         self.pool = take("pool", Pooling)
         self.chains = take("chains", Chain)
 
-    def run(self, step: str, calls: Sequence[Recurrent]) -> int:
+    def run(self, step: str, calls: ctypes.Array[Recurrent]) -> int:
         """`forward` or `backward` of the directions of a layer; not 0 for wrong offsets."""
-        return self._steps[step]((Recurrent * len(calls))(*calls), len(calls))
+        return self._steps[step](calls, len(calls))
 
 
 def _torch_team() -> ctypes.c_void_p | None:

@@ -78,7 +78,7 @@ def _run(step: str, kind: str, calls: Sequence[dict[str, Any]]) -> None:
         )
         for fields in calls
     ]
-    if library.load().run(step, structures):
+    if library.load().run(step, (library.Recurrent * len(calls))(*structures)):
         raise ValueError("offsets must rise from 0 to the number of tokens")
 
 

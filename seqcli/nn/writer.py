@@ -1,0 +1,225 @@
+"""What a search writes with: the hypotheses of a batch of sentences, which a translator extends by
+a token at each step.
+
+`KernelWriter` runs a step as a few prepared calls of the native kernels, `PlainWriter` any network
+on any device, `MeanWriter` several at once. The first two give the same numbers on a CPU.
+
+Dimensions: B sentences of the source, L of them whose search goes on, R hypotheses, those of a
+sentence together and as many of each, C that there is room for, H units, E embedding, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from seqcli.nn import kernels
+from seqcli.nn.attention import Weights
+from seqcli.nn.native.step import Attending, Product
+from seqcli.nn.ragged import Ragged, offsets
+from seqcli.nn.steps import Steps, can_step
+
+if TYPE_CHECKING:
+    from seqcli.nn.translator import Source, Translator
+
+
+class Writer(Protocol):
+    """One hypothesis a sentence at first."""
+
+    @property
+    def weights(self) -> Weights | None:
+        """What the hypotheses attended to in the last step, where there is attention."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens and scores are."""
+        ...
+
+    def read(self, tokens_R: Tensor) -> Tensor:
+        """Append a token to each hypothesis: the scores (R, V) of the next, each row up to a
+        constant, in memory that the next step writes anew."""
+        ...
+
+    def select(self, rows_R: Tensor, going_L: Tensor) -> None:
+        """Go on with the hypotheses at `rows_R` (with repeats), which belong to those sentences
+        among the present ones that `going_L` numbers, rising; both int64, on the device."""
+        ...
+
+
+class Places:
+    """Where the sentences whose search goes on stand in the encoded source, which stays as it is:
+    a sentence that is done has no hypotheses."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.at_L = torch.arange(batch)
+
+    def select(self, rows_R: Tensor, going_L: Tensor) -> Tensor:
+        """As `Writer.select`; (B + 1,) offsets of the hypotheses of each sentence."""
+        self.at_L = self.at_L[going_L.cpu()]
+        counts_B = torch.zeros(self.batch, dtype=torch.int64)
+        counts_B[self.at_L] = len(rows_R) // max(1, len(going_L))
+        return offsets(counts_B)
+
+
+class PlainWriter:
+    """`Translator.decode`, a step at a time. Once half of the sentences are done, the source of
+    those that are left moves together."""
+
+    weights: Weights | None = None
+
+    def __init__(self, model: Translator, source: Source) -> None:
+        self.model, self.source, self.state = model, source, model.start(source)
+        self.places = Places(len(source.summary_BH))
+        self.hypotheses = torch.arange(self.places.batch + 1)
+
+    @property
+    def device(self) -> torch.device:
+        return self.source.summary_BH.device
+
+    def read(self, tokens_R: Tensor) -> Tensor:
+        steps = Ragged(tokens_R, torch.arange(len(tokens_R) + 1))
+        scores_RV, self.state, self.weights = self.model.decode(
+            steps, self.source, self.state, hypotheses=self.hypotheses
+        )
+        return scores_RV.float()
+
+    def select(self, rows_R: Tensor, going_L: Tensor) -> None:
+        self.state = self.state.select(rows_R)
+        self.hypotheses = self.places.select(rows_R, going_L)
+        left = len(going_L)
+        if 0 < 2 * left <= self.places.batch:
+            self.source = self.source.select(self.places.at_L)
+            self.places = Places(left)
+            self.hypotheses = torch.arange(left + 1) * (len(rows_R) // left)
+
+
+class KernelWriter:
+    """A step of a translator on the native kernels. A row of its memory, whose parts are read and
+    written where they lie:
+
+        h, then the upper layers' output | context | embedding | fed output | summary
+        └──────── upper layers read ─────┘         └───────── lower layer reads ─────┘
+        └────────────────── output reads ──────────┘
+    """
+
+    weights: Weights | None = None
+
+    def __init__(self, model: Translator, source: Source, *, capacity: int) -> None:
+        hidden, width = model.lower.output_size, model.output.out_features
+        self.model, self.source = model, source
+        self.places = Places(len(source.summary_BH))
+        state = model.start(source)
+        fed, summary = width * model.feeding, hidden * (model.attention is None)
+        parts = [hidden, hidden, width, fed, summary]
+        row_CD = torch.empty(capacity, sum(parts))
+        self.h_CH, self.context_CH, self.e_CE, self.fed_CE, self.summary_CH = row_CD.split(parts, 1)
+        if state.fed_RE is not None:
+            self.fed_CE[: len(state.fed_RE)] = state.fed_RE
+        # Of states, too, there is room for more.
+        lower, upper = (
+            [tuple(self._make_room(part_BH, capacity) for part_BH in cell) for cell in cells]
+            for cells in (state.lower, state.upper)
+        )
+        self.asked_CH = torch.empty(capacity, hidden)
+        self.lower = Steps(model.lower, row_CD[:, 2 * hidden :], self.asked_CH, lower)
+        self.upper = Steps(model.upper, row_CD[:, : 2 * hidden], self.h_CH, upper)
+        bf16 = kernels.precision() == "bf16"
+        joined_CD = row_CD[:, : 2 * hidden + width]
+        self.output = Product(joined_CD, model.output.weight, model.output.bias, bf16=bf16)
+        self.head = Product(self.output.y_CK, model.vectors(), model.head.bias, bf16=bf16)
+        # What a hypothesis takes along: parts that select would have to move.
+        self.carried = [part for cell in (*lower, *upper) for part in cell]
+        if model.feeding:
+            self.carried.append(self.fed_CE)
+        self.attending: Attending | None = None
+        if model.attention is not None and model.attention.kind != "additive":
+            keys, memory = source.keys, source.memory
+            self.attending = Attending(self.asked_CH, keys.values, memory.values, keys.offsets)
+        self._group(torch.arange(self.places.batch + 1))
+
+    @staticmethod
+    def _make_room(part_BH: Tensor, capacity: int) -> Tensor:
+        return torch.cat([part_BH, part_BH.new_empty(capacity - len(part_BH), part_BH.shape[1])])
+
+    @property
+    def device(self) -> torch.device:
+        return self.h_CH.device
+
+    def read(self, tokens_R: Tensor) -> Tensor:
+        rows = len(tokens_R)
+        self.e_CE[:rows] = self.model.target_embedding(tokens_R)
+        self.lower.run(rows)
+        self.h_CH[:rows] = self.asked_CH[:rows]
+        if self.attending is not None:
+            self.context_CH[:rows] = self.attending.run(rows)
+            self.weights = Weights(
+                self.attending.weights_P, self.hypotheses, self.source.keys.offsets
+            )
+        elif self.model.attention is not None:
+            queries = Ragged(self.asked_CH[:rows], self.hypotheses)
+            found = self.model.attention(queries, self.source.keys, self.source.memory)
+            self.context_CH[:rows], self.weights = found
+        self.upper.run(rows)
+        out_RE = self.output.run(rows).tanh_()
+        if self.model.feeding:
+            self.fed_CE[:rows] = out_RE
+        return self.head.run(rows)
+
+    def select(self, rows_R: Tensor, going_L: Tensor) -> None:
+        for part in self.carried:
+            part[: len(rows_R)] = part.index_select(0, rows_R)
+        self._group(self.places.select(rows_R, going_L))
+
+    def _group(self, hypotheses: Tensor) -> None:
+        """hypotheses: (B + 1,) offsets of those of each sentence."""
+        self.hypotheses = hypotheses
+        if self.attending is not None:
+            self.attending.group(hypotheses)
+        elif self.model.attention is None:
+            summary_RH = self.source.summary_BH.repeat_interleave(hypotheses.diff(), dim=0)
+            self.context_CH[: len(summary_RH)] = self.summary_CH[: len(summary_RH)] = summary_RH
+
+
+class MeanWriter:
+    """Several writers of the same vocabulary, whose log-probabilities are averaged at each step:
+    the geometric mean of their probabilities."""
+
+    def __init__(self, parts: Sequence[Writer]) -> None:
+        self.parts = parts
+
+    @property
+    def device(self) -> torch.device:
+        return self.parts[0].device
+
+    @property
+    def weights(self) -> Weights | None:
+        """The mean attention of the networks that have attention."""
+        return average([part.weights for part in self.parts])
+
+    def read(self, tokens_R: Tensor) -> Tensor:
+        return torch.stack([part.read(tokens_R).log_softmax(1) for part in self.parts]).mean(0)
+
+    def select(self, rows_R: Tensor, going_L: Tensor) -> None:
+        for part in self.parts:
+            part.select(rows_R, going_L)
+
+
+def average(parts: Sequence[Weights | None]) -> Weights | None:
+    """The mean attention over the same tokens, of those that there are."""
+    attended = [weights for weights in parts if weights is not None]
+    if not attended:
+        return None
+    return attended[0]._replace(values=torch.stack([one.values for one in attended]).mean(0))
+
+
+def make_writer(model: Translator, source: Source, *, capacity: int) -> Writer:
+    """The fastest writer that there is for a translator. capacity: hypotheses at most."""
+    steps = can_step(model.lower) and can_step(model.upper)
+    if steps and kernels.runs_natively(source.memory.values):
+        return KernelWriter(model, source, capacity=capacity)
+    return PlainWriter(model, source)
