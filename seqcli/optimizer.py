@@ -3,8 +3,8 @@
 AdamW moves every weight at every step, also the vectors of the many words that a batch does not
 hold: for a large vocabulary that takes longer than the recurrent network itself. What such a vector
 does until its word comes again is known in advance, since its gradient is zero: `Rows` lets it lie
-and makes up for all those steps at once when it is read. The result is that of plain AdamW to
-rounding.
+and makes up for all those steps at once when it is read, on the kernels (native/rows.h). The result
+is that of plain AdamW to rounding.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.config import Training
+from seqcli.nn import native
 from seqcli.nn.dropout import Embedding
+from seqcli.nn.native import library, lookup
+from seqcli.nn.native.lookup import Entries
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-LEAST = 5_000_000
+LEAST = 100_000
 """Weights of an embedding from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
 
 
@@ -36,8 +39,8 @@ class Optimizer:
         self.rows: list[Rows] = []
         for module in model.modules():
             if isinstance(module, Embedding):
-                module.sparse = _wants_rows(module, training)
-                if module.sparse:
+                module.reader = None
+                if _wants_rows(module, training):
                     self.rows.append(Rows(module, training.weight_decay))
         lazy = {rows.weight for rows in self.rows}
         paces: dict[Any, Any] = {
@@ -67,18 +70,14 @@ class Optimizer:
         """Forget all gradients."""
         for weight in self.names:
             weight.grad = None
+        for rows in self.rows:
+            rows.clear()
 
     def clip(self, limit: float) -> float:
         """Scale all gradients together to a norm of at most `limit` (0: leave them); the norm
         before."""
-        gradients = []
-        for weight in self.names:
-            if weight.grad is not None:
-                if weight.grad.is_sparse:
-                    weight.grad = weight.grad.coalesce()
-                    gradients.append(weight.grad.values())
-                else:
-                    gradients.append(weight.grad)
+        found = [*(weight.grad for weight in self.names), *(rows.gather() for rows in self.rows)]
+        gradients = [gradient for gradient in found if gradient is not None]
         norm = float(nn.utils.get_total_norm(gradients))
         if limit and norm > limit:
             torch._foreach_mul_(gradients, limit / (norm + 1e-6))
@@ -135,7 +134,7 @@ def _wants_rows(embedding: Embedding, training: Training) -> bool:
     """Not where all vectors are used at every step: as scores, or for a running mean."""
     able = training.optimizer == "adamw" and not training.average and not embedding.tied
     weight = embedding.weight
-    here = weight.requires_grad and weight.device.type == "cpu"
+    here = weight.requires_grad and weight.device.type == "cpu" and native.status().available
     return able and here and weight.numel() >= LEAST
 
 
@@ -162,64 +161,91 @@ class Rows:
         self.weight_decay = weight_decay
         self.mean_VE = torch.zeros_like(self.weight, requires_grad=False)
         self.square_VE = torch.zeros_like(self.mean_VE)
-        self.seen_V = torch.zeros(len(self.weight), dtype=torch.int64)  # steps since `settle`
+        # The steps since `settle` when a row was up to date; of one read since the last step −1 −
+        # its slot.
+        self.seen_V = torch.zeros(len(self.weight), dtype=torch.int64)
+        self.slots_V = torch.zeros_like(self.seen_V)
+        self.read_now = 0
         self.steps = 0  # of the training
         self.log = np.zeros((2, 1))  # since `settle`: sums of a_j, and C_j, by t₀
-
-        def before(module: nn.Module, arguments: tuple[Tensor]) -> None:
-            if module.training:
-                self.catch_up(arguments[0].flatten())
-
-        embedding.register_forward_pre_hook(before)
+        self.taken: list[tuple[Tensor, Entries]] = []
+        self.gradient_RE: Tensor | None = None
+        embedding.reader = self
 
     @property
     def now(self) -> int:
         """Steps since `settle`."""
         return self.log.shape[1] - 1
 
-    @torch.no_grad()
-    def catch_up(self, rows_R: Tensor) -> None:
-        """Let these vectors (repeats allowed) be where plain AdamW would have them by now."""
-        rows_R = rows_R[self.seen_V[rows_R] < self.now].unique()
-        if not len(rows_R):
-            return
-        seen_R = self.seen_V[rows_R].numpy()
-        sums, shrink = self.log
-        scale_R = np.exp(shrink[-1]) * sums[seen_R]
-        lag_R = self.now - seen_R
-        began_R = np.maximum(self.steps - lag_R, 1)  # what never had a gradient stays anyway
-        root_R = np.sqrt(1 - BETAS[1] ** began_R)
-        mean_RE, square_RE = self.mean_VE[rows_R], self.square_VE[rows_R]
-        step_RE = square_RE.sqrt().add_(_column(EPSILON * root_R)).reciprocal_().mul_(mean_RE)
-        weight_RE = self.weight.detach()[rows_R]
-        if self.weight_decay:
-            weight_RE *= _column(np.exp(shrink[-1] - shrink[seen_R]))
-        self.weight.index_copy_(0, rows_R, weight_RE.sub_(step_RE.mul_(_column(scale_R))))
-        self.mean_VE.index_copy_(0, rows_R, mean_RE.mul_(_column(BETAS[0] ** lag_R)))
-        self.square_VE.index_copy_(0, rows_R, square_RE.mul_(_column(BETAS[1] ** lag_R)))
-        self.seen_V[rows_R] = self.now
+    def read(self, places: Tensor) -> None:
+        """Let these rows (repeats allowed) be where plain AdamW would have them by now."""
+        places = places.contiguous()
+        sums, decays = np.ascontiguousarray(self.log)
+        found = library.load().read_rows(
+            self._call(
+                places=places.data_ptr(),
+                entries=len(places),
+                sums=sums.ctypes.data,
+                decays=decays.ctypes.data,
+            )
+        )
+        if found < 0:
+            raise IndexError("index out of range in the table")
+        self.read_now = found
 
-    @torch.no_grad()
+    def take(self, dy: Tensor, entries: Entries) -> None:
+        """Keep the gradients (B, E) of sums of rows until `gather`."""
+        self.taken.append((dy.contiguous(), entries))
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        self.taken, self.gradient_RE = [], None
+
+    def gather(self) -> Tensor | None:
+        """(R, E) the gradients of the rows that were read since the last step; None without any."""
+        if self.taken and self.gradient_RE is None:
+            self.gradient_RE = torch.zeros(self.read_now, self.weight.shape[1])
+            for dy, entries in self.taken:
+                size, seen = len(self.weight), self.seen_V.data_ptr()
+                lookup.call(self.gradient_RE, dy, entries, backward=True, size=size, seen=seen)
+        return self.gradient_RE
+
     def step(self, rate: float) -> None:
-        """One update. The vectors with gradients have been caught up when they were read."""
+        """One update by the gradients gathered; a row that was read without any has zeros."""
+        gradient_RE = self.gather()
         self.steps += 1
         unbiased, root = 1 - BETAS[0] ** self.steps, math.sqrt(1 - BETAS[1] ** self.steps)
         self._remember(rate, unbiased, root)
-        gradient = self.weight.grad
-        if gradient is None or not gradient._nnz():
-            return
-        gradient = gradient.coalesce()
-        rows_R, gradient_RE = gradient.indices()[0], gradient.values()
-        mean_RE = self.mean_VE[rows_R].lerp_(gradient_RE, 1 - BETAS[0])
-        square_RE = self.square_VE[rows_R].mul_(BETAS[1])
-        square_RE.addcmul_(gradient_RE, gradient_RE, value=1 - BETAS[1])
-        weight_RE = self.weight.detach()[rows_R].mul_(1 - rate * self.weight_decay)
-        divisor_RE = square_RE.sqrt().div_(root).add_(EPSILON)
-        weight_RE.addcdiv_(mean_RE, divisor_RE, value=-rate / unbiased)
-        self.weight.index_copy_(0, rows_R, weight_RE)
-        self.mean_VE.index_copy_(0, rows_R, mean_RE)
-        self.square_VE.index_copy_(0, rows_R, square_RE)
-        self.seen_V[rows_R] = self.now
+        if gradient_RE is None:
+            gradient_RE = torch.zeros(self.read_now, self.weight.shape[1])
+        library.load().step_rows(
+            self._call(
+                gradient=gradient_RE.data_ptr(),
+                kept=1 - rate * self.weight_decay,
+                rate=rate / unbiased,
+                root=root,
+            )
+        )
+        self.read_now = 0
+
+    def _call(self, **fields: Any) -> library.Rows:
+        return library.Rows(
+            size=len(self.weight),
+            width=self.weight.shape[1],
+            threads=torch.get_num_threads(),
+            steps=self.steps,
+            now=self.now,
+            count=self.read_now,
+            first=BETAS[0],
+            second=BETAS[1],
+            epsilon=EPSILON,
+            seen=self.seen_V.data_ptr(),
+            slots=self.slots_V.data_ptr(),
+            table=self.weight.data_ptr(),
+            mean=self.mean_VE.data_ptr(),
+            square=self.square_VE.data_ptr(),
+            **fields,
+        )
 
     def _remember(self, rate: float, unbiased: float, root: float) -> None:
         sums, shrink = self.log
@@ -230,8 +256,9 @@ class Rows:
         self.log = np.concatenate([self.log, [[0.0], [total]]], axis=1)
 
     def settle(self) -> None:
-        """Catch up with all vectors, and begin a new log."""
-        self.catch_up(torch.arange(len(self.weight)))
+        """Catch up with all rows, and begin a new log."""
+        self.read(torch.arange(len(self.weight)))
+        self.read_now = 0
         self.seen_V.zero_()
         self.log = np.zeros((2, 1))
 
@@ -246,18 +273,18 @@ class Rows:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from `tensors`. Raises ValueError or KeyError where they do not fit."""
+        """Go on from `tensors`, also from those of plain AdamW. Raises ValueError or KeyError where
+        they do not fit."""
+        settled = {"seen": torch.zeros_like(self.seen_V), "log": torch.zeros(2, 1)}
+        tensors = settled | tensors
         own = {"exp_avg": self.mean_VE, "exp_avg_sq": self.square_VE, "seen": self.seen_V}
         for name, tensor in own.items():
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"{name} is of another shape")
             tensor.copy_(tensors[name])
-        log = tensors["log"].numpy().copy()
-        if log.ndim != 2 or len(log) != 2 or int(self.seen_V.max()) >= log.shape[1]:
+        log = tensors["log"].double().numpy().copy()
+        if log.ndim != 2 or len(log) != 2:
             raise ValueError("the log of step sizes is of another shape")
+        if not 0 <= int(self.seen_V.min()) <= int(self.seen_V.max()) < log.shape[1]:
+            raise ValueError("rows are ahead of the log of step sizes")
         self.steps, self.log = int(tensors["step"]), log
-
-
-def _column(values_R: Any) -> Tensor:
-    """(R, 1) float32."""
-    return torch.from_numpy(np.asarray(values_R, dtype=np.float32))[:, None]

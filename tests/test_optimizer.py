@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from seqcli import optimizer
 from seqcli.config import make_config
 from seqcli.nn.dropout import Embedding
+from seqcli.nn.native import status
 from seqcli.optimizer import Optimizer
 
+pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
 TRAINING = make_config("classify", {}).training
 SIZE, WIDTH, STEPS = 60, 4, 250
 
@@ -47,7 +49,7 @@ def batches(steps: int = STEPS) -> Iterator[tuple[int, float, Tensor, Tensor]]:
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("settle", [0, 90])
-def test_the_same_as_adamw_of_torch(decay: float, settle: int) -> None:
+def test_the_same_as_adamw_of_torch(decay: float, settle: int, instruction_set: str) -> None:
     ours, theirs = Toy(), Toy()
     update = Optimizer(ours, replace(TRAINING, weight_decay=decay))
     plain = torch.optim.AdamW(theirs.parameters(), weight_decay=decay)
@@ -121,7 +123,61 @@ def test_left_alone_where_every_vector_is_read_at_every_step(change: dict) -> No
     model = Toy()
     model.embedding.weight.requires_grad_(False)
     assert not Optimizer(model, TRAINING).rows
-    assert not model.embedding.sparse
+    assert model.embedding.reader is None
+
+
+def test_a_pass_without_gradients_sees_vectors_that_are_up_to_date() -> None:
+    ours, theirs = Toy(), Toy()
+    update = Optimizer(ours, TRAINING)
+    run(ours, update, first=0, last=20)
+    run(theirs, other := Optimizer(theirs, TRAINING), first=0, last=20)
+    other.settle()
+    tokens = torch.arange(SIZE)
+    with torch.no_grad():
+        assert torch.equal(ours(tokens), theirs(tokens))
+
+
+def test_several_passes_of_an_update_add_up() -> None:
+    one, two = Toy(), Toy()
+    update, other = Optimizer(one, TRAINING), Optimizer(two, TRAINING)
+    for step, rate, tokens, sign in batches(20):
+        update.clear()
+        (one(tokens) * sign).sum().backward()
+        one(tokens)  # read, and no more
+        (one(tokens + step % 5) * sign).sum().backward()
+        other.clear()
+        ((two(tokens) + two(tokens + step % 5)) * sign).sum().backward()
+        assert update.clip(1.0) == pytest.approx(other.clip(1.0), rel=1e-4)
+        update.step(rate)
+        other.step(rate)
+    update.settle()
+    other.settle()
+    torch.testing.assert_close(one.embedding.weight, two.embedding.weight, rtol=0, atol=1e-5)
+
+
+def test_goes_on_from_what_adamw_of_all_vectors_left() -> None:
+    ours, theirs = Toy(), Toy()
+    plain = torch.optim.AdamW(theirs.parameters(), weight_decay=TRAINING.weight_decay)
+    for step, _, tokens, sign in batches(30):
+        if step == 20:
+            ours.load_state_dict(theirs.state_dict())
+            update = Optimizer(ours, TRAINING)
+            update.restore(
+                {
+                    f"{name}.{field}": value.clone()
+                    for name, weight in theirs.named_parameters()
+                    for field, value in plain.state[weight].items()
+                }
+            )
+        plain.zero_grad()
+        (theirs(tokens) * sign).sum().backward()
+        plain.step()
+        if step >= 20:
+            update.clear()
+            (ours(tokens) * sign).sum().backward()
+            update.step(1e-3)
+    update.settle()
+    torch.testing.assert_close(ours.embedding.weight, theirs.embedding.weight, rtol=0, atol=1e-5)
 
 
 def test_no_clipping_only_measures() -> None:

@@ -21,7 +21,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn import kernels
 from seqcli.nn.kernels import dropout
+from seqcli.nn.native.lookup import Reader
 from seqcli.nn.ragged import Ragged
 
 
@@ -46,10 +48,12 @@ class Dropout(nn.Module):
 class Embedding(nn.Embedding):
     """Vectors by token id; in training a fraction of the types is zero wherever it occurs.
 
-    tied: whether the vectors are used elsewhere, too.
+    tied: whether the vectors are used elsewhere, too. reader: who takes their gradients in training
+    instead of the weight.
     """
 
     tied = False
+    reader: Reader | None = None
 
     def __init__(self, size: int, width: int, *, dropout: float = 0.0) -> None:
         super().__init__(size, width)
@@ -57,7 +61,7 @@ class Embedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Ids of any shape to vectors."""
-        found = super().forward(tokens)
+        found = kernels.embed(self.weight, tokens, self.reader if self.training else None)
         if not self.training or self.dropout == 0:
             return found
         mask_V = F.dropout(self.weight.new_ones(self.num_embeddings), self.dropout)

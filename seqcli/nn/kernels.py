@@ -24,6 +24,7 @@ from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyp
 from seqcli.nn import native
 from seqcli.nn.native import cross, drop, ops
 from seqcli.nn.native.linear import linear as native_linear
+from seqcli.nn.native.lookup import Entries, Reader, look_up
 from seqcli.nn.native.pool import pool as native_pool
 from seqcli.nn.native.sru import sru as native_sru
 from seqcli.nn.ragged import Ragged, pad_index
@@ -167,6 +168,15 @@ def nats(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None, gold_N: Tensor)
             for x, gold in parts
         ]
     )
+
+
+def embed(weight_VE: Tensor, tokens: Tensor, reader: Reader | None = None) -> Tensor:
+    """The vectors of tokens of any shape. reader: takes the gradients instead of the weight."""
+    wanted = torch.is_grad_enabled() and weight_VE.requires_grad and runs_natively(weight_VE)
+    if reader is None and not wanted:
+        return F.embedding(tokens, weight_VE)
+    found = look_up(weight_VE, Entries(tokens.reshape(-1).long().contiguous()), reader)
+    return found.view(*tokens.shape, -1)
 
 
 def dropout(x: Tensor, fraction: float) -> Tensor:

@@ -1,6 +1,7 @@
 // The functions Python calls. They choose the instruction set, divide the batch over threads and
 // call that set's kernels.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -200,6 +201,69 @@ int64_t chains(const Chain& call) {
     return 0;
 }
 
+bool within(const int64_t* places, int64_t count, int64_t size) {
+    return std::all_of(places, places + count, [&](int64_t at) { return 0 <= at && at < size; });
+}
+
+int64_t look_up(const Lookup& call) {
+    if (!within(call.places, call.entries, call.size)) return 1;
+    const int64_t* end = call.offsets + call.batch + 1;
+    if (call.offsets ? call.offsets[0] != 0 || end[-1] != call.entries ||
+                           !std::is_sorted(call.offsets, end)
+                     : call.batch != call.entries)
+        return 1;
+    const auto read = [&](int64_t place) { return call.seen[place] < 0; };
+    if (call.seen && !std::all_of(call.places, call.places + call.entries, read)) return 1;
+    const int64_t work = call.entries * call.width * 4;
+    if (!call.backward) {
+        spread(call.batch, work, call.threads, [&](int64_t first, int64_t last) {
+            chosen_training->look_up(call, first, last);
+        });
+        return 0;
+    }
+    constexpr int64_t units = 16;  // a cache line's
+    spread((call.width + units - 1) / units, work, call.threads, [&](int64_t first, int64_t last) {
+        chosen_training->add_up(call, first * units, std::min(last * units, call.width));
+    });
+    return 0;
+}
+
+// Bring rows up to date that are about to be read, and give each a slot: how many have one then, or
+// −1 for a row that the table does not have.
+int64_t read_rows(const Rows& call) {
+    if (!within(call.places, call.entries, call.size)) return -1;
+    std::vector<Late> late;
+    int64_t count = call.count;
+    for (int64_t m = 0; m < call.entries; ++m) {
+        const int64_t row = call.places[m], seen = call.seen[row];
+        if (seen < 0) continue;
+        call.slots[count] = row;
+        call.seen[row] = -1 - count++;
+        if (seen == call.now) continue;
+        const auto lag = static_cast<double>(call.now - seen);
+        const auto began = static_cast<double>(std::max<int64_t>(call.steps - call.now + seen, 1));
+        const double decay = call.decays[call.now];
+        late.push_back({row, static_cast<float>(std::exp(decay - call.decays[seen])),
+                        static_cast<float>(std::exp(decay) * call.sums[seen]),
+                        static_cast<float>(call.epsilon *
+                                           std::sqrt(1 - std::pow(call.second, began))),
+                        static_cast<float>(std::pow(call.first, lag)),
+                        static_cast<float>(std::pow(call.second, lag))});
+    }
+    const auto found = static_cast<int64_t>(late.size());
+    spread(found, found * call.width * 8, call.threads, [&](int64_t first, int64_t last) {
+        chosen_training->catch_up(call, late.data(), first, last);
+    });
+    return count;
+}
+
+int64_t step_rows(const Rows& call) {
+    spread(call.count, call.count * call.width * 8, call.threads,
+           [&](int64_t first, int64_t last) { chosen_training->update(call, first, last); });
+    for (int64_t slot = 0; slot < call.count; ++slot) call.seen[call.slots[slot]] = call.now;
+    return 0;
+}
+
 bool valid(const Attention& call) {
     if (call.batch < 1 || call.depth < 1 || call.width < 1) return false;
     for (const int64_t* offsets : {call.queries, call.keys})
@@ -271,6 +335,12 @@ int64_t seqcli_drop(const Dropout* call) {
 // They return 0, or 1 for offsets that do not rise from 0, and for empty sequences.
 int64_t seqcli_pool(const Pooling* call) { return pool(*call); }
 int64_t seqcli_chains(const Chain* call) { return chains(*call); }
+
+// Returns 0, or 1 for offsets that do not rise, rows that the table does not have or, of gradients,
+// rows that nobody has read.
+int64_t seqcli_look_up(const Lookup* call) { return look_up(*call); }
+int64_t seqcli_read_rows(const Rows* call) { return read_rows(*call); }
+int64_t seqcli_step_rows(const Rows* call) { return step_rows(*call); }
 
 // The directions of a layer, all together. Both return 0, or 1 for offsets that do not rise from 0
 // to the number of tokens.

@@ -8,6 +8,7 @@
 #include "cross.h"
 #include "drop.h"
 #include "pool.h"
+#include "rows.h"
 #include "scan.h"
 
 namespace seqcli {
@@ -178,7 +179,8 @@ const Kernels KERNELS = {
     forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
 
 extern const TrainingKernels TRAINING_KERNELS;
-const TrainingKernels TRAINING_KERNELS = {cross, drop, pool, chains};
+const TrainingKernels TRAINING_KERNELS = {cross, drop, pool, chains,
+                                           look_up, add_up, catch_up, update};
 
 extern const SruKernels SRU_KERNELS;
 const SruKernels SRU_KERNELS = {sru_forward, sru_backward};

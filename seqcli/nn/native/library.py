@@ -80,6 +80,24 @@ class Chain(ctypes.Structure):
     )
 
 
+class Lookup(ctypes.Structure):
+    """`struct Lookup` of training.h."""
+
+    _fields_ = _fields(
+        "batch entries size width threads backward", "offsets places weights seen table y"
+    )
+
+
+class Rows(ctypes.Structure):
+    """`struct Rows` of training.h."""
+
+    _fields_ = _fields(
+        "entries size width threads steps now count",
+        "places sums decays seen slots gradient table mean square",
+        reals="first second epsilon kept rate root",
+    )
+
+
 class Attention(ctypes.Structure):
     """`struct Attention` of interface.h."""
 
@@ -150,6 +168,9 @@ class Library:
         self.sru_backward = take("sru_backward", Sru)
         self.pool = take("pool", Pooling)
         self.chains = take("chains", Chain)
+        self.look_up = take("look_up", Lookup)
+        self.read_rows = take("read_rows", Rows)
+        self.step_rows = take("step_rows", Rows)
 
     def run(self, step: str, calls: ctypes.Array[Recurrent]) -> int:
         """`forward` or `backward` of the directions of a layer; not 0 for wrong offsets."""

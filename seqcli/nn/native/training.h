@@ -1,5 +1,5 @@
-// What Python and the kernels say to each other about losses, dropout and pooling (interface.h has
-// the rest).
+// What Python and the kernels say to each other about losses, dropout, pooling and tables of vectors
+// (interface.h has the rest).
 #pragma once
 
 #include <cstdint>
@@ -58,6 +58,42 @@ struct Chain {
     double* total;                      // (B) log Z
 };
 
+// Sums of rows of a table, and their gradients (rows.h); V rows of E floats, M entries of B sums.
+struct Lookup {
+    int64_t batch, entries, size, width, threads;  // B, M, V, E
+    int64_t backward;        // 1: add the gradients of the sums to those of the rows
+    const int64_t* offsets;  // (B + 1) where the entries of each sum begin; null: one each
+    const int64_t* places;   // (M) rows
+    const float* weights;    // (M), or null: 1
+    const int64_t* seen;     // (V) of `Rows`, whose slots get the gradients; null: the rows do
+    float* table;            // (V, E); backward: gradients
+    float* y;                // (B, E); backward: their gradients
+};
+
+// AdamW for the rows that are read; optimizer.py has the equations.
+struct Rows {
+    int64_t entries, size, width, threads;  // M, V, E
+    int64_t steps;           // of the training
+    int64_t now;             // of these since all rows were brought up to date
+    int64_t count;           // rows read since the last step
+    double first, second, epsilon;  // β₁, β₂, ε
+    double kept;             // what a step's weight decay leaves of a weight
+    double rate, root;       // bias-corrected: rate / (1 − β₁^t), √(1 − β₂^t)
+    const int64_t* places;   // (M) rows to be read
+    const double* sums;      // (now + 1) what to make up for, by when a row was up to date
+    const double* decays;    // (now + 1) sums of the logarithms of `kept`, likewise
+    int64_t* seen;           // (V) when a row was up to date; of one that is read −1 − its slot
+    int64_t* slots;          // (V) the row of each slot
+    const float* gradient;   // (count, E) by slot
+    float *table, *mean, *square;  // (V, E)
+};
+
+// A row that has missed steps, and what they come to.
+struct Late {
+    int64_t row;
+    float kept, moved, epsilon, mean, square;
+};
+
 // The kernels of one instruction set; each entry does one thread's share of the work.
 struct TrainingKernels {
     // `scores`: working memory of cross_rows × the width rounded up to WIDEST_UNITS; `totals`: sums
@@ -67,6 +103,10 @@ struct TrainingKernels {
     void (*drop)(const Dropout& call, int64_t first, int64_t last);
     void (*pool)(const Pooling& call, int64_t first_sequence, int64_t last_sequence);
     void (*chains)(const Chain& call, const int32_t* share, int64_t count);
+    void (*look_up)(const Lookup& call, int64_t first_sum, int64_t last_sum);
+    void (*add_up)(const Lookup& call, int64_t first_unit, int64_t last_unit);  // of the width
+    void (*catch_up)(const Rows& call, const Late* late, int64_t first, int64_t last);
+    void (*update)(const Rows& call, int64_t first_slot, int64_t last_slot);
 };
 
 }  // namespace seqcli

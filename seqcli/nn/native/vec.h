@@ -82,6 +82,19 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
+INLINE Vec sqrt(Vec x) {
+#if defined(__AVX512F__)
+    return _mm512_sqrt_ps(x);
+#elif defined(__AVX2__)
+    return _mm256_sqrt_ps(x);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    return vsqrtq_f32(x);
+#else
+    for (int i = 0; i < LANES; ++i) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+#endif
+}
+
 // The larger or smaller of two; NaN in x stays.
 INLINE Vec at_least(float low, Vec x) {
 #if defined(__AVX512F__)
