@@ -20,6 +20,7 @@ from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
 _ASIDES = ("-DOCSTART-", "# ")  # lines of conll that may be no tokens
+_LABEL = "__label__"
 _CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 
 
@@ -63,6 +64,23 @@ def read_lines(path: Path) -> list[str]:
 def read_plain(path: Path) -> Table:
     """Plain text: column `text`, a row a line."""
     return Table(path.name, {"text": read_lines(path)})
+
+
+def looks_like_fasttext(lines: Sequence[str]) -> bool:
+    """Whether the first lines that are not blank begin with a label as fastText marks them."""
+    full = [line for line in lines[:500] if _is_full(line)]
+    return bool(full) and all(line.lstrip().startswith(_LABEL) for line in full)
+
+
+def read_fasttext(path: Path) -> Table:
+    """A text a line with its labels, words that begin with __label__, as fastText reads them.
+
+    Columns `text` and `label`, a list of labels without their mark; blank lines are skipped.
+    """
+    lines = [line.split() for line in read_lines(path) if _is_full(line)]
+    texts = [" ".join(word for word in row if not word.startswith(_LABEL)) for row in lines]
+    labels = [[w.removeprefix(_LABEL) for w in row if w.startswith(_LABEL)] for row in lines]
+    return Table(path.name, {"text": texts, "label": labels})
 
 
 def read_parallel(files: Sequence[Path], names: Sequence[str], *, origin: str) -> Table:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from seqcli.data import arrow, files
+from seqcli.data import arrow, files, folders
 from seqcli.data.columns import choose
 from seqcli.data.names import SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
@@ -84,6 +84,11 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
     """
     path = Path(place).expanduser()
     if path.is_dir():
+        if task == "classify" and (labelled := folders.find_labelled(path)):
+            readers = {
+                split: partial(folders.read_labelled, one) for split, one in labelled.items()
+            }
+            return Found(readers, (f"{place}: a text a file, and its folder is its label",))
         return choose_family(task, list_items(path), asked, where=place)
     if glob.has_magic(place) and not path.exists():
         items = _group(_match(place))
@@ -312,4 +317,6 @@ def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
         raise UsageError(f"{path.name} holds a token and its tags on each line: use seqcli tag")
     if kind == "tsv" or all("\t" in line for line in lines[:500] if line):
         return files.read_tsv(path, wanted=wanted)
+    if task == "classify" and files.looks_like_fasttext(lines):
+        return files.read_fasttext(path)
     return files.read_plain(path)

@@ -71,6 +71,18 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, line
         assert files.read_lines(path) == lines
 
 
+def test_labels_as_fasttext_marks_them(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.txt", "__label__a __label__b one  two\n\n__label__b three\nno mark\n"
+    )
+    table = files.read_fasttext(path)
+    assert table.columns["text"] == ["one two", "three", "no mark"]
+    assert table.columns["label"] == [["a", "b"], ["b"], []]
+    assert files.looks_like_fasttext(["", "__label__a x", " __label__b"])
+    assert not files.looks_like_fasttext(["__label__a x", "y __label__b"])
+    assert not files.looks_like_fasttext(["", " "])
+
+
 # ------------------------------------------------------------------------------- parallel, tsv
 
 

@@ -302,6 +302,53 @@ def test_parts_are_the_text(lines: list[str], shares: list[float]) -> None:
         assert abs(done - share * total) <= max(2, total / 100) + len(parts)
 
 
+# ------------------------------------------------------------------- a text a file, or its marks
+
+
+def write_texts(folder: Path, **texts: str) -> None:
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def test_folders_called_by_their_labels(folder: Path) -> None:
+    write_texts(folder / "imdb/train/pos", a="good film", b="fine")
+    write_texts(folder / "imdb/train/neg", a="bad film", b="poor", c="")
+    write_texts(folder / "imdb/train/unsup", a="who knows")
+    write_texts(folder / "imdb/test/pos", a="great")
+    write_texts(folder / "imdb/test/neg", a="awful")
+    (folder / "imdb" / "imdbEr.txt").write_text("0.1\n")
+    splits = load("classify", settings("classify", data="imdb", validation="test"))
+    assert splits.train["label"] == ["neg", "neg", "pos", "pos"]
+    assert splits.train["text"] == ["bad film", "poor", "good film", "fine"]
+    assert splits.validation["text"] == ["awful", "great"]
+    assert "1 row without text, left out" in " ".join(splits.notes)
+    alone = load_split("classify", settings("classify", data="imdb"))
+    assert alone["label"] == ["neg", "pos"]
+
+
+def test_a_folder_of_labels_without_splits(folder: Path) -> None:
+    for label in ("pos", "neg"):
+        write_texts(folder / "films" / label, **{f"t{i}": f"{label} {i}" for i in range(20)})
+    splits = load("classify", settings("classify", data="films"))
+    assert sorted({*splits.train["label"]}) == ["neg", "pos"]
+    assert sum(sizes(splits)) == 40
+    (folder / "films/neg/t3.txt").write_bytes(b"\xff")
+    with pytest.raises(SeqcliError, match=r"neg.*t3\.txt is not UTF-8"):
+        load("classify", settings("classify", data="films"))
+
+
+def test_labels_marked_as_for_fasttext(folder: Path) -> None:
+    lines = [f"__label__{'ab'[i % 2]} word {i}\n" for i in range(40)]
+    fill(folder, one__train="".join(lines), several__txt="__label__c " + "".join(lines))
+    one = load("classify", settings("classify", data="one.train"))
+    assert {*one.train["label"]} == {"a", "b"}
+    several = load("classify", settings("classify", data="several.txt"))
+    assert ["c", "a"] in several.train["label"] + several.validation["label"]
+    plain = load("lm", settings("lm", data="several.txt"))
+    assert plain.train["text"][0].startswith("__label__c")
+
+
 # --------------------------------------------------------------------------------------- sample
 
 
