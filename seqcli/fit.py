@@ -183,7 +183,7 @@ class Fit:
         self.model.train()
         self.optimizer.clear()
         loss = self._differentiate(batch)
-        value = loss.mean.item()
+        value = loss.whole.item()
         norm = self.optimizer.clip(self.training.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise SeqcliError(
@@ -223,17 +223,23 @@ class Fit:
 
     def _differentiate(self, batch: Any) -> Loss:
         """The loss of a batch; its gradients are added to the weights."""
+        prepared = self.task.prepare(self.model, batch)
+
+        def compute(*, again: bool = False) -> Loss:
+            with autocast(self.device, self.precision):
+                return self.task.loss(self.model, prepared, self.state, again=again)
+
+        if self.adversary is None:
+            loss = compute()
+            loss.whole.backward()
+            return loss
         found: list[Loss] = []
 
-        def mean() -> Tensor:
-            with autocast(self.device, self.precision):
-                found.append(self.task.loss(self.model, batch, self.state))
-            return found[-1].mean
+        def first() -> Tensor:
+            found.append(loss := compute())
+            return loss.mean if loss.apart is None else loss.mean + 2 * loss.apart  # of both passes
 
-        if self.adversary:
-            self.adversary.backward(mean)
-        else:
-            mean().backward()
+        self.adversary.backward(first, lambda: compute(again=True).mean)
         return found[0]
 
     def _spent(self) -> float:

@@ -285,8 +285,8 @@ def test_divergence_leaves_the_last_good_state(
 ) -> None:
     folder, loss, calls = tmp_path / "m", BY_NAME["classify"].loss, [0]
 
-    def spoil(*arguments: Any) -> Any:
-        found = loss(*arguments)
+    def spoil(*arguments: Any, **options: Any) -> Any:
+        found = loss(*arguments, **options)
         calls[0] += 1
         return found._replace(mean=found.mean * math.nan) if calls[0] == 9 else found
 

@@ -34,10 +34,13 @@ class Adversary:
         self.embeddings = [one for one in modules if isinstance(one, kinds) and one not in inner]
         self.size = size
 
-    def backward(self, loss: Callable[[], Tensor]) -> Tensor:
+    def backward(
+        self, loss: Callable[[], Tensor], again: Callable[[], Tensor] | None = None
+    ) -> Tensor:
         """Add the gradients of both passes to the weights; the loss of the first.
 
-        loss: computes the loss of the batch anew at each call.
+        loss: computes the loss of the batch. again: computes it anew for the second pass, where
+        that is another: what no vector enters is the same in both, and may come in the first twice.
         """
         vectors: list[Tensor] = []
 
@@ -55,7 +58,7 @@ class Adversary:
         def nudge(module: nn.Module, inputs: object, x: Tensor) -> Tensor:
             return x + nudges.pop(0)
 
-        self._hooked(nudge, loss).backward()
+        self._hooked(nudge, again or loss).backward()
         return mean.detach()
 
     def _hooked(self, hook: Callable[..., Tensor], loss: Callable[[], Tensor]) -> Tensor:

@@ -5,8 +5,9 @@ Dimensions: N tokens of a batch, B sequences, E embedding, H states, L labels.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import ClassifyNetwork
@@ -14,10 +15,19 @@ from seqcli.data.tokens import Tokenizer, WordTokenizer
 from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
+from seqcli.nn.native.lookup import Entries
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
-from seqcli.nn.spelling import SpelledEmbedding
+from seqcli.nn.spelling import Forms, SpelledEmbedding
+
+
+class Reading(NamedTuple):
+    """A batch of texts: the ids of words, what their spelling adds, and their n-grams."""
+
+    ids: Ragged
+    parts: Entries | None
+    ngrams: Entries | None
 
 
 class Classifier(nn.Module):
@@ -66,29 +76,39 @@ class Classifier(nn.Module):
 
     def forward(self, tokens: Ragged) -> Tensor:
         """(N,) token ids of B texts, or of 2B whose neighbours are pairs, to (B, L) scores."""
-        return torch.stack(self.opinions(tokens)).mean(0)
+        reading = self.prepare(tokens)
+        found = [self.read(reading), self.recall(reading)]
+        return torch.stack([scores_BL for scores_BL in found if scores_BL is not None]).mean(0)
 
-    def opinions(self, tokens: Ragged) -> list[Tensor]:
-        """(N,) token ids to (B, L) scores: by the recurrent layers, and by the n-grams if any, to
-        which a pair is one text."""
-        found = [self.read(tokens).float()]
+    def prepare(self, tokens: Ragged) -> Reading:
+        """What a batch is, whatever the weights. To the n-grams a pair is one text."""
+        ids, parts = tokens, None
+        if self.spelled:
+            ids_N, parts = self.spelled.read(tokens.values)
+            ids = tokens.with_values(ids_N)
         if self.ngrams is None:
-            return found
-        texts = tokens._replace(offsets=tokens.offsets[::2]) if self.pairs else tokens
-        return [*found, self.ngrams(self.ids(texts))]
+            return Reading(ids, parts, None)
+        texts = ids._replace(offsets=ids.offsets[::2]) if self.pairs else ids
+        return Reading(ids, parts, self.ngrams.find(texts))
 
     def ids(self, tokens: Ragged) -> Ragged:
         """The tokens without their spelling."""
         return tokens.with_values(self.spelled.ids(tokens.values)) if self.spelled else tokens
 
-    def read(self, tokens: Ragged) -> Tensor:
-        """(N,) token ids to (B, L) scores by the recurrent layers alone."""
-        tokens = drop_words(tokens, self.word_dropout, training=self.training, spelled=self.spelled)
-        x = self.dropout(tokens.with_values(self.embedding(tokens.values)))
-        h, _ = self.recurrent(x, final=False)
+    def recall(self, reading: Reading) -> Tensor | None:
+        """(B, L) scores by the n-grams, if any: no token vector enters."""
+        return self.ngrams.score(reading.ngrams) if self.ngrams and reading.ngrams else None
+
+    def read(self, reading: Reading) -> Tensor:
+        """(B, L) scores by the recurrent layers alone."""
+        ids = drop_words(reading.ids, self.word_dropout, training=self.training)
+        parts = reading.parts
+        x_NE = self.embedding(ids.values if parts is None else Forms(ids.values, parts))
+        h, _ = self.recurrent(self.dropout(ids.with_values(x_NE)), final=False)
         pooled_BH = self.pool(h)
         if self.pairs:
             u_BH, v_BH = pooled_BH[0::2], pooled_BH[1::2]
             pooled_BH = torch.cat([u_BH, v_BH, (u_BH - v_BH).abs(), u_BH * v_BH], dim=1)
-        pooled_BH = F.dropout(pooled_BH, self.dropout.fraction, self.training)
-        return kernels.linear(pooled_BH, self.head.weight, self.head.bias)
+        if self.training and self.dropout.fraction:
+            pooled_BH = kernels.dropout(pooled_BH, self.dropout.fraction)
+        return kernels.linear(pooled_BH, self.head.weight, self.head.bias).float()

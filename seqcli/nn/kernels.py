@@ -179,6 +179,23 @@ def embed(weight_VE: Tensor, tokens: Tensor, reader: Reader | None = None) -> Te
     return found.view(*tokens.shape, -1)
 
 
+def sums(table_VE: Tensor, entries: Entries) -> Tensor:
+    """(B, E) sums of weighted rows of a table."""
+    if runs_natively(table_VE):
+        return look_up(table_VE, entries)
+    places, weights, bounds = entries
+    if bounds is None:
+        bounds = torch.arange(len(places) + 1, device=places.device)
+    return F.embedding_bag(
+        places,
+        table_VE,
+        bounds.to(places.device),
+        per_sample_weights=weights,
+        mode="sum",
+        include_last_offset=True,
+    )
+
+
 def dropout(x: Tensor, fraction: float) -> Tensor:
     """x in training with a fraction of its elements at zero and the others scaled up."""
     if runs_natively(x):

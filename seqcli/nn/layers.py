@@ -13,7 +13,6 @@ from seqcli.nn.cells import CELLS, make_cell
 from seqcli.nn.dropout import Dropout, Embedding
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import Recurrent
-from seqcli.nn.spelling import SpelledEmbedding
 
 
 def make_recurrent(
@@ -72,15 +71,10 @@ def make_embedding(
     return embedding.requires_grad_(trained)
 
 
-def drop_words(
-    tokens: Ragged, fraction: float, *, training: bool, spelled: SpelledEmbedding | None = None
-) -> Ragged:
+def drop_words(tokens: Ragged, fraction: float, *, training: bool) -> Ragged:
     """Replace a fraction of token ids by the unknown token (Iyyer et al. 2015), so that its vector
-    is trained and no single word is leant on. Words that are `spelled` keep their letters."""
+    is trained and no single word is leant on."""
     if not training or fraction == 0:
         return tokens
     dropped_N = torch.rand(len(tokens.values), device=tokens.values.device) < fraction
-    if spelled is None:
-        return tokens.with_values(tokens.values.masked_fill(dropped_N, UNK))
-    unknown_N = spelled.unknown(tokens.values)
-    return tokens.with_values(torch.where(dropped_N, unknown_N, tokens.values))
+    return tokens.with_values(tokens.values.masked_fill(dropped_N, UNK))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.data.tokens import BOS, Sequences
-from seqcli.nn.ragged import Ragged
+from seqcli.nn import kernels
+from seqcli.nn.native.lookup import Entries
+from seqcli.nn.ragged import Ragged, offsets
 
 MOST_WEIGHTS = 1 << 22
 """Weights of the model at most; of more n-grams the commonest are kept."""
@@ -87,18 +88,18 @@ class Ngrams(nn.Module):
 
     def forward(self, tokens: Ragged) -> Tensor:
         """(N,) token ids to (B, L) scores."""
-        text_M, place_M, x_M = self._features(tokens)
-        counts_B = torch.bincount(text_M, minlength=tokens.batch)
-        starts_B = counts_B.cumsum(0) - counts_B
-        sums_BL = F.embedding_bag(place_M, self.table, starts_B, per_sample_weights=x_M, mode="sum")
-        return sums_BL + self.bias
+        return self.score(self.find(tokens))
+
+    def score(self, found: Entries) -> Tensor:
+        """(B, L) from what `find` gives."""
+        return kernels.sums(self.table, found) + self.bias
 
     def spread(self, tokens: Ragged) -> Tensor:
         """(T, L) what each token of one text adds to its scores, bias aside.
 
         A run counts alike for all its tokens, and what comes several times is shared by all places.
         """
-        _, place_M, x_M = self._features(tokens)
+        place_M, x_M, _ = self.find(tokens)
         values_ML = x_M[:, None] * self.table[place_M]
         found_TL = values_ML.new_zeros(len(tokens.values), values_ML.shape[1])
         here_T = torch.arange(len(tokens.values), device=place_M.device)
@@ -112,8 +113,8 @@ class Ngrams(nn.Module):
                     found_TL.index_add_(0, owner_T, share_L.expand(len(owner_T), -1))
         return found_TL
 
-    def _features(self, tokens: Ragged) -> tuple[Tensor, Tensor, Tensor]:
-        """(M,) text, place in the table and value of each known n-gram, by texts."""
+    def find(self, tokens: Ragged) -> Entries:
+        """The places in the table and the values x of each text's known n-grams."""
         key_M = torch.cat(list_keys(tokens, self.vocabulary, self.longest))
         place_M = torch.searchsorted(self.keys_F, key_M).clamp_max(len(self.keys_F) - 1)
         known_M = self.keys_F[place_M] == key_M
@@ -121,7 +122,9 @@ class Ngrams(nn.Module):
         text_M, place_M = distinct(text_M[known_M], place_M[known_M], len(self.keys_F))
         x_M = self.weight_F[place_M]
         square_B = x_M.new_zeros(tokens.batch).index_add_(0, text_M, x_M * x_M)
-        return text_M, place_M, x_M / square_B.sqrt()[text_M].clamp_min(1e-9)
+        counts_B = torch.bincount(text_M, minlength=tokens.batch)
+        x_M = x_M / square_B.sqrt()[text_M].clamp_min(1e-9)
+        return Entries(place_M, x_M, offsets(counts_B))
 
 
 def tokens_of(sequences: Sequences) -> Ragged:

@@ -8,17 +8,27 @@ Dimensions: N tokens of a batch, U distinct forms among them, V vocabulary, E em
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.data.spelling import CASES, Spelling
-from seqcli.data.tokens import UNK, WordTokenizer
+from seqcli.data.tokens import WordTokenizer
+from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
+from seqcli.nn.native.lookup import Entries
+
+
+class Forms(NamedTuple):
+    """ids: (N,) of words. parts: what their spelling adds."""
+
+    ids: Tensor
+    parts: Entries
 
 
 class SpelledEmbedding(nn.Module):
-    """Numbers of words (see data/spelling.py) to vectors.
+    """Numbers of words (see data/spelling.py), or what `read` finds in them, to vectors.
 
         x = (word + Σ parts / √|parts|) / √2
 
@@ -54,25 +64,24 @@ class SpelledEmbedding(nn.Module):
         }.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        """(N,) numbers to (N, E) vectors."""
-        form_U, place_N = torch.unique(numbers, return_inverse=True)
-        word_U, case_U, ends_U2 = self._read(form_U)
-        first_U3, last_U3 = self.first[ends_U2[:, 0]], self.last[ends_U2[:, 1]]
-        parts_U7 = torch.cat([1 + case_U[:, None], first_U3, last_U3], dim=1)
-        sum_UE = F.embedding_bag(parts_U7, self.parts, mode="sum", padding_idx=0)
-        spelled_UE = sum_UE / (parts_U7 > 0).sum(1, keepdim=True).sqrt()
-        return ((self.words(word_U) + spelled_UE) * 0.5**0.5)[place_N]
+    def forward(self, numbers: Tensor | Forms) -> Tensor:
+        """(N,) to (N, E) vectors."""
+        ids_N, parts = numbers if isinstance(numbers, Forms) else self.read(numbers)
+        return self.words(ids_N) * 0.5**0.5 + kernels.sums(self.parts, parts)
+
+    def read(self, numbers: Tensor) -> Forms:
+        """(N,) numbers taken apart. What stands for no part has no weight."""
+        word_N, case_N, ends_N2 = self._read(numbers)
+        first_N3, last_N3 = self.first[ends_N2[:, 0]], self.last[ends_N2[:, 1]]
+        parts_N7 = torch.cat([1 + case_N[:, None], first_N3, last_N3], dim=1)
+        real_N7 = (parts_N7 > 0).float()
+        weights_N7 = real_N7 * (2 * real_N7.sum(1, keepdim=True)).rsqrt()
+        bounds = torch.arange(0, parts_N7.numel() + 1, parts_N7.shape[1])
+        return Forms(word_N, Entries(parts_N7.flatten(), weights_N7.flatten(), bounds))
 
     def ids(self, numbers: Tensor) -> Tensor:
         """(N,) the ids of the words."""
         return numbers % self.size
-
-    def unknown(self, numbers: Tensor) -> Tensor:
-        """(N,) the numbers of the same words, had training not known them."""
-        _, case_N, ends_N2 = self._read(numbers)
-        code_N = case_N + CASES * (ends_N2[:, 0] + self.beginnings * ends_N2[:, 1])
-        return UNK + self.size * code_N
 
     def _read(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N,) id, (N,) case and (N, 2) ends of each number."""

@@ -174,13 +174,17 @@ class TreeClassifier(nn.Module):
 
     def forward(self, trees: Ragged) -> Tensor:
         """(N,) numbers of nodes to (B, L) scores."""
-        return torch.stack(self.opinions(trees)).mean(0)
+        forest = self.prepare(trees)
+        found = [self.read(forest), self.recall(forest)]
+        return torch.stack([scores_BL for scores_BL in found if scores_BL is not None]).mean(0)
 
-    def opinions(self, trees: Ragged) -> list[Tensor]:
-        """(N,) numbers of nodes to (B, L) scores: by the tree, and by the n-grams of its words."""
-        forest = plant(trees, self.vocabulary)
-        found = [self.read(forest).float()]
-        return found if self.ngrams is None else [*found, self.ngrams(forest.words)]
+    def prepare(self, trees: Ragged) -> Forest:
+        """What a batch is, whatever the weights."""
+        return plant(trees, self.vocabulary)
+
+    def recall(self, forest: Forest) -> Tensor | None:
+        """(B, L) scores by the n-grams of the words, if any: no token vector enters."""
+        return self.ngrams(forest.words) if self.ngrams else None
 
     def read(self, forest: Forest) -> Tensor:
         """(B, L) scores by the trees alone."""
@@ -188,4 +192,4 @@ class TreeClassifier(nn.Module):
         x = self.dropout(words.with_values(self.embedding(words.values)))
         h_NH = self.tree(x.values, forest.levels)[forest.nodes.values]
         pooled_BH = self.pool(forest.nodes.with_values(h_NH))
-        return self.head(F.dropout(pooled_BH, self.dropout.fraction, self.training))
+        return self.head(F.dropout(pooled_BH, self.dropout.fraction, self.training)).float()

@@ -50,6 +50,15 @@ class Encoded(NamedTuple):
     weights: np.ndarray
 
 
+class Prepared(NamedTuple):
+    """A batch as a network reads it, its labels and their weights, and how many tokens it has."""
+
+    reading: Any
+    gold: torch.Tensor
+    weights: torch.Tensor
+    tokens: int
+
+
 class Classify:
     name: ClassVar[str] = "classify"
     higher_is_better: ClassVar[bool] = True
@@ -239,15 +248,21 @@ class Classify:
                 self.take(encoded.tokens, rows), encoded.labels[rows], encoded.weights[rows]
             )
 
-    def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
+    def prepare(self, model: nn.Module, batch: Encoded) -> Prepared:
         device = device_of(model)
         gold, weights = (torch.from_numpy(one).to(device) for one in (batch.labels, batch.weights))
-        losses = [
-            self.decision.loss(scores_BL, gold, weights)
-            for scores_BL in cast(Classifier, model).opinions(to_ragged(batch.tokens, device))
-        ]
-        mean = torch.stack(losses).mean()
-        return Loss(mean, len(batch.labels), len(batch.tokens.values))
+        reading = cast(Classifier, model).prepare(to_ragged(batch.tokens, device))
+        return Prepared(reading, gold, weights, len(batch.tokens.values))
+
+    def loss(self, model: nn.Module, batch: Prepared, state: Any, *, again: bool = False) -> Loss:
+        network, gold = cast(Classifier, model), (batch.gold, batch.weights)
+        mean = self.decision.loss(network.read(batch.reading), *gold)
+        apart = None
+        if self.ngrams is not None:  # each learns for itself: the mean of both
+            mean = mean / 2
+            if not again and (scores_BL := network.recall(batch.reading)) is not None:
+                apart = self.decision.loss(scores_BL, *gold) / 2
+        return Loss(mean, len(batch.gold), batch.tokens, apart=apart)
 
     @torch.inference_mode()
     def scores(self, model: nn.Module, rows: Rows) -> np.ndarray:

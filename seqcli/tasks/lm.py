@@ -197,7 +197,17 @@ class LanguageModeling:
             for rows in plan[start:]:
                 yield Texts(encoded.tokens.take(rows), encoded.given[rows])
 
-    def loss(self, model: nn.Module, batch: Block | Texts, state: States | None) -> Loss:
+    def prepare(self, model: nn.Module, batch: Block | Texts) -> Block | Texts:
+        return batch
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Block | Texts,
+        state: States | None,
+        *,
+        again: bool = False,
+    ) -> Loss:
         device, training = device_of(model), self.config.training
         assert isinstance(model, LanguageModel)
         given, rate = None, 1.0

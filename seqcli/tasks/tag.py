@@ -244,7 +244,10 @@ class Tag:
         crf = crf_of(model)
         return scores.values if crf is None else crf.marginals(scores)
 
-    def loss(self, model: nn.Module, batch: Encoded, state: Any) -> Loss:
+    def prepare(self, model: nn.Module, batch: Encoded) -> Encoded:
+        return batch
+
+    def loss(self, model: nn.Module, batch: Encoded, state: Any, *, again: bool = False) -> Loss:
         device = device_of(model)
         scores, opinions = self.emit(model, batch)
         gold_N = torch.from_numpy(batch.tags).to(device)

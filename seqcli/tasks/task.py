@@ -19,13 +19,19 @@ from seqcli.nn.ragged import Ragged
 class Loss(NamedTuple):
     """mean: scalar to differentiate. count: the items it is a mean of. tokens: how many were read
     (translate: written). state: what is carried to the next batch, or None. rate: what the step
-    size is multiplied by."""
+    size is multiplied by. apart: a part of the loss, not in `mean`, that no token vector enters."""
 
     mean: Tensor
     count: int  # type: ignore[assignment]  # hides the method of tuples
     tokens: int
     state: Any = None
     rate: float = 1.0
+    apart: Tensor | None = None
+
+    @property
+    def whole(self) -> Tensor:
+        """The loss with all its parts."""
+        return self.mean if self.apart is None else self.mean + self.apart
 
 
 class Lookup(NamedTuple):
@@ -102,8 +108,13 @@ class Task(Protocol):
         """The batches of a plan from a position on."""
         ...
 
-    def loss(self, model: nn.Module, batch: Any, state: Any) -> Loss:
-        """The loss of a batch; only lm takes and gives a state."""
+    def prepare(self, model: nn.Module, batch: Any) -> Any:
+        """A batch as `loss` takes it: all that does not depend on weights, where the model is."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, state: Any, *, again: bool = False) -> Loss:
+        """The loss of a prepared batch; only lm takes and gives a state. again: without what is
+        apart, which the second pass over a batch need not compute."""
         ...
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:

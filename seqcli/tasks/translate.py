@@ -139,7 +139,10 @@ class Translate:
         for rows, guessed in plan[start:]:
             yield Batch(encoded.take(rows), guessed)
 
-    def loss(self, model: nn.Module, batch: Batch, state: Any) -> Loss:
+    def prepare(self, model: nn.Module, batch: Batch) -> Batch:
+        return batch
+
+    def loss(self, model: nn.Module, batch: Batch, state: Any, *, again: bool = False) -> Loss:
         assert isinstance(model, Translator)
         lesson = teach(batch.pairs, device_of(model))
         if batch.guessed:

@@ -8,8 +8,6 @@ from seqcli.data.spelling import CASES, Spelling
 from seqcli.data.tokens import UNK, WordTokenizer
 from seqcli.nn.adversary import Adversary
 from seqcli.nn.dropout import Embedding
-from seqcli.nn.layers import drop_words
-from seqcli.nn.ragged import Ragged
 from seqcli.nn.spelling import SpelledEmbedding
 
 WORDS = ["actor", "actress", "inventor", "invent", "in", "wait", "waits", ","]
@@ -58,18 +56,11 @@ def test_a_dropped_word_is_read_as_one_that_training_did_not_know() -> None:
     rest = [word for word in WORDS if word != "inventor"]
     ignorant = WordTokenizer(rest, lowercase=True, spelling=spelling)
     code = int(ignorant.encode(["Inventor"]).values[0]) // len(ignorant.vocabulary)
-    known = torch.from_numpy(tokenizer.encode(["Inventor"]).values)
-    assert embedding.unknown(known).tolist() == [UNK + len(tokenizer.vocabulary) * code]
-    unknown = embedding.unknown(embedding.unknown(known))
-    assert torch.equal(unknown, embedding.unknown(known))
-
-    numbers = torch.from_numpy(tokenizer.encode([TEXT] * 30).values)
-    tokens = Ragged(numbers, torch.tensor([0, len(numbers)]))
-    dropped = drop_words(tokens, 0.5, training=True, spelled=embedding).values
-    changed = dropped != numbers
-    assert 0.2 < changed.float().mean() < 0.6
-    assert torch.equal(dropped[changed], embedding.unknown(numbers)[changed])
-    assert torch.equal(drop_words(tokens, 0.5, training=False, spelled=embedding).values, numbers)
+    known = embedding.read(torch.from_numpy(tokenizer.encode(["Inventor"]).values))
+    unknown = torch.tensor([UNK + len(tokenizer.vocabulary) * code])
+    dropped = known._replace(ids=torch.tensor([UNK]))
+    torch.testing.assert_close(embedding(dropped), embedding(unknown))
+    assert not torch.equal(embedding(dropped), embedding(known))
 
 
 def test_nudges_move_the_whole_vector() -> None:

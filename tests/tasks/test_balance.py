@@ -94,7 +94,8 @@ def test_weighted_loss_is_that_of_torch(tmp_path: Path) -> None:
     scores = model(to_ragged(rows.tokens, torch.device("cpu")))
     expected = F.cross_entropy(scores, torch.from_numpy(rows.labels), weight=weights)
     # Over all rows the weights sum to their number, so both ways to divide agree.
-    torch.testing.assert_close(task.loss(model, batch, None).mean, expected)
+    found = task.loss(model, task.prepare(model, batch), None)
+    torch.testing.assert_close(found.whole, expected)
 
 
 def test_plan_draws_from_training_rows(tmp_path: Path) -> None:

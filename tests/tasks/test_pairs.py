@@ -75,7 +75,8 @@ def test_scores_are_those_of_the_formula(model: Path) -> None:
     ]
     u, v = vectors
     expected = network.head(torch.cat([u, v, (u - v).abs(), u * v], dim=1))
-    read = network.read(to_ragged(task.encode(rows_with_labels(rows)).tokens, torch.device("cpu")))
+    tokens = to_ragged(task.encode(rows_with_labels(rows)).tokens, torch.device("cpu"))
+    read = network.read(network.prepare(tokens))
     torch.testing.assert_close(read, expected)
     # To the n-grams a pair is one text.
     joined = task.encode_text([f"{a} {b}" for a, b in zip(*rows.columns.values(), strict=True)])
