@@ -84,9 +84,9 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
     """
     path = Path(place).expanduser()
     if path.is_dir():
-        if task == "classify" and (labelled := folders.find_labelled(path)):
-            readers = {
-                split: partial(folders.read_labelled, one) for split, one in labelled.items()
+        if task == "classify" and (parts := folders.find_labelled(path)):
+            readers: dict[str, Reader] = {
+                split: partial(folders.read_labelled, one) for split, one in parts.items()
             }
             return Found(readers, (f"{place}: a text a file, and its folder is its label",))
         return choose_family(task, list_items(path), asked, where=place)

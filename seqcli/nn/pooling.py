@@ -39,7 +39,8 @@ class Pool(nn.Module):
         if self.kind in ("mean", "max"):
             return kernels.pool(h.with_values(h_NH), self.kind)
         lengths_B = h.lengths.to(h_NH.device)
-        score_N = self.query(torch.tanh(self.project(h_NH))).float().squeeze(1)
+        key_NH = torch.tanh(kernels.linear(h_NH, self.project.weight, self.project.bias))
+        score_N = kernels.linear(key_NH, self.query.weight).float().squeeze(1)
         weight_N = softmax(score_N, h)
         return torch.segment_reduce(h_NH * weight_N[:, None], "sum", lengths=lengths_B)
 

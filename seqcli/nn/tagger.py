@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import TagNetwork
+from seqcli.nn import kernels
 from seqcli.nn.crf import CRF
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ngrams import Ngrams
@@ -73,11 +74,12 @@ class Tagger(nn.Module):
         if self.spelling is not None:
             x_NE = torch.cat([x_NE, self.spelling(words)[word_of_N]], dim=1)
         h, _ = self.recurrent(self.dropout(tokens.with_values(x_NE)), final=False)
-        scores_NL = self.head(self.dropout(h).values)
+        scores_NL = kernels.linear(self.dropout(h).values, self.head.weight, self.head.bias)
         if self.pool is None or self.label_head is None:
             return scores_NL, []
         pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
-        opinions = [self.label_head(pooled_BH).float()]
+        head = self.label_head
+        opinions = [kernels.linear(pooled_BH, head.weight, head.bias).float()]
         return scores_NL, opinions if self.ngrams is None else [*opinions, self.ngrams(tokens)]
 
 
@@ -117,4 +119,6 @@ class Windows(nn.Module):
         x_CE = F.dropout(self.embedding(words.values), self.dropout, self.training)
         left_CE = F.pad(x_CE, (0, 0, 1, 0))[:-1].index_fill(0, words.first(), 0)
         right_CE = F.pad(x_CE, (0, 0, 0, 1))[1:].index_fill(0, words.last(), 0)
-        return self.pool(words.with_values(self.window(torch.cat([left_CE, x_CE, right_CE], 1))))
+        seen_CE = torch.cat([left_CE, x_CE, right_CE], 1)
+        window_CF = kernels.linear(seen_CE, self.window.weight, self.window.bias)
+        return self.pool(words.with_values(window_CF))

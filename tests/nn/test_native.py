@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from seqcli.nn.native import KINDS, library, ops, status
 from seqcli.nn.native.attention import attend
 from seqcli.nn.native.linear import linear
+from seqcli.nn.native.ops import fill_up, sum_outer
 from seqcli.nn.ragged import offsets
 
 pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
@@ -479,6 +480,22 @@ def test_linear_passes_torch_opcheck_and_refuses_what_does_not_fit():
     for bad in ((x[:, :-1], bias), (x, bias[:-1]), (x[0], bias)):
         with pytest.raises(ValueError, match="does not fit"):
             linear(bad[0], weight, bad[1], precision="fp32")
+
+
+def test_a_sum_over_any_number_of_tokens_takes_few_shapes(monkeypatch):
+    """Torch compiles a kernel for each shape of bf16 operands, and keeps it."""
+    seen, product = set(), torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b: seen.add((b.dtype, len(b))) or product(a, b))
+    for tokens in range(1, 200):
+        parts = torch.randn(tokens, 7), torch.randn(tokens, 5)
+        d, x = (part.bfloat16() for part in parts)
+        exact = d.double().t() @ x.double()
+        torch.testing.assert_close(sum_outer(d, x).double(), exact, rtol=2**-8, atol=1e-2)
+        torch.testing.assert_close(sum_outer(*parts), parts[0].t() @ parts[1])
+        filled = torch.zeros(fill_up(tokens, d.dtype), 7, dtype=d.dtype)
+        filled[:tokens] = d
+        assert torch.equal(sum_outer(filled, x), sum_outer(d, x))
+    assert {rows for dtype, rows in seen if dtype == torch.bfloat16} == {64, 128, 192, 256}
 
 
 def test_bad_input_is_refused():

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
 from seqcli.nn.native.linear import to_operand
-from seqcli.nn.native.ops import OPERATORS, multiply
+from seqcli.nn.native.ops import OPERATORS, fill_up, sum_outer
 
 
 def cross_entropy(
@@ -77,14 +77,15 @@ def _forward(
     bf16: bool,
     keep: bool,
 ) -> list[Tensor]:
-    """The losses and, with keep, x as an operand and the gradients of scores and bias."""
+    """The losses and, with keep, the gradients of scores, filled up with zeros, and of the bias."""
     x, gold = to_operand(x, bf16).contiguous(), gold.contiguous()
     bias = None if bias is None else bias.contiguous()
     (tokens, depth), width = x.shape, weight.shape[0]
     panels = packing.panels("rows of", weight, bf16=bf16)
     results = {"nats": torch.empty(tokens)}
     if keep:
-        results["d"] = torch.empty(tokens, width, dtype=x.dtype)
+        results["d"] = torch.empty(fill_up(tokens, x.dtype), width, dtype=x.dtype)
+        results["d"][tokens:] = 0
         results["dbias"] = torch.empty(width)
     call = library.Vocabulary(
         tokens=tokens,
@@ -110,7 +111,8 @@ def _shapes(x: Tensor, weight: Tensor, *rest: Any) -> list[Tensor]:
     tokens, width = x.shape[0], weight.shape[0]
     if not keep:
         return [x.new_empty(tokens)]
-    d = x.new_empty(tokens, width, dtype=torch.bfloat16 if bf16 else torch.float32)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    d = x.new_empty(fill_up(tokens, dtype), width, dtype=dtype)
     return [x.new_empty(tokens), d, x.new_empty(width)]
 
 
@@ -134,9 +136,9 @@ class _CrossEntropy(torch.autograd.Function):
         found: list[Tensor | None] = [None, None, dbias if needs_bias else None]
         if needs_x:
             with torch._C._AutoDispatchBelowAutograd():
-                found[0] = torch.ops.seqcli.linear_backward.default(d, weight, ctx.bf16)
+                found[0] = torch.ops.seqcli.linear_backward.default(d[: len(x)], weight, ctx.bf16)
         if needs_weight:
-            found[1] = multiply(d.t(), x).float()
+            found[1] = sum_outer(d, x)
         if gradient != 1:  # as after a plain backward()
             found = [None if part is None else part * gradient for part in found]
         return *found, None, None, None, None

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
-from seqcli.nn.native.ops import OPERATORS, multiply
+from seqcli.nn.native.ops import OPERATORS, sum_outer
 
 
 def linear(
@@ -69,7 +69,7 @@ class _Linear(torch.autograd.Function):
         if needs_x:
             with torch._C._AutoDispatchBelowAutograd():
                 dx = torch.ops.seqcli.linear_backward.default(d, weight, ctx.bf16)
-        dweight = multiply(d.t(), x).float() if needs_weight else None
+        dweight = sum_outer(d, x) if needs_weight else None
         return dx, dweight, dy.sum(0) if needs_bias else None, None
 
 

@@ -15,11 +15,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, walk
 from seqcli.nn.native.walk import GATES, KEPT, SCANS, Direction
+
+ROWS = 64
+"""bf16 products over tokens take a multiple of these."""
 
 
 def sequence(
@@ -104,12 +108,27 @@ def _check(
         raise ValueError("offsets must be int64")
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """a · b with the operands as they are, autocast or not."""
+def sum_outer(d_NK: Tensor, x_ND: Tensor) -> Tensor:
+    """(K, D) the sum over tokens of d ⊗ x, a weight's gradient: float32 from operands as they are,
+    autocast or not. Either may have been filled up to `fill_up` rows by zeros.
+
+    For each new shape of bf16 operands torch compiles a kernel, which takes as long as the product
+    and stays in memory, and batches of texts have any number of tokens.
+    """
+    rows = fill_up(max(len(d_NK), len(x_ND)), d_NK.dtype)
+    d_NK, x_ND = (
+        F.pad(part, (0, 0, 0, rows - len(part))) if len(part) < rows else part
+        for part in (d_NK, x_ND)
+    )
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
-            return torch.mm(a, b)
-    return torch.mm(a, b)
+            return torch.mm(d_NK.t(), x_ND).float()
+    return torch.mm(d_NK.t(), x_ND).float()
+
+
+def fill_up(tokens: int, dtype: torch.dtype) -> int:
+    """The rows in which `sum_outer` takes so many tokens."""
+    return -(-tokens // ROWS) * ROWS if dtype == torch.bfloat16 else tokens
 
 
 class _Recurrent(torch.autograd.Function):
@@ -180,7 +199,7 @@ def _weight_gradients(
     skip = dgates.shape[1] - width
     found: list[Tensor | None] = [None] * len(wanted)
     if wanted[0]:
-        found[0] = multiply(dgates[:, skip:].t(), x).float()
+        found[0] = sum_outer(dgates[:, skip:], x)
     # Copies: two parameters must not share the memory of their gradients.
     if own.w_hh is None:
         found[1] = dbias.clone() if wanted[1] else None
@@ -189,7 +208,7 @@ def _weight_gradients(
         if not needed:
             continue
         if at == 1:
-            part = multiply(dgates[:, :width].t(), before).float()
+            part = sum_outer(dgates[:, :width], before)
         else:
             part = dbias[skip:].clone() if at == 2 else dbias[:width].clone()
         # The recurrent gradients of a gru stand in the order n r z.

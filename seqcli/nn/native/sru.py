@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
 from seqcli.nn.native.linear import to_operand
-from seqcli.nn.native.ops import OPERATORS, multiply
+from seqcli.nn.native.ops import OPERATORS, sum_outer
 
 
 def sru(
@@ -202,7 +202,7 @@ class _Sru(torch.autograd.Function):
                 *(reverse, bf16, needs_x, scale, x, offsets, weight, v, bias, c),
                 *(inputs, memories, dy, dc_last),
             )
-        dweight = multiply(dinputs.t(), copy[0] if copy else x).float() if needs_weight else None
+        dweight = sum_outer(dinputs, copy[0] if copy else x) if needs_weight else None
         # Copies: two parameters must not share the memory of their gradients.
         dbias, dv = (part.clone() for part in sums.chunk(2))
         rest = (d if need else None for d, need in zip((dv, dbias, dc), needs, strict=True))
