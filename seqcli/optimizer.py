@@ -18,32 +18,32 @@ from torch import Tensor, nn
 
 from seqcli.config import Training
 from seqcli.nn import native
-from seqcli.nn.dropout import Embedding
 from seqcli.nn.native import library, lookup
 from seqcli.nn.native.lookup import Entries
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 LEAST = 100_000
-"""Weights of an embedding from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
+"""Weights of a table from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
 
 
 class Optimizer:
     """The update of all weights of a model, with the norm of their gradients.
 
-    The `pace` of a module that has one is the step size of its weights in that of the others.
-    Large embeddings are left to `Rows`.
+    The `pace` of a module that has one is the step size of its weights in that of the others. A
+    module that reads a weight by rows names it in `by_rows`: where it is large, `Rows` takes care
+    of it as the module's `reader`.
     """
 
     def __init__(self, model: nn.Module, training: Training) -> None:
         self.names: dict[Any, str] = {weight: name for name, weight in model.named_parameters()}
         self.rows: list[Rows] = []
         for module in model.modules():
-            if isinstance(module, Embedding):
+            if hasattr(module, "by_rows"):
                 module.reader = None
                 if _wants_rows(module, training):
                     self.rows.append(Rows(module, training.weight_decay))
         lazy = {rows.weight for rows in self.rows}
-        paces: dict[Any, Any] = {
+        self.paces: dict[Any, Any] = {
             weight: module.pace
             for module in model.modules()
             if hasattr(module, "pace")
@@ -52,7 +52,7 @@ class Optimizer:
         by_pace: dict[float, list[nn.Parameter]] = {}
         for weight in self.names:
             if weight not in lazy:
-                by_pace.setdefault(paces.get(weight, 1.0), []).append(weight)
+                by_pace.setdefault(self.paces.get(weight, 1.0), []).append(weight)
         groups = [{"params": weights, "pace": pace} for pace, weights in by_pace.items()]
         fused = next(iter(self.names)).device.type != "mps"
         options: dict[str, Any] = {
@@ -89,7 +89,7 @@ class Optimizer:
             group["lr"] = rate * group["pace"]
         self.dense.step()
         for rows in self.rows:
-            rows.step(rate)
+            rows.step(rate * self.paces.get(rows.weight, 1.0))
 
     def settle(self) -> None:
         """Make up for all that was put off: the weights are then what they should be."""
@@ -130,16 +130,17 @@ class Optimizer:
         self.dense.load_state_dict({**whole, "state": numbered})
 
 
-def _wants_rows(embedding: Embedding, training: Training) -> bool:
-    """Not where all vectors are used at every step: as scores, or for a running mean."""
-    able = training.optimizer == "adamw" and not training.average and not embedding.tied
-    weight = embedding.weight
+def _wants_rows(module: Any, training: Training) -> bool:
+    """Not where all rows are used at every step: as scores, or for a running mean."""
+    tied = getattr(module, "tied", False)
+    able = training.optimizer == "adamw" and not training.average and not tied
+    weight = getattr(module, module.by_rows)
     here = weight.requires_grad and weight.device.type == "cpu" and native.status().available
     return able and here and weight.numel() >= LEAST
 
 
 class Rows:
-    """AdamW for the vectors of an embedding of which a batch reads a few.
+    """AdamW for the rows of a table of which a batch reads a few.
 
     After t₀ a vector w without gradients, with decaying means m and v of gradients and squares,
     goes on by  −a_j m / (√v + ε)  at each step j, which only scalars tell apart:
@@ -156,8 +157,8 @@ class Rows:
 
     LONG = 300  # (β₁ / √β₂)^300 = 2e-14
 
-    def __init__(self, embedding: Embedding, weight_decay: float) -> None:
-        self.weight = embedding.weight
+    def __init__(self, module: Any, weight_decay: float) -> None:
+        self.weight: nn.Parameter = getattr(module, module.by_rows)
         self.weight_decay = weight_decay
         self.mean_VE = torch.zeros_like(self.weight, requires_grad=False)
         self.square_VE = torch.zeros_like(self.mean_VE)
@@ -170,7 +171,7 @@ class Rows:
         self.log = np.zeros((2, 1))  # since `settle`: sums of a_j, and C_j, by t₀
         self.taken: list[tuple[Tensor, Entries]] = []
         self.gradient_RE: Tensor | None = None
-        embedding.reader = self
+        module.reader = self
 
     @property
     def now(self) -> int:

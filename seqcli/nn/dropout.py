@@ -48,10 +48,10 @@ class Dropout(nn.Module):
 class Embedding(nn.Embedding):
     """Vectors by token id; in training a fraction of the types is zero wherever it occurs.
 
-    tied: whether the vectors are used elsewhere, too. reader: who takes their gradients in training
-    instead of the weight.
+    tied: whether the vectors are used elsewhere, too. reader: see Optimizer.
     """
 
+    by_rows = "weight"
     tied = False
     reader: Reader | None = None
 

@@ -179,10 +179,10 @@ def embed(weight_VE: Tensor, tokens: Tensor, reader: Reader | None = None) -> Te
     return found.view(*tokens.shape, -1)
 
 
-def sums(table_VE: Tensor, entries: Entries) -> Tensor:
-    """(B, E) sums of weighted rows of a table."""
+def sums(table_VE: Tensor, entries: Entries, reader: Reader | None = None) -> Tensor:
+    """(B, E) sums of weighted rows of a table. reader: takes the gradients instead of the table."""
     if runs_natively(table_VE):
-        return look_up(table_VE, entries)
+        return look_up(table_VE, entries, reader)
     places, weights, bounds = entries
     if bounds is None:
         bounds = torch.arange(len(places) + 1, device=places.device)

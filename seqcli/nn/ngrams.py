@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seqcli.data.tokens import BOS, Sequences
 from seqcli.nn import kernels
-from seqcli.nn.native.lookup import Entries
+from seqcli.nn.native.lookup import Entries, Reader
 from seqcli.nn.ragged import Ragged, offsets
 
 MOST_WEIGHTS = 1 << 22
@@ -33,6 +33,8 @@ class Ngrams(nn.Module):
 
     pace = 15.0
     """Step size, in that of other layers: the weights of rare features have to grow large."""
+    by_rows = "table"
+    reader: Reader | None = None
 
     def __init__(self, vocabulary: int, labels: int, size: int, *, longest: int = 2) -> None:
         super().__init__()
@@ -92,7 +94,8 @@ class Ngrams(nn.Module):
 
     def score(self, found: Entries) -> Tensor:
         """(B, L) from what `find` gives."""
-        return kernels.sums(self.table, found) + self.bias
+        reader = self.reader if self.training else None
+        return kernels.sums(self.table, found, reader) + self.bias
 
     def spread(self, tokens: Ragged) -> Tensor:
         """(T, L) what each token of one text adds to its scores, bias aside.

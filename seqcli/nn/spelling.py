@@ -17,7 +17,7 @@ from seqcli.data.spelling import CASES, Spelling
 from seqcli.data.tokens import WordTokenizer
 from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
-from seqcli.nn.native.lookup import Entries
+from seqcli.nn.native.lookup import Entries, Reader
 
 
 class Forms(NamedTuple):
@@ -39,6 +39,9 @@ class SpelledEmbedding(nn.Module):
     words: the vectors by id, (V, E). spelling: of `tokenizer`, which has one. All numbers are below
     `numbers`.
     """
+
+    by_rows = "parts"
+    reader: Reader | None = None
 
     def __init__(self, words: Embedding, tokenizer: WordTokenizer, spelling: Spelling) -> None:
         super().__init__()
@@ -67,7 +70,8 @@ class SpelledEmbedding(nn.Module):
     def forward(self, numbers: Tensor | Forms) -> Tensor:
         """(N,) to (N, E) vectors."""
         ids_N, parts = numbers if isinstance(numbers, Forms) else self.read(numbers)
-        return self.words(ids_N) * 0.5**0.5 + kernels.sums(self.parts, parts)
+        reader = self.reader if self.training else None
+        return self.words(ids_N) * 0.5**0.5 + kernels.sums(self.parts, parts, reader)
 
     def read(self, numbers: Tensor) -> Forms:
         """(N,) numbers taken apart. What stands for no part has no weight."""
