@@ -28,6 +28,7 @@ from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
 from seqcli.nn.adversary import Adversary
 from seqcli.nn.device import autocast
+from seqcli.nn.native import packing
 from seqcli.optimizer import Optimizer
 from seqcli.tasks.task import Loss, Scores, Task
 
@@ -182,7 +183,8 @@ class Fit:
         at, began = self.at, time.perf_counter()
         self.model.train()
         self.optimizer.clear()
-        loss = self._differentiate(batch)
+        with packing.unchanged():
+            loss = self._differentiate(batch)
         value = loss.whole.item()
         norm = self.optimizer.clip(self.training.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):

@@ -26,6 +26,10 @@ LEAST = 100_000
 """Weights of a table from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
 
 
+LONG = 300  # (β₁ / √β₂)^300 = 2e-14
+FADING = (BETAS[0] / BETAS[1] ** 0.5) ** np.arange(LONG, 0, -1)
+
+
 class Optimizer:
     """The update of all weights of a model, with the norm of their gradients.
 
@@ -155,8 +159,6 @@ class Rows:
     the logarithms, w_t = exp(C_t − C_t₀) w_t₀ − exp(C_t) Σ_j exp(−C_j) a_j · m / (√v + ε).
     """
 
-    LONG = 300  # (β₁ / √β₂)^300 = 2e-14
-
     def __init__(self, module: Any, weight_decay: float) -> None:
         self.weight: nn.Parameter = getattr(module, module.by_rows)
         self.weight_decay = weight_decay
@@ -168,27 +170,17 @@ class Rows:
         self.slots_V = torch.zeros_like(self.seen_V)
         self.read_now = 0
         self.steps = 0  # of the training
-        self.log = np.zeros((2, 1))  # since `settle`: sums of a_j, and C_j, by t₀
+        self.now = 0  # of these since `settle`
+        self.log = torch.zeros(2, 1, dtype=torch.float64)  # sums of a_j, and C_j, by t₀; has room
         self.taken: list[tuple[Tensor, Entries]] = []
         self.gradient_RE: Tensor | None = None
         module.reader = self
 
-    @property
-    def now(self) -> int:
-        """Steps since `settle`."""
-        return self.log.shape[1] - 1
-
     def read(self, places: Tensor) -> None:
         """Let these rows (repeats allowed) be where plain AdamW would have them by now."""
-        places = places.contiguous()
-        sums, decays = np.ascontiguousarray(self.log)
+        sums, decays = (part.data_ptr() for part in self.log)
         found = library.load().read_rows(
-            self._call(
-                places=places.data_ptr(),
-                entries=len(places),
-                sums=sums.ctypes.data,
-                decays=decays.ctypes.data,
-            )
+            self._call(places=places.data_ptr(), entries=len(places), sums=sums, decays=decays)
         )
         if found < 0:
             raise IndexError("index out of range in the table")
@@ -249,19 +241,22 @@ class Rows:
         )
 
     def _remember(self, rate: float, unbiased: float, root: float) -> None:
-        sums, shrink = self.log
-        total = shrink[-1] + math.log1p(-rate * self.weight_decay)
-        recent = sums[-self.LONG :]
-        lags = np.arange(len(recent), 0, -1)
-        recent += math.exp(-total) * rate * root / unbiased * (BETAS[0] / BETAS[1] ** 0.5) ** lags
-        self.log = np.concatenate([self.log, [[0.0], [total]]], axis=1)
+        if self.now + 1 == self.log.shape[1]:
+            self.log = torch.cat([self.log, torch.zeros_like(self.log)], dim=1)
+        sums, decays = self.log.numpy()
+        total = decays[self.now] + math.log1p(-rate * self.weight_decay)
+        recent = sums[max(self.now + 1 - LONG, 0) : self.now + 1]
+        recent += math.exp(-total) * rate * root / unbiased * FADING[-len(recent) :]
+        self.now += 1
+        sums[self.now], decays[self.now] = 0, total
 
     def settle(self) -> None:
         """Catch up with all rows, and begin a new log."""
         self.read(torch.arange(len(self.weight)))
         self.read_now = 0
         self.seen_V.zero_()
-        self.log = np.zeros((2, 1))
+        self.now = 0
+        self.log.zero_()
 
     def tensors(self) -> dict[str, Tensor]:
         """What is not in the weights."""
@@ -270,7 +265,7 @@ class Rows:
             "exp_avg_sq": self.square_VE,
             "seen": self.seen_V,
             "step": torch.tensor(float(self.steps)),
-            "log": torch.from_numpy(self.log),
+            "log": self.log[:, : self.now + 1].contiguous(),
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -283,9 +278,9 @@ class Rows:
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"{name} is of another shape")
             tensor.copy_(tensors[name])
-        log = tensors["log"].double().numpy().copy()
-        if log.ndim != 2 or len(log) != 2:
+        log = tensors["log"].double().clone()
+        if log.dim() != 2 or len(log) != 2:
             raise ValueError("the log of step sizes is of another shape")
         if not 0 <= int(self.seen_V.min()) <= int(self.seen_V.max()) < log.shape[1]:
             raise ValueError("rows are ahead of the log of step sizes")
-        self.steps, self.log = int(tensors["step"]), log
+        self.steps, self.now, self.log = int(tensors["step"]), log.shape[1] - 1, log

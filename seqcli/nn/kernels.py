@@ -38,6 +38,8 @@ LIBRARY: dict[str, Callable[..., Any]] = {
 }
 LARGEST = 1 << 24
 """Scores that an evaluation holds at a time."""
+LITTLE = 500_000
+"""Multiply-adds of a layer below which its training is done soonest by torch, in fp32."""
 
 
 def runs_natively(x: Tensor) -> bool:
@@ -113,9 +115,13 @@ def linear(x_ND: Tensor, weight_KD: Tensor, bias_K: Tensor | None = None) -> Ten
     The native kernel packs frozen weights once, which makes single rows several times faster, and
     gives a row the same bits in any batch. It does not compute in float64: there, torch does.
     """
-    if runs_natively(x_ND):
-        return native_linear(x_ND, weight_KD, bias_K, precision=precision())
-    return F.linear(x_ND, weight_KD, bias_K)
+    if not runs_natively(x_ND):
+        return F.linear(x_ND, weight_KD, bias_K)
+    trained = torch.is_grad_enabled() and weight_KD.requires_grad
+    if trained and len(x_ND) * weight_KD.numel() < LITTLE:
+        with torch.autocast("cpu", enabled=False):
+            return F.linear(x_ND.float(), weight_KD, bias_K)
+    return native_linear(x_ND, weight_KD, bias_K, precision=precision())
 
 
 def step_linear(x_BI: Tensor, weight_KI: Tensor, bias_K: Tensor | None = None) -> Tensor:

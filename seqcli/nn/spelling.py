@@ -71,7 +71,8 @@ class SpelledEmbedding(nn.Module):
         """(N,) to (N, E) vectors."""
         ids_N, parts = numbers if isinstance(numbers, Forms) else self.read(numbers)
         reader = self.reader if self.training else None
-        return self.words(ids_N) * 0.5**0.5 + kernels.sums(self.parts, parts, reader)
+        spelled_NE = kernels.sums(self.parts, parts, reader)
+        return torch.add(spelled_NE, self.words(ids_N), alpha=0.5**0.5)
 
     def read(self, numbers: Tensor) -> Forms:
         """(N,) numbers taken apart. What stands for no part has no weight."""

@@ -107,7 +107,7 @@ class OneLabel:
             scores_BL, gold_B, gamma=training.focal, smoothing=training.label_smoothing
         )
         # Divided by the rows, not by their weights: in a batch of one label those would cancel.
-        return (loss_B * weights_B).mean()
+        return (loss_B * weights_B).mean() if training.balance == "weights" else loss_B.mean()
 
     # --------------------------------------------------------------------------- probabilities
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from checks import assert_slopes, new_tensors_poisoned
 from torch import Tensor
 
+from seqcli.nn import kernels
 from seqcli.nn.native import status
 from seqcli.nn.native.lookup import Entries, look_up
 
@@ -103,6 +104,26 @@ def test_entries_that_do_not_fit_are_refused(entries):
         look_up(torch.zeros(4, 3), entries)
     with pytest.raises(IndexError):
         look_up(torch.zeros(4, 3, requires_grad=True), entries)
+
+
+def test_passes_torch_opcheck():
+    for lengths in ([3, 0, 2], None):
+        table, entries, _ = make(9, 7, lengths, count=4)
+        torch.library.opcheck(torch.ops.seqcli.look_up.default, (table, *entries))
+
+
+def test_without_the_kernels_torch_gives_the_same(monkeypatch):
+    for lengths in ([3, 0, 2], None):
+        table, entries, dy = make(9, 7, lengths, count=4)
+        found = []
+        for able in (True, False):
+            monkeypatch.setattr(kernels, "runs_natively", lambda x, able=able: able)
+            weight = table.clone().requires_grad_()
+            y = kernels.sums(weight, entries)
+            y.backward(dy)
+            found.append((y.detach(), weight.grad))
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
 
 
 def test_a_reader_gets_the_gradients_and_the_table_none():

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seqcli.nn.native import KINDS, library, ops, status
+from seqcli.nn import kernels
+from seqcli.nn.native import KINDS, library, ops, packing, status
 from seqcli.nn.native.attention import attend
 from seqcli.nn.native.linear import linear
 from seqcli.nn.native.ops import fill_up, sum_outer
@@ -496,6 +497,41 @@ def test_a_sum_over_any_number_of_tokens_takes_few_shapes(monkeypatch):
         filled[:tokens] = d
         assert torch.equal(sum_outer(filled, x), sum_outer(d, x))
     assert {rows for dtype, rows in seen if dtype == torch.bfloat16} == {64, 128, 192, 256}
+
+
+def test_weights_in_training_are_packed_once_while_nothing_changes_them(monkeypatch):
+    weight = torch.randn(6, 5, requires_grad=True)
+    masked = weight * torch.ones(6, 1)  # memory that may serve another tensor next
+    packed: list[str] = []
+    pack = packing._pack
+
+    def count(matrix: str, *arguments, **options) -> Tensor:
+        packed.append(matrix)
+        return pack(matrix, *arguments, **options)
+
+    monkeypatch.setattr(packing, "_pack", count)
+    for times in (1, 2):
+        with packing.unchanged():
+            for _ in range(3):
+                found = packing.panels("rows of", weight, bf16=False)
+                packing.panels("columns of", weight, bf16=False)
+        assert len(packed) == 2 * times
+    with torch.no_grad():
+        weight.data.add_(1)  # no trace of a change
+    assert not torch.equal(packing.panels("rows of", weight, bf16=False), found)
+    with packing.unchanged():
+        packing.panels("rows of", masked, bf16=False)
+        packing.panels("rows of", masked, bf16=False)
+    assert len(packed) == 7
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_little_layer_trains_as_any_other(precision):
+    x, weight, bias = (torch.randn(s, requires_grad=True) for s in ((5, 7), (9, 7), (9,)))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        found = kernels.linear(x, weight, bias)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, F.linear(x, weight, bias))
 
 
 def test_bad_input_is_refused():

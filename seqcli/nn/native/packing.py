@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -9,6 +12,18 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from seqcli.nn.native import library
 
 _FROZEN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_during_update: WeakTensorKeyDictionary | None = None
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """While it lasts no weight changes: also those in training are packed only once."""
+    global _during_update
+    _during_update = WeakTensorKeyDictionary()
+    try:
+        yield
+    finally:
+        _during_update = None
 
 
 def panels(matrix: str, weight: Tensor, *, bf16: bool, kind: str = "lstm") -> Tensor:
@@ -16,13 +31,14 @@ def panels(matrix: str, weight: Tensor, *, bf16: bool, kind: str = "lstm") -> Te
 
     matrix: a name of `library.MATRIX_NUMBERS`; for the hidden ones, weight is W_hh of `kind`.
     A weight that needs no gradient is packed once and remembered while it lives and is unchanged.
-    One in training never is: fused optimisers change it without leaving a trace.
+    One in training is not, but for `unchanged`: fused optimisers change it without leaving a trace.
     """
-    if weight.requires_grad or weight.is_inference():
+    memory = _FROZEN if not weight.requires_grad else _during_update if weight.is_leaf else None
+    if memory is None or weight.is_inference():
         return _pack(matrix, weight, bf16=bf16, kind=kind)
     key = matrix, kind, bf16, library.load().instruction_set
     version = weight._version, weight.data_ptr()
-    known = _FROZEN.setdefault(weight, {})
+    known = memory.setdefault(weight, {})
     if known.get(key, (None,))[0] != version:
         known[key] = version, _pack(matrix, weight, bf16=bf16, kind=kind)
     return known[key][1]
