@@ -57,7 +57,7 @@ class TagConfig:
     task: ClassVar[str] = "tag"
     data: TagData = TagData()
     tokens: Tokens = Tokens(tokens="word", lowercase=True)
-    network: TagNetwork = TagNetwork(cell="lstm")
+    network: TagNetwork = TagNetwork(cell="lstm", hidden=256)
     training: TagTraining = TagTraining(adversarial=0.15)
 
 

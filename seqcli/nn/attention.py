@@ -77,10 +77,13 @@ class Attention(nn.Module):
         if fast and v_NH.device.type == "cpu" and native.status().available:
             context_MH, weights_P = attend(q_MH, queries.offsets, k_NH, v_NH, keys.offsets)
         else:
+            if self.kind == "additive":
+                queries = queries.with_values(linear(q_MH, self.query.weight, self.query.bias))
             context_MH, weights_P = self._padded(queries, keys, v_NH)
         return context_MH, Weights(weights_P.detach(), queries.offsets, keys.offsets)
 
     def _padded(self, queries: Ragged, keys: Ragged, v_NH: Tensor) -> tuple[Tensor, Tensor]:
+        """On padded batches; for additive attention queries are W q."""
         device = v_NH.device
         # What a sentence without queries repeats may lie behind the last query: stay within.
         index_BT, real_BT = pad_index(queries.offsets)
@@ -90,8 +93,8 @@ class Attention(nn.Module):
         k_BSH = keys.values[index_BS.to(device)]
         v_BSH = v_NH[index_BS.to(device)]
         if self.kind == "additive":
-            sum_BTSH = self.query(q_BTH)[:, :, None, :] + k_BSH[:, None, :, :]
-            score_BTS = self.energy(torch.tanh(sum_BTSH)).squeeze(3)
+            sum_BTSH = q_BTH[:, :, None, :] + k_BSH[:, None, :, :]
+            score_BTS = torch.tanh(sum_BTSH) @ self.energy.weight[0]
         else:
             score_BTS = torch.bmm(q_BTH, k_BSH.transpose(1, 2))
         score_BTS = score_BTS.masked_fill(~real_BS.to(device)[:, None, :], float("-inf"))
