@@ -37,7 +37,7 @@ MOST_CRF_TAGS = 1_000
 """A CRF has a weight and a product for each pair of tags."""
 
 
-LABEL_WEIGHT = 5.0
+LABEL_WEIGHT = 3.0
 """What the label of a sentence counts in the loss where a tag counts 1. At 1 the states learn
 little about labels before the tags are learned; at the length of a sentence tags suffer."""
 
