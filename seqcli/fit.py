@@ -181,7 +181,8 @@ class Fit:
 
     def _update(self, batch: Any, batches: int) -> Step:
         at, began = self.at, time.perf_counter()
-        self.model.train()
+        if not self.model.training:  # it goes through all modules
+            self.model.train()
         self.optimizer.clear()
         with packing.unchanged():
             loss = self._differentiate(batch)

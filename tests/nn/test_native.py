@@ -23,7 +23,8 @@ from seqcli.nn import kernels
 from seqcli.nn.native import KINDS, library, ops, packing, status
 from seqcli.nn.native.attention import attend
 from seqcli.nn.native.linear import linear
-from seqcli.nn.native.ops import fill_up, sum_outer
+from seqcli.nn.native.ops import sum_outer
+from seqcli.nn.native.packing import fill_up
 from seqcli.nn.ragged import offsets
 
 pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)

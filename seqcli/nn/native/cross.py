@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
 from seqcli.nn.native.linear import to_operand
-from seqcli.nn.native.ops import OPERATORS, fill_up, sum_outer
+from seqcli.nn.native.ops import OPERATORS, sum_outer
+from seqcli.nn.native.packing import fill_up, new_operand
 
 
 def cross_entropy(
@@ -84,8 +85,7 @@ def _forward(
     panels = packing.panels("rows of", weight, bf16=bf16)
     results = {"nats": torch.empty(tokens)}
     if keep:
-        results["d"] = torch.empty(fill_up(tokens, x.dtype), width, dtype=x.dtype)
-        results["d"][tokens:] = 0
+        results["d"] = new_operand(tokens, width, x.dtype)
         results["dbias"] = torch.empty(width)
     call = library.Vocabulary(
         tokens=tokens,

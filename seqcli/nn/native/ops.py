@@ -20,10 +20,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, walk
+from seqcli.nn.native.packing import fill_up
 from seqcli.nn.native.walk import GATES, KEPT, SCANS, Direction
-
-ROWS = 64
-"""bf16 products over tokens take a multiple of these."""
 
 
 def sequence(
@@ -126,11 +124,6 @@ def sum_outer(d_NK: Tensor, x_ND: Tensor) -> Tensor:
     return torch.mm(d_NK.t(), x_ND).float()
 
 
-def fill_up(tokens: int, dtype: torch.dtype) -> int:
-    """The rows in which `sum_outer` takes so many tokens."""
-    return -(-tokens // ROWS) * ROWS if dtype == torch.bfloat16 else tokens
-
-
 class _Recurrent(torch.autograd.Function):
     """Gradients: the backward kernel for what depends on time, products over all tokens for the
     rest."""
@@ -193,7 +186,8 @@ def _weight_gradients(
 ) -> list[Tensor | None]:
     """The gradients of a direction's weights, in their order, those that are wanted.
 
-    before: (N, H) the state that each token starts from, as an operand.
+    before: (N, H) the state that each token starts from, as an operand; it, x and dgates may have
+    been filled up.
     """
     (width, _), hidden = own.w_ih.shape, own.h.shape[1]
     skip = dgates.shape[1] - width

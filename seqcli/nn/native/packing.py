@@ -15,6 +15,23 @@ _FROZEN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _during_update: WeakTensorKeyDictionary | None = None
 
 
+ROWS = 64
+"""bf16 products over tokens take a multiple of these (see ops.sum_outer)."""
+
+
+def fill_up(tokens: int, dtype: torch.dtype) -> int:
+    """The rows in which a product over so many tokens takes them."""
+    return -(-tokens // ROWS) * ROWS if dtype == torch.bfloat16 else tokens
+
+
+def new_operand(tokens: int, width: int, dtype: torch.dtype) -> Tensor:
+    """(N, width) to be written, and zeros behind up to `fill_up` rows."""
+    found = torch.empty(fill_up(tokens, dtype), width, dtype=dtype)
+    if len(found) > tokens:
+        found[tokens:] = 0
+    return found
+
+
 @contextmanager
 def unchanged() -> Iterator[None]:
     """While it lasts no weight changes: also those in training are packed only once."""

@@ -97,7 +97,10 @@ def forward(
     directions = list_directions(kind, reverse, [w.contiguous() for w in weights], states)
     tokens, hidden = x.shape[0], states[0].shape[1]
     offsets, states = offsets.contiguous(), [state.contiguous() for state in states]
-    x_operand = x.to(torch.bfloat16) if bf16 else x
+    x_operand = x
+    if bf16:
+        x_operand = packing.new_operand(tokens, x.shape[1], torch.bfloat16)
+        x_operand[:tokens] = x
     stride = len(directions) * hidden
     y, last = torch.empty(tokens, stride), [torch.empty_like(state) for state in states]
     size = len(states) // len(directions)
@@ -105,11 +108,13 @@ def forward(
     calls = []
     for own in directions:
         panels = packing.panels("rows of", own.w_ih, bf16=bf16)
-        inputs = packing.linear(x_operand, panels, own.w_ih.shape[0], dtype=x_operand.dtype)
+        inputs = packing.linear(
+            x_operand[:tokens], panels, own.w_ih.shape[0], dtype=x_operand.dtype
+        )
         memory = {"inputs": inputs}
         if own.w_hh is not None:
             memory["panels"] = packing.panels("hidden", own.w_hh, bf16=bf16, kind=kind)
-            memory["before"] = torch.empty(tokens, hidden, dtype=inputs.dtype)
+            memory["before"] = packing.new_operand(tokens, hidden, inputs.dtype)
         if keep and "gates" in KEPT[kind]:
             memory["gates"] = inputs.view(torch.float16) if bf16 else inputs
             dtype = inputs.dtype if kind == "gru" else torch.float32
@@ -159,18 +164,19 @@ def forward_shapes(
     if not keep:
         return outputs
     operand = torch.bfloat16 if bf16 else torch.float32
+    rows = packing.fill_up(tokens, operand)
     shapes = {
-        "inputs": (width, operand),
-        "before": (hidden, operand),
-        "gates": (width, torch.float16 if bf16 else torch.float32),
-        "other": (hidden, operand if kind == "gru" else torch.float32),
+        "inputs": (tokens, width, operand),
+        "before": (rows, hidden, operand),
+        "gates": (tokens, width, torch.float16 if bf16 else torch.float32),
+        "other": (tokens, hidden, operand if kind == "gru" else torch.float32),
     }
     kept = [
-        x.new_empty(tokens, shapes[name][0], dtype=shapes[name][1])
+        x.new_empty(*shapes[name][:2], dtype=shapes[name][2])
         for _ in range(count)
         for name in KEPT[kind]
     ]
-    return [*outputs, *kept, *([x.new_empty(x.shape, dtype=operand)] if bf16 else [])]
+    return [*outputs, *kept, *([x.new_empty(rows, x.shape[1], dtype=operand)] if bf16 else [])]
 
 
 def backward(
@@ -208,7 +214,7 @@ def backward(
         memory = dict(zip(names, kept[own.at * len(names) :], strict=False))
         if own.w_hh is not None:
             memory["panels"] = packing.panels("hidden backward", own.w_hh, bf16=bf16, kind=kind)
-        found += [torch.empty(tokens, width, dtype=operand), torch.empty(width)]
+        found += [packing.new_operand(tokens, width, operand), torch.empty(width)]
         first, gradient = states[own.at * size :], dfirst[own.at * size :]
         calls.append(
             {
@@ -241,7 +247,7 @@ def backward(
     parts = []
     for own, dgates in zip(directions, found[::2], strict=True):
         panels = packing.panels("columns of", own.w_ih, bf16=bf16)
-        d_input = dgates[:, width - own.w_ih.shape[0] :]
+        d_input = dgates[:tokens, width - own.w_ih.shape[0] :]
         parts.append(packing.linear(d_input, panels, own.w_ih.shape[1], dtype=torch.float32))
     return [*dfirst, *found, parts[0] if len(parts) == 1 else parts[0].add_(parts[1])]
 
@@ -262,5 +268,6 @@ def backward_shapes(
     width = GRADIENTS[kind] * states[0].shape[1]
     found = [state.new_empty(state.shape) for state in states]
     for _ in list_directions(kind, reverse, weights, states):
-        found += [y.new_empty(y.shape[0], width, dtype=operand), y.new_empty(width)]
+        rows = packing.fill_up(y.shape[0], operand)
+        found += [y.new_empty(rows, width, dtype=operand), y.new_empty(width)]
     return [*found, *([y.new_empty(y.shape[0], weights[0].shape[1])] if wants_x else [])]
