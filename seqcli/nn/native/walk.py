@@ -93,7 +93,7 @@ def forward(
     states: list[Tensor],
 ) -> list[Tensor]:
     """y, the last states and, with keep, what KEPT names for each direction and x as an operand if
-    that is a copy."""
+    that is a copy; operands are filled up by zeros."""
     directions = list_directions(kind, reverse, [w.contiguous() for w in weights], states)
     tokens, hidden = x.shape[0], states[0].shape[1]
     offsets, states = offsets.contiguous(), [state.contiguous() for state in states]
