@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.config import Training
-from seqcli.nn import native
+from seqcli.nn import kernels
 from seqcli.nn.native import library, lookup
 from seqcli.nn.native.lookup import Entries
 
@@ -77,10 +77,17 @@ class Optimizer:
         for rows in self.rows:
             rows.clear()
 
+    def gradient(self, weight: nn.Parameter) -> Tensor | None:
+        """The gradient of a weight; of `Rows` that of the rows which were read."""
+        for rows in self.rows:
+            if rows.weight is weight:
+                return rows.gather()
+        return weight.grad
+
     def clip(self, limit: float) -> float:
         """Scale all gradients together to a norm of at most `limit` (0: leave them); the norm
         before."""
-        found = [*(weight.grad for weight in self.names), *(rows.gather() for rows in self.rows)]
+        found = map(self.gradient, self.names)
         gradients = [gradient for gradient in found if gradient is not None]
         norm = float(nn.utils.get_total_norm(gradients))
         if limit and norm > limit:
@@ -139,7 +146,7 @@ def _wants_rows(module: Any, training: Training) -> bool:
     tied = getattr(module, "tied", False)
     able = training.optimizer == "adamw" and not training.average and not tied
     weight = getattr(module, module.by_rows)
-    here = weight.requires_grad and weight.device.type == "cpu" and native.status().available
+    here = weight.requires_grad and kernels.runs_natively(weight)
     return able and here and weight.numel() >= LEAST
 
 

@@ -240,7 +240,7 @@ def _follow(
     every, saved = fit.training.checkpoint_every, time.monotonic()
     for event in fit.events():
         if watch and isinstance(event, Step):
-            watch.add(event)
+            watch.add(event, fit.optimizer.gradient)
         if isinstance(event, Evaluation):
             if watch:
                 watch.look(event.epoch, event.step)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqcli import bundle
 from seqcli.data.rows import Rows
@@ -68,14 +68,12 @@ class Watch:
             groups.setdefault(group, []).append(parameter)
         return groups
 
-    def add(self, step: Step) -> None:
-        """The gradients of an update, which are still there."""
-        norms = {
-            group: math.sqrt(
-                sum(float(one.grad.pow(2).sum()) for one in parameters if one.grad is not None)
-            )
-            for group, parameters in self.groups.items()
-        }
+    def add(self, step: Step, gradient: Callable[[nn.Parameter], Tensor | None]) -> None:
+        """What an update followed. gradient: that of a weight, which is still there."""
+        norms = {}
+        for group, parameters in self.groups.items():
+            found = (gradient(parameter) for parameter in parameters)
+            norms[group] = math.sqrt(sum(float(g.pow(2).sum()) for g in found if g is not None))
         # What clipping took is given back.
         after = math.sqrt(sum(norm**2 for norm in norms.values()))
         scale = step.gradient_norm / after if after else 0.0

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import TASKS, TINY, Quiet, Result, tiny
 
-from seqcli import bundle, run
+from seqcli import bundle, optimizer, run
 from seqcli.data.load import load
 from seqcli.fit import Fit, Step
 from seqcli.tasks import TASKS as BY_NAME
@@ -73,16 +73,22 @@ def make_watch(data: Path, folder: Path, said: list[str], **settings: Any) -> tu
     return fit, Watch(task, model, splits.train, folder, said.append)
 
 
-def test_norms_are_those_of_all_gradients(tmp_path: Path, data: Path) -> None:
-    """The squares of the groups add up to the square of the whole, whatever was clipped."""
+@pytest.mark.parametrize("least", [0, 1 << 40])
+def test_norms_are_those_of_all_gradients(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """The squares of the groups add up to the square of the whole, whatever was clipped and
+    whichever tables are updated by rows."""
+    monkeypatch.setattr(optimizer, "LEAST", least)
     fit, watch = make_watch(data, tmp_path, [], clip=0.01, layers=2)
     norms = []
     for event in fit.events():
         if isinstance(event, Step):
             before = dict(watch.sums)
-            watch.add(event)
+            watch.add(event, fit.optimizer.gradient)
             parts = [watch.sums[group] - before.get(group, 0) for group in watch.groups]
             assert math.hypot(*parts) == pytest.approx(event.gradient_norm, rel=1e-4)
+            assert watch.sums["embedding"] > before.get("embedding", 0)
             norms.append(event.gradient_norm)
     assert {"embedding", "layer 1.forward", "layer 2.reverse"} <= set(watch.groups)
     grouped = sum(len(parameters) for parameters in watch.groups.values())
