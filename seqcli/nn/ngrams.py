@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqcli.data.tokens import BOS, Sequences
 from seqcli.nn import kernels
 from seqcli.nn.native.lookup import Entries, Reader
+from seqcli.nn.native.ngrams import find
 from seqcli.nn.ragged import Ragged, offsets
 
 MOST_WEIGHTS = 1 << 22
@@ -118,6 +119,9 @@ class Ngrams(nn.Module):
 
     def find(self, tokens: Ragged) -> Entries:
         """The places in the table and the values x of each text's known n-grams."""
+        if kernels.runs_natively(self.weight_F):
+            sizes = {"vocabulary": self.vocabulary, "longest": self.longest, "before": BOS}
+            return find(tokens.values, tokens.offsets, self.keys_F, self.weight_F, **sizes)
         key_M = torch.cat(list_keys(tokens, self.vocabulary, self.longest))
         place_M = torch.searchsorted(self.keys_F, key_M).clamp_max(len(self.keys_F) - 1)
         known_M = self.keys_F[place_M] == key_M

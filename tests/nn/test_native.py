@@ -628,8 +628,9 @@ def test_sanitisers_find_nothing(tmp_path):
         __file__,
         *(
             Path(__file__).with_name(f"test_{name}.py")
-            for name in ("chain", "cross", "drop", "sru")
+            for name in ("chain", "cross", "drop", "lookup", "ngrams", "sru")
         ),
+        ROOT / "tests" / "test_optimizer.py",
     ]
     done = subprocess.run(
         [sys.executable, "-c", SANITISED, str(path), *map(str, files)],

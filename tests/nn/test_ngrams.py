@@ -8,11 +8,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from checks import new_tensors_poisoned
 
 from seqcli.config import make_config
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import BOS, Sequences
+from seqcli.nn.native import status
 from seqcli.nn.ngrams import Ngrams, list_keys, tokens_of
+from seqcli.nn.ragged import Ragged
 from seqcli.tasks.classify import Classify
 
 VOCABULARY = 12
@@ -110,6 +113,24 @@ def test_scores_are_the_sum_by_hand_and_independent_of_the_batch() -> None:
         assert torch.allclose(found_L, by_hand_L, atol=1e-5)
         alone = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
         assert torch.allclose(model(alone)[0], found_L, atol=1e-5)
+
+
+@pytest.mark.skipif(not status().available, reason=status().reason)
+@pytest.mark.parametrize("longest", [1, 2, 4])
+def test_the_kernel_finds_what_torch_does(longest: int, monkeypatch) -> None:
+    model, _, _ = fitted(longest=longest)
+    others, _ = make_texts(300, seed=5)
+    tokens = tokens_of(others)
+    with new_tensors_poisoned():
+        ours = model.find(tokens)
+    monkeypatch.setattr("seqcli.nn.kernels.runs_natively", lambda x: False)
+    theirs = model.find(tokens)
+    assert torch.equal(ours.places, theirs.places)
+    assert torch.equal(ours.offsets, theirs.offsets)
+    torch.testing.assert_close(ours.weights, theirs.weights)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="offsets"):
+        model.find(Ragged(tokens.values, torch.tensor([0, 5, 3])))
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3])

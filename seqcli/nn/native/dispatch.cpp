@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "interface.h"
+#include "ngrams.h"
 #include "sru.h"
 #include "threads.h"
 #include "training.h"
@@ -339,6 +340,7 @@ int64_t seqcli_chains(const Chain* call) { return chains(*call); }
 // Returns 0, or 1 for offsets that do not rise, rows that the table does not have or, of gradients,
 // rows that nobody has read.
 int64_t seqcli_look_up(const Lookup* call) { return look_up(*call); }
+int64_t seqcli_find_ngrams(const Ngrams* call) { return find_ngrams(*call); }
 int64_t seqcli_read_rows(const Rows* call) { return read_rows(*call); }
 int64_t seqcli_step_rows(const Rows* call) { return step_rows(*call); }
 

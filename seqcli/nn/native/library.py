@@ -88,6 +88,15 @@ class Lookup(ctypes.Structure):
     )
 
 
+class Ngrams(ctypes.Structure):
+    """`struct Ngrams` of training.h."""
+
+    _fields_ = _fields(
+        "batch tokens size vocabulary longest before",
+        "offsets values keys weights places x bounds",
+    )
+
+
 class Rows(ctypes.Structure):
     """`struct Rows` of training.h."""
 
@@ -169,6 +178,7 @@ class Library:
         self.pool = take("pool", Pooling)
         self.chains = take("chains", Chain)
         self.look_up = take("look_up", Lookup)
+        self.find_ngrams = take("find_ngrams", Ngrams)
         self.read_rows = take("read_rows", Rows)
         self.step_rows = take("step_rows", Rows)
 

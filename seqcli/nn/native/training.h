@@ -70,6 +70,18 @@ struct Lookup {
     float* y;                // (B, E); backward: their gradients
 };
 
+// The known n-grams of texts (ngrams.h); F of them in all.
+struct Ngrams {
+    int64_t batch, tokens, size, vocabulary, longest, before;  // B, N, F; before: begin-of-text
+    const int64_t* offsets;  // (B + 1)
+    const int64_t* values;   // (N)
+    const int64_t* keys;     // (F) rising
+    const float* weights;    // (F)
+    int64_t* places;         // (N · longest) room for the places of all entries, text by text
+    float* x;                // (N · longest) their values
+    int64_t* bounds;         // (B + 1) where the entries of each text begin
+};
+
 // AdamW for the rows that are read; optimizer.py has the equations.
 struct Rows {
     int64_t entries, size, width, threads;  // M, V, E
