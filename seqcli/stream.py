@@ -31,8 +31,8 @@ from seqcli.data.lines import (
 from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.nn.device import available_cores
-from seqcli.tasks.task import Answer, Request
+from seqcli.nn.device import autocast, available_cores, choose_precision
+from seqcli.tasks.task import Answer, Request, device_of
 
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
@@ -70,13 +70,14 @@ def answer_lines(
     format: str | None,
     reading: str,
     request: Request,
+    precision: str,
     threads: int | None,
     report: Callable[[str], None],
     others: Sequence[Path] = (),
 ) -> int:
     """Answer every line of a file ("-": standard input) on standard output; how many were bad.
 
-    others: models of translate that answer together with the first.
+    precision: fp32, bf16 or auto. others: models of translate that answer together with the first.
 
     A bad line is reported with its number and answered with an empty line. Raises SeqcliError for
     a missing model or file, UsageError for what the model's task cannot do.
@@ -99,7 +100,8 @@ def answer_lines(
         out.flush()
         return problems
 
-    with open_lines(file) as read:
+    device = device_of(model)
+    with open_lines(file) as read, autocast(device, choose_precision(precision, device)):
         for lines in read_lines(read):
             bad += write(answers.to(lines))
         bad += write(answers.rest())

@@ -86,6 +86,13 @@ def predict(
         ),
     ] = False,
     others: With = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        typer.Option(
+            help="Operands of the matrix products: bf16 is faster where the processor has it "
+            "(auto: there), and answers differ a little."
+        ),
+    ] = "fp32",
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
 ) -> None:
     """Answer each line: N lines in, N lines out, in order, as they arrive."""
@@ -120,6 +127,7 @@ def predict(
         format=format,
         reading=input,
         request=request,
+        precision=precision,
         threads=threads,
         report=fail,
         others=others or (),

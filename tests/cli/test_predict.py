@@ -259,6 +259,26 @@ def test_conllu(cli: Cli, models: Models) -> None:
     assert [line.split("\t")[0] for line in lines[2:4]] == ["do", "nt"]
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_products_in_bf16(cli: Cli, models: Models, task: str) -> None:
+    """Answers come near those in fp32, with numbers that show that products were others."""
+    form = {"classify": ["--probabilities"], "lm": []}.get(task, ["--scores"])
+    content = "\n".join(TEXT).encode()
+    exact, near = (
+        answer(cli, models(task), content, *form, "--precision", name).lines
+        for name in ("fp32", "bf16")
+    )
+    assert len(near) == len(TEXT)
+    assert near != exact
+    numbers = [
+        [float(number) for number in re.findall(r"-?\d+\.\d+", line)]
+        for line in (exact[0], near[0])
+    ]
+    assert numbers[1] == pytest.approx(numbers[0], rel=0.05, abs=0.02)
+    again = answer(cli, models(task), TEXT[0].encode(), *form, "--precision", "bf16").lines
+    assert _plain(again[0]) == _plain(near[0])
+
+
 @pytest.mark.parametrize(
     ("task", "option"),
     [
