@@ -275,7 +275,7 @@ def joeynmt(place: Place) -> list[Contest]:
         taken = run.numbers(r"Generation took ([\d.]+)")[0] * run.share
         return Found(len(sources) / taken, run.megabytes)
 
-    def our_translation(beam: int) -> Found:
+    def our_translation(beam: int, precision: str) -> Found:
         model = place.folder / "seqcli"
         if not model.exists():
             files = [
@@ -287,17 +287,19 @@ def joeynmt(place: Place) -> list[Contest]:
             options = f"{SHAPE} --epochs 1 --time 2s --out".split()
             place.run([*SEQCLI, "translate", *files, *options, model])
         length = ["--min-length", str(WRITTEN), "--max-length", str(WRITTEN)]
-        return place.predict(sources * 4, model, "--beam", str(beam), *length)
+        options = ["--beam", str(beam), *length, "--precision", precision]
+        return place.predict(sources * 4, model, *options)
 
     runners = {"joeynmt": theirs}
     for precision in PRECISIONS:
         runners[f"seqcli, {precision}"] = lambda precision=precision: ours(precision)
     contests = [Contest("training", "target tokens/s", runners)]
     for beam in (1, 5):
-        sides = {
-            "joeynmt": lambda beam=beam: their_translation(beam),
-            "seqcli": lambda beam=beam: our_translation(beam),
-        }
+        sides = {"joeynmt": lambda beam=beam: their_translation(beam)}
+        for precision in PRECISIONS:
+            sides[f"seqcli, {precision}"] = lambda beam=beam, precision=precision: our_translation(
+                beam, precision
+            )
         contests.append(Contest(f"translating, beam {beam}", "sentences/s", sides))
     return contests
 
