@@ -41,6 +41,7 @@ class Optimizer:
     def __init__(self, model: nn.Module, training: Training) -> None:
         self.names: dict[Any, str] = {weight: name for name, weight in model.named_parameters()}
         self.rows: list[Rows] = []
+        module: Any
         for module in model.modules():
             if hasattr(module, "by_rows"):
                 module.reader = None

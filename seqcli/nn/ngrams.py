@@ -104,6 +104,7 @@ class Ngrams(nn.Module):
         A run counts alike for all its tokens, and what comes several times is shared by all places.
         """
         place_M, x_M, _ = self.find(tokens)
+        assert x_M is not None
         values_ML = x_M[:, None] * self.table[place_M]
         found_TL = values_ML.new_zeros(len(tokens.values), values_ML.shape[1])
         here_T = torch.arange(len(tokens.values), device=place_M.device)
