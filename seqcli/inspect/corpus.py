@@ -24,7 +24,6 @@ from seqcli.data.rows import Rows
 from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.ragged import Ragged
-from seqcli.tasks import tag as tagging
 from seqcli.tasks.task import device_of, to_ragged
 
 BATCH_TOKENS = 4_096
@@ -204,7 +203,7 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
 
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
-            part = tagging.take(encoded, chosen)
+            part = encoded.take(chosen)
             example_P = np.repeat(chosen, part.tokens.lengths)
             return Pass(task.scores(model, part), torch.from_numpy(part.tags), example_P)
 

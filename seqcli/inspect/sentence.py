@@ -18,7 +18,6 @@ from seqcli.errors import UsageError
 from seqcli.inspect import contribution
 from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watched
-from seqcli.tasks import tag as tagging
 from seqcli.tasks.task import to_ragged
 from seqcli.tasks.text import truncate
 
@@ -151,7 +150,7 @@ def _read_tags(
     if len(rows["tokens"][0]) > LONGEST:
         facts["note"] = f"the first {LONGEST} of {len(rows['tokens'][0])} tokens"
         rows["tokens"][0] = rows["tokens"][0][:LONGEST]
-    batch = tagging.take(task.encode(rows), np.array([0]))
+    batch = task.encode(rows).take(np.array([0]))
     with watched(layers) as calls:
         emitted, _ = task.emit(model, batch)
     chance_TL = torch.softmax(task.weigh(model, emitted), dim=1)

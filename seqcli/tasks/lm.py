@@ -33,6 +33,7 @@ from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel
+from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax
@@ -377,23 +378,6 @@ def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
         if record.get(name) is None:
             raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
     return read_condition([record[name] for name in names])
-
-
-def penalise(h: Ragged, dropped: Ragged, *, ar: float, tar: float) -> Tensor:
-    """Activation regularisation and its temporal form (Merity et al. 2017): a scalar.
-
-        ar · mean(d_n²) + tar · mean((h_n − h_{n−1})²)      h: (N, H) states, d: after dropout
-
-    Changes are within a sequence, never from one to the next.
-    """
-    penalty = ar * dropped.values.float().square().mean()
-    inside_N = torch.ones(len(h.values), dtype=torch.bool)
-    inside_N[h.offsets[:-1]] = False
-    later = inside_N.nonzero().squeeze(1).to(h.values.device)
-    if tar and len(later):
-        change_MH = h.values.index_select(0, later) - h.values.index_select(0, later - 1)
-        penalty = penalty + tar * change_MH.float().square().mean()
-    return penalty
 
 
 def _streams(tokens_ST: np.ndarray, device: torch.device) -> Ragged:

@@ -18,7 +18,7 @@ from seqcli.config import TagConfig
 from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
-from seqcli.data.tokens import Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.tokens import Tokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
@@ -26,6 +26,7 @@ from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.tagger import Tagger
+from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
 from seqcli.tasks.text import truncate
@@ -35,26 +36,9 @@ LONGEST_WORD = 100
 """Characters of a word that are read: enough for all words, and no line exhausts the memory."""
 MOST_CRF_TAGS = 1_000
 """A CRF has a weight and a product for each pair of tags."""
-
-
 LABEL_WEIGHT = 3.0
 """What the label of a sentence counts in the loss where a tag counts 1. At 1 the states learn
 little about labels before the tags are learned; at the length of a sentence tags suffer."""
-
-
-class Encoded(NamedTuple):
-    """Rows as arrays, all of them or those of a batch.
-
-    Ids of the tokens; the characters of each distinct word, which word each token is (N,), each
-    token's tag number (N,), and each row's label number (R,); −1 where one is not known, and empty
-    where rows have none.
-    """
-
-    tokens: Sequences
-    words: Sequences
-    word_of: np.ndarray
-    tags: np.ndarray
-    labels: np.ndarray
 
 
 class Found(NamedTuple):
@@ -201,12 +185,12 @@ class Tag:
             bptt=self.config.training.bptt,
         )
 
-    def encode(self, rows: Rows) -> Encoded:
+    def encode(self, rows: Rows) -> Sentences:
         forms: dict[str, int] = {}
         word_of = [forms.setdefault(token, len(forms)) for row in rows["tokens"] for token in row]
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = rows.columns.get("label", ()) if self.labels else ()
-        return Encoded(
+        return Sentences(
             self.tokenizer.encode_tokens(rows["tokens"]),
             truncate(self.characters.encode([form or " " for form in forms]), LONGEST_WORD),
             np.array(word_of, dtype=np.int64),
@@ -214,21 +198,23 @@ class Tag:
             np.array([numbers.get(label, -1) for label in labels], dtype=np.int64),
         )
 
-    def lookup(self, model: nn.Module, encoded: Encoded) -> Lookup:
+    def lookup(self, model: nn.Module, encoded: Sentences) -> Lookup:
         assert isinstance(model, Tagger)
         return Lookup(self.tokenizer, encoded.tokens.values, model.embedding)
 
-    def plan(self, encoded: Encoded, epoch: int) -> list[np.ndarray]:
+    def plan(self, encoded: Sentences, epoch: int) -> list[np.ndarray]:
         training = self.config.training
         return bucket(
             encoded.tokens.lengths, budget=training.batch_tokens, seed=training.seed, epoch=epoch
         )
 
-    def batches(self, encoded: Encoded, plan: list[np.ndarray], start: int) -> Iterator[Encoded]:
+    def batches(
+        self, encoded: Sentences, plan: list[np.ndarray], start: int
+    ) -> Iterator[Sentences]:
         for rows in plan[start:]:
-            yield take(encoded, rows)
+            yield encoded.take(rows)
 
-    def emit(self, model: nn.Module, batch: Encoded) -> tuple[Ragged, list[torch.Tensor]]:
+    def emit(self, model: nn.Module, batch: Sentences) -> tuple[Ragged, list[torch.Tensor]]:
         """(N, L) scores of the tags, before the CRF weighs them, and opinions on the labels."""
         device = device_of(model)
         tokens = to_ragged(batch.tokens, device)
@@ -239,7 +225,7 @@ class Tag:
         )
         return tokens.with_values(scores_NL.float()), opinions
 
-    def scores(self, model: nn.Module, batch: Encoded) -> torch.Tensor:
+    def scores(self, model: nn.Module, batch: Sentences) -> torch.Tensor:
         """(N, L) a score for each tag of each token; with a CRF its log-probability, whatever the
         tags of the others are."""
         return self.weigh(model, self.emit(model, batch)[0])
@@ -249,10 +235,10 @@ class Tag:
         crf = crf_of(model)
         return scores.values if crf is None else crf.marginals(scores)
 
-    def prepare(self, model: nn.Module, batch: Encoded) -> Encoded:
+    def prepare(self, model: nn.Module, batch: Sentences) -> Sentences:
         return batch
 
-    def loss(self, model: nn.Module, batch: Encoded, state: Any, *, again: bool = False) -> Loss:
+    def loss(self, model: nn.Module, batch: Sentences, state: Any, *, again: bool = False) -> Loss:
         device = device_of(model)
         scores, opinions = self.emit(model, batch)
         gold_N = torch.from_numpy(batch.tags).to(device)
@@ -275,7 +261,7 @@ class Tag:
         filled = np.flatnonzero([len(row) for row in rows["tokens"]])
         encoded = self.encode(Rows({"tokens": [rows["tokens"][at] for at in filled]}, "input"))
         for part in bucket(encoded.tokens.lengths, budget=PREDICTION_TOKENS):
-            scores, opinions = self.emit(model, take(encoded, part))
+            scores, opinions = self.emit(model, encoded.take(part))
             best_N = scores.values.argmax(dim=1) if crf is None else crf.decode(scores)
             listed: list[list[Path]] = [[]] * len(part)
             if paths:
@@ -390,16 +376,3 @@ def _are_characters(words: Sequence[str]) -> bool:
 def crf_of(model: nn.Module) -> CRF | None:
     """The CRF of a tagger, if it has one."""
     return cast("Tagger", model).crf
-
-
-def take(encoded: Encoded, rows: np.ndarray) -> Encoded:
-    """Some rows as a batch, with only the words that occur in it."""
-    lengths = encoded.tokens.lengths[rows]
-    starts = encoded.tokens.offsets[rows]
-    before = np.cumsum(lengths) - lengths
-    places = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-    distinct, word_of = np.unique(encoded.word_of[places], return_inverse=True)
-    tags = encoded.tags[places] if len(encoded.tags) else encoded.tags
-    labels = encoded.labels[rows] if len(encoded.labels) else encoded.labels
-    words = encoded.words.take(distinct)
-    return Encoded(encoded.tokens.take(rows), words, word_of, tags, labels)

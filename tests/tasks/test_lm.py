@@ -15,8 +15,9 @@ from seqcli.data.rows import Rows
 from seqcli.fit import Step
 from seqcli.nn.cells import CELLS
 from seqcli.nn.decode import Sampling
+from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
-from seqcli.tasks.lm import LanguageModeling, penalise
+from seqcli.tasks.lm import LanguageModeling
 from seqcli.tasks.writing import Writing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
