@@ -29,7 +29,7 @@ SHOWN = {
         *("token_accuracy", "span_precision", "span_recall", "span_f1"),
         *("label_accuracy", "exact_match"),
     ),
-    "translate": ("bleu", "chrf", "cross_entropy"),
+    "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
 }
 """The columns of each task's table of scores."""

@@ -12,7 +12,7 @@ from seqcli.tasks.task import Scores
 SHOWN = {
     "classify": ("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "ece"),
     "tag": ("span_f1", "token_accuracy", "label_accuracy", "exact_match"),
-    "translate": ("bleu", "chrf", "cross_entropy"),
+    "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "bits_per_character"),
 }
 """The scores of each task that are shown first."""

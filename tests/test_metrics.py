@@ -165,6 +165,17 @@ def test_translation_has_frozen_figures() -> None:
     assert "nc:6" in result["chrf_signature"]
     perfect = metrics.translation(references, references)
     assert (perfect["bleu"], perfect["chrf"]) == pytest.approx((1, 1))
+    assert (result["exact_match"], perfect["exact_match"]) == (pytest.approx(1 / 3), 1)
+
+
+def test_translations_that_match_exactly_are_counted() -> None:
+    result = metrics.translation(["579", " 12", "3 4", "x"], ["579", "12", "34", "X"])
+    assert result["exact_match"] == 0.5
+    other = metrics.translation(["579", "13", "34", "X"], ["579", "12", "34", "X"])
+    found = metrics.compare(result.tallies, other.tallies)["exact_match"]
+    assert (found.first, found.second) == (0.5, 0.75)
+    assert found.p == 1  # one row is right only before, two only after: 3 of 8 throws, both ways
+    assert "mcnemar" in found.test
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ def test_commands_run(
             quick = [] if {"--resume", "--help"} & set(last) else QUICK.get(last[1], [])
             result = cli(*last[1:], *quick)
         assert result.status == 0, f"{line}\n{result.err}"
-        assert result.out.strip(), line
+        # A translator that has hardly trained may have nothing to say in its line.
+        assert result.out if last[1] == "predict" else result.out.strip(), line
 
 
 def needs_hub(words: list[str]) -> bool:

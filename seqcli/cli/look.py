@@ -121,7 +121,8 @@ def check(
             ],
         )
         if len(shown) > MOST_SHOWN:
-            say(f"and {len(shown) - MOST_SHOWN} more labels")
+            more = len(shown) - MOST_SHOWN
+            say(f"and {more} more {'label' if more == 1 else 'labels'}")
 
 
 def _show(name: str, value: object) -> str:

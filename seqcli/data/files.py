@@ -6,9 +6,11 @@ inside a line neither breaks nor shifts it, and they know the number of a line t
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import itertools
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Collection, Sequence
@@ -44,13 +46,23 @@ def read_text(path: Path) -> str:
         text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        guess = _guess_encoding(content)
         raise SeqcliError(
-            f"{path.name} is not UTF-8 (line {line}); "
-            f"convert it: iconv -f latin1 -t utf-8 {path.name}"
+            f"{path.name} is not UTF-8 (line {line}); if it is {guess}, convert it: "
+            f"iconv -f {guess} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
     if not text.strip("\r\n"):
         raise SeqcliError(f"{path.name} is empty")
     return text
+
+
+def _guess_encoding(content: bytes) -> str:
+    """An encoding that bytes which are not UTF-8 may have, as iconv calls it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = content[:10_000]
+    common_han = len(re.findall(rb"[\xb0-\xd7][\xa1-\xfe]", head))  # level 1 of GB 2312
+    return "gb18030" if 2 * common_han > 0.6 * sum(byte > 127 for byte in head) else "latin1"
 
 
 def read_lines(path: Path) -> list[str]:

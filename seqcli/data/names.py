@@ -11,8 +11,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 TEXT = _words(
-    "text sentence content review utterance query question comment tweet message sms headline "
-    "title body description document article statement phrase input 文本 内容 评论"
+    "text sentence content review utterance query question comment tweet message sms body "
+    "description document article statement phrase headline title input 文本 内容 评论"
 )
 LABEL = _words(
     "label labels category intent class sentiment target topic emotion rating stars score "
@@ -39,8 +39,8 @@ LANGUAGES = frozenset(
 
 SPLITS = {
     "train": _words("train training"),
-    "validation": _words("validation valid val dev eval development"),
-    "test": _words("test testing"),
+    "validation": _words("validation valid val dev eval development testa"),
+    "test": _words("test testing testb"),  # testa and testb: CoNLL 2003
 }
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 

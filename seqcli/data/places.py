@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seqcli.data import arrow, files, folders
 from seqcli.data.columns import choose
-from seqcli.data.names import SPLITS, TAGS, TOKENS, find_split, is_language
+from seqcli.data.names import CANONICAL, SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
@@ -72,9 +72,10 @@ class Item:
 
 
 def kind_of(path: Path) -> str | None:
-    """The format that a file's name tells, .gz aside, or None."""
-    name = path.name.lower().removesuffix(".gz")
-    return KINDS.get(Path(name).suffix)
+    """The format that a file's name tells, .gz aside, or None. A name that ends in a split
+    (eng.testa, ptb.train) is one of text."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    return KINDS.get(suffix) or ("txt" if suffix.removeprefix(".") in CANONICAL else None)
 
 
 def find_local(task: str, place: str, asked: Asked) -> Found | None:
@@ -186,7 +187,8 @@ def _group(paths: Iterable[Path]) -> list[Item]:
 
 
 def _stem(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).stem
+    name = Path(path.name.removesuffix(".gz"))
+    return name.name if name.suffix.lower().removeprefix(".") in CANONICAL else name.stem
 
 
 def _side(path: Path) -> str:

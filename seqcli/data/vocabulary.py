@@ -24,6 +24,8 @@ from seqcli.errors import UsageError
 
 LEAST_BPE, MOST_BPE = 500, 8_000
 WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
+ONE_WORD = 1.5  # words a line on average, below which lines are single words
+SELDOM = 2.5  # times that a word comes on average, below which there is no use in learning words
 
 
 def train_tokenizer(
@@ -69,11 +71,22 @@ def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
     """The kind of token that suits a task and its text, and the reason as a phrase."""
     if task == "tag":
         return "word", "words: the tokens are given"
-    sample = "".join(text[:500] for text in texts[:: max(1, len(texts) // 2_000)])
+    some = texts[:: max(1, len(texts) // 2_000)]
+    sample = "".join(text[:500] for text in some)
     letters = len(re.findall(r"[^\W\d_]", sample))
     if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
         return "character", "characters: the script is written without spaces"
+    words = sum(len(text.split()) for text in some)
+    if task != "lm" and 0 < words < ONE_WORD * len(some):
+        return "character", "characters: lines are single words"
     if task == "translate":
+        counts = Counter(word for text in texts for word in text.split())
+        repeats = counts.total() / max(len(counts), 1)
+        if repeats < SELDOM:
+            return (
+                "character",
+                f"characters: a word is seen only {repeats:.1f} times on average",
+            )
         return "bpe", "byte pairs: any word of either language can be spelled"
     if task == "lm":
         counts = count_words(texts)
@@ -96,11 +109,11 @@ def _most_common(counts: Counter[str], size: int | None, min_count: int) -> list
 def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool) -> BpeTokenizer:
     import json
 
+    from tokenizers import Regex, pre_tokenizers
     from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel
     from tokenizers.trainers import BpeTrainer
 
-    alphabet = ByteLevel.alphabet()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     if size < len(alphabet):
         raise UsageError(
             f"--vocabulary-size is {size}; bpe needs {len(alphabet)} or more, one for each byte"
@@ -114,6 +127,9 @@ def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool)
         show_progress=False,
     )
     model = byte_level(BPE())
+    # No merge joins digits, so that any number can be read and written.
+    digit = pre_tokenizers.Split(Regex(r" ?\d"), "isolated")
+    model.pre_tokenizer = pre_tokenizers.Sequence([digit, model.pre_tokenizer])
     model.train_from_iterator((" " + text for text in texts), trainer)
     trained = json.loads(model.to_str())["model"]
     tokens = sorted(trained["vocab"], key=trained["vocab"].get)

@@ -16,30 +16,37 @@ from seqcli.metrics.tally import Measured, Scores, Tally
 def translation(
     hypotheses: Sequence[str], references: Sequence[str], *, target_language: str | None = None
 ) -> Scores:
-    """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015) by sacreBLEU, as fractions.
+    """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015) by sacreBLEU, as fractions, and
+    the share of rows that equal their reference but for spaces at the ends.
 
     BLEU splits Chinese by sacreBLEU's rules for it and other unspaced scripts by character, told
-    by `target_language` (a code such as "zh") or else by the references.
+    by `target_language` (a code such as "zh") or else by the references. It is 0 where no line has
+    the four tokens of its longest n-gram.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
     check(references, hypotheses)
     split = _bleu_tokenization(references, target_language)
     bleu, chrf = BLEU(tokenize=split, force=True), CHRF()
-    answers, truths = list(hypotheses), [list(references)]
+    answers, truths, rows = list(hypotheses), [list(references)], len(references)
     # The counts of each row, of which `corpus_score` would take the sum.
     bleu_counts = bleu._extract_corpus_statistics(answers, truths)
     chrf_counts = chrf._extract_corpus_statistics(answers, truths)
+    pairs = zip(answers, references, strict=True)
+    right_R = np.array([answer.strip() == truth.strip() for answer, truth in pairs])
+    exact_RC = np.stack([right_R, np.ones(rows)], axis=1)
     return Scores.of(
         {
             "bleu": bleu._aggregate_and_compute(bleu_counts).score / 100,
             "chrf": chrf._aggregate_and_compute(chrf_counts).score / 100,
+            "exact_match": float(right_R.mean()),
             "bleu_signature": str(bleu.get_signature()),
             "chrf_signature": str(chrf.get_signature()),
-            "signature": signature("bleu", references, rows=len(references), tokens=split),
+            "signature": signature("bleu", references, rows=rows, tokens=split),
         },
-        Tally(len(references), np.array(bleu_counts, dtype=float), _measure_bleu),
-        Tally(len(references), np.array(chrf_counts, dtype=float), _measure_chrf),
+        Tally(rows, np.array(bleu_counts, dtype=float), _measure_bleu),
+        Tally(rows, np.array(chrf_counts, dtype=float), _measure_chrf),
+        Tally(rows, exact_RC, _measure_exact, {"exact_match": right_R}),
     )
 
 
@@ -82,6 +89,10 @@ def _measure_chrf(sums_SC: np.ndarray, beta: float = 2.0) -> Measured:
     below_S = beta**2 * precision_S + recall_S
     above_S = (1 + beta**2) * precision_S * recall_S
     return {"chrf": above_S / np.where(below_S > 0, below_S, 1)}
+
+
+def _measure_exact(sums_SC: np.ndarray) -> Measured:
+    return {"exact_match": sums_SC[:, 0] / sums_SC[:, 1]}
 
 
 def _bleu_tokenization(references: Sequence[str], language: str | None) -> str:

@@ -19,7 +19,7 @@ CLASSIFY = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "ece", "e
 SCORES = {
     "classify": CLASSIFY,
     "tag": {"token_accuracy", "span_precision", "span_recall", "span_f1"},
-    "translate": {"bleu", "chrf", "cross_entropy"},
+    "translate": {"bleu", "chrf", "exact_match", "cross_entropy"},
     "lm": {"cross_entropy", "perplexity", "nats_per_character", "bits_per_character"},
 }
 

@@ -43,7 +43,9 @@ def test_windows_line_ends_are_line_ends_only_throughout(tmp_path: Path) -> None
         (b"\n\n", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"good\nb\xe9d\n", "not UTF-8 (line 2)"),
-        ("text".encode("utf-16"), "not UTF-8 (line 1)"),
+        ("text".encode("utf-16"), "iconv -f utf-16 -t utf-8"),
+        ("ÄÖÜ größer für Gäste".encode("latin1"), "iconv -f latin1 -t utf-8"),
+        ("OK，今天天气很好，我们去公园。".encode("gb18030"), "iconv -f gb18030 -t utf-8"),
     ],
 )
 def test_content_that_is_no_text(tmp_path: Path, content: bytes, message: str) -> None:

@@ -163,6 +163,19 @@ def test_the_plainest_name_and_one_format(folder: Path) -> None:
     assert len(made.test) == 4
 
 
+def test_names_that_end_in_a_split(folder: Path) -> None:
+    """The files of CoNLL 2003 as they come."""
+    (folder / "ner").mkdir()
+    docstart = "-DOCSTART- -X- -X- O\n\n"
+    for name, n in (("eng.train", 5), ("eng.testa", 3), ("eng.testb", 2)):
+        rows = f"{docstart}New NNP I-NP I-LOC\nYork NNP I-NP I-LOC\n\n" * n
+        fill(folder / "ner", **{name.replace(".", "__"): rows})
+    splits = load("tag", settings("tag", data="ner"))
+    assert sizes(splits) == [5, 3, 2]
+    assert splits.train["tokens"][0] == ["New", "York"]
+    assert "validation is eng.testa" in " ".join(splits.notes)
+
+
 def test_parallel_text_in_a_folder(folder: Path) -> None:
     place = folder / "set_de_en"
     place.mkdir()

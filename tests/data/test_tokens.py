@@ -1,6 +1,7 @@
 """Tokenizers against hand-worked cases, and their promises as properties."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -166,6 +167,15 @@ def test_bpe_merges_by_frequency() -> None:
     assert tokenizer.split("newest") == ["Ġ", "n", "e", "w", "est"]
 
 
+def test_bpe_joins_no_digits() -> None:
+    texts = ["in 1992 at 12:30", "1992 and 12th"] * 9
+    tokenizer = train_tokenizer("bpe", texts, vocabulary_size=300)
+    digits = [token for token in tokenizer.vocabulary if re.search(r"\d", token)]
+    assert max(map(len, digits)) == 2  # a space and a digit
+    assert tokenizer.split("at 2912") == ["Ġat", "Ġ", "2", "9", "1", "2"]
+    assert tokenizer.decode(tokenizer.encode(["at 2912"]).values) == "at 2912"
+
+
 def test_bpe_is_the_same_every_time_and_needs_all_bytes() -> None:
     assert train_tokenizer("bpe", ENGLISH) == train_tokenizer("bpe", ENGLISH)
     with pytest.raises(UsageError, match="256 or more"):
@@ -200,11 +210,17 @@ def test_take_gathers_rows(rows: list[list[int]], data: st.DataObject) -> None:
         ("classify", ["สวัสดีครับ ผมชื่อ"], "character"),
         ("classify", ["한국어 텍스트"], "word"),
         ("classify", [""], "word"),
+        ("classify", ["Ivanov", "Smith", "Del Piero", "O'Neill"], "character"),
+        ("classify", ["(()())", "(()"], "character"),
         ("tag", CHINESE, "word"),
-        ("translate", ENGLISH, "bpe"),
+        ("translate", ENGLISH * 3, "bpe"),
+        ("translate", ["851+519", "7+12"], "character"),
+        ("translate", ["walked VERB", "mice NOUN", "went VERB"], "character"),
+        ("translate", ["go left", "go right", "go left and right"] * 3, "bpe"),
         ("translate", CHINESE, "character"),
         ("lm", CHINESE, "character"),
         ("lm", ENGLISH, "character"),
+        ("lm", ["Ivanov", "Smith"], "character"),
         ("lm", ENGLISH * 40, "word"),
     ],
 )
