@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from seqcli.config import Request
 from seqcli.startup import prepare
 
 if __name__ == "__main__":  # must come before torch
@@ -25,7 +26,6 @@ import torch
 
 from seqcli.bundle import load
 from seqcli.data.rows import Rows
-from seqcli.tasks.task import Request
 from seqcli.tasks.translate import teach
 
 START = "\n"

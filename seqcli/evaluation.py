@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from seqcli import bundle, metrics, run
+from seqcli.config import Request
 from seqcli.data.load import load, load_split
 from seqcli.data.names import SPLITS
 from seqcli.data.rows import Rows
@@ -19,7 +20,6 @@ from seqcli.nn.device import available_cores
 from seqcli.nn.language import LanguageModel
 from seqcli.stream import check_request
 from seqcli.tasks import recency
-from seqcli.tasks.task import Request
 
 PLAIN = Request()
 PER_TOKEN = {"cross_entropy", "perplexity"}

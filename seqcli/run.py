@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from seqcli import bundle, metrics
-from seqcli.config import Config, Data
+from seqcli.config import Config, Data, Request
 from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
 from seqcli.epochs import choose_epochs
@@ -26,7 +26,7 @@ from seqcli.nn.device import available_cores, choose_device, choose_precision, d
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.pretrained import freeze_vectors, place_vectors, take_width
-from seqcli.tasks.task import Request, Scores
+from seqcli.tasks.task import Scores
 
 if TYPE_CHECKING:
     from seqcli.watch import Watch

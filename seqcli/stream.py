@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from seqcli import bundle
+from seqcli.config import Request
 from seqcli.data.lines import (
     Header,
     Line,
@@ -32,18 +33,10 @@ from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.device import autocast, available_cores, choose_precision
-from seqcli.tasks.task import Answer, Request, device_of
+from seqcli.tasks.task import Answer, device_of
 
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
-OWNERS = {
-    "probabilities": ("classify",),
-    "top_k": ("classify",),
-    "n_best": ("tag", "translate"),
-    "scores": ("tag", "translate"),
-    "surprisal": ("lm",),
-}
-"""The tasks that an option of predict is for, where that is not translate alone."""
 COLUMNS = ("conll", "conllu")
 TABLES = {"csv": ",;\t|", "tsv": "\t"}
 """Input whose first line names its columns, and what may divide them."""
@@ -111,7 +104,7 @@ def answer_lines(
 def check_request(request: Request, task: str) -> None:
     """Raise UsageError for an option that the model's task has no use for."""
     for item in dataclasses.fields(request):
-        owners = OWNERS.get(item.name, ("translate",))
+        owners = item.metadata["tasks"]
         if task not in owners and getattr(request, item.name) != item.default:
             option, known = "--" + item.name.replace("_", "-"), " and ".join(owners)
             raise UsageError(f"{option} is for models of {known}, and this is one of {task}")

@@ -12,7 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from seqcli import __version__
-from seqcli.cli import bench, evaluate, generate, inspect, look, sweep, train, use
+from seqcli.cli import (
+    bench,
+    data,
+    evaluate,
+    export,
+    generate,
+    info,
+    inspect,
+    predict,
+    sweep,
+    train,
+)
 from seqcli.cli.help import WIDTH, Application
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
@@ -34,14 +45,9 @@ def _root(
         raise typer.Exit
 
 
-train.register(app)
-sweep.register(app)
-use.register(app)
-evaluate.register(app)
-generate.register(app)
-look.register(app)
-inspect.register(app)
-bench.register(app)
+# In the order in which help lists them.
+for module in (train, sweep, predict, generate, evaluate, export, inspect, info, data, bench):
+    module.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

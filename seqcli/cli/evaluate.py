@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.search import (
-    Beam,
-    CopyUnknown,
-    CoveragePenalty,
-    LengthPenalty,
-    MaxLength,
-    MinLength,
-    NoRepeatNgram,
-    With,
-    check_lengths,
-)
+from seqcli.cli.options import Limit, with_options
+from seqcli.cli.predict import With
+from seqcli.config import Decoding, Request, list_columns, list_fields
 from seqcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +19,9 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Use")(evaluate)
+    decoding = list_fields(Decoding(), "decoding")
+    command = with_options(evaluate, columns=list_columns(), decoding=decoding)
+    app.command(rich_help_panel="Use")(command)
 
 
 def evaluate(
@@ -39,69 +33,49 @@ def evaluate(
             "answers, by default the data the first was trained with.",
         ),
     ],
+    columns: dict[str, Any],
+    decoding: dict[str, Any],
     split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
-    text_column: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
-    pair_column: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
-    tokens_column: Annotated[str | None, typer.Option(help="Column of the tokens.")] = None,
-    tags_column: Annotated[str | None, typer.Option(help="Column of the tags.")] = None,
-    with_label: Annotated[str | None, typer.Option(help="Column of a sentence's label.")] = None,
-    source: Annotated[str | None, typer.Option(help="Source column or suffix.")] = None,
-    target: Annotated[str | None, typer.Option(help="Target column or suffix.")] = None,
-    subset: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)] = None,
-    beam: Beam = 1,
-    length_penalty: LengthPenalty = 1.0,
-    coverage_penalty: CoveragePenalty = 0.0,
-    no_repeat_ngram: NoRepeatNgram = 0,
-    min_length: MinLength = 0,
-    max_length: MaxLength = None,
-    copy_unknown: CopyUnknown = False,
+    limit: Limit = None,
     others: With = None,
     cache: Annotated[
-        int, typer.Option(help="lm: remember this many tokens beside the network; 0 none.", min=0)
+        int,
+        typer.Option(
+            help="Remember this many tokens beside the network; 0 none.",
+            min=0,
+            rich_help_panel="For models of lm",
+        ),
     ] = 0,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="lm: go on learning from what was read.")
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="Go on learning from what was read.",
+            rich_help_panel="For models of lm",
+        ),
     ] = False,
     mistakes: Annotated[
-        int, typer.Option(help="classify: list so many wrong answers, the surest first.", min=0)
+        int,
+        typer.Option(
+            help="List so many wrong answers, the surest first.",
+            min=0,
+            rich_help_panel="For models of classify",
+        ),
     ] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
-    check_lengths(min_length, max_length)
+    request = Request(**decoding)
     from seqcli.console import print_comparison, print_mistakes, print_models, print_scores, say
     from seqcli.evaluation import evaluate as judge
-    from seqcli.tasks.task import Request
 
     models, data = split_targets(targets)
-    given = {
-        "text_column": text_column,
-        "pair_column": pair_column,
-        "label_column": label_column,
-        "tokens_column": tokens_column,
-        "tags_column": tags_column,
-        "with_label": with_label,
-        "source": source,
-        "target": target,
-        "subset": subset,
-    }
     if mistakes and len(models) > 1:
         raise UsageError("--mistakes lists those of one model; name one")
-    request = Request(
-        beam=beam,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        no_repeat_ngram=no_repeat_ngram,
-        min_length=min_length,
-        max_length=max_length,
-        copy_unknown=copy_unknown,
-    )
     found = judge(
         models,
         data,
-        given,
+        columns,
         split=split,
         limit=limit,
         request=request,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from seqcli.cli.use import ModelFolder
+from seqcli.cli.options import ModelFolder
 from seqcli.errors import UsageError
 
 

@@ -1,47 +1,59 @@
-"""A task's settings as Typer options: one signature made from the dataclasses of `config`."""
+"""Settings as Typer options: a command's signature, made from the dataclasses of `config`."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from seqcli.config import Setting, list_settings, make_config
+from seqcli.config import Setting, make_config
 from seqcli.errors import UsageError
 
-PANELS = {"data": "Data", "tokens": "Tokens", "network": "Network", "training": "Training"}
+PANELS = {
+    **{"data": "Data", "tokens": "Tokens", "network": "Network", "training": "Training"},
+    "columns": "Data",
+}
+"""The headings that sections stand under in help."""
+OF_TRAINING = ("data", "tokens", "network", "training")
+"""Sections that a file and the environment can set as well."""
+
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
+Limit = Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)]
+Threads = Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)]
 
 
-def with_settings(task: str, command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose options are its own parameters and all settings of a task.
+def with_options(command: Callable[..., Any], **groups: Sequence[Setting]) -> Callable[..., Any]:
+    """A command that takes the settings of each group as options.
 
-    The command gets the settings that were given, by name, as `settings`; what was not given
-    stays out, so that a configuration file or the task's default can speak.
+    groups: by the name of the parameter that stands for them. It gets those that were given, by
+    name; what was not given stays out, so that a file, a recipe or a default can speak.
     """
-    items = list_settings(task)
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "settings"
-    ]
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(command, eval_str=True).parameters.values():
+        if own.name in groups:
+            parameters += map(_parameter, groups[own.name])
+        else:
+            parameters.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [context, *sorted(parameters, key=lambda one: not _is_argument(one))]
 
-    def call(**values: Any) -> Any:
-        context: typer.Context = values["context"]
-        settings = {item.name: values.pop(item.name) for item in items}
+    def call(*, context: typer.Context, **values: Any) -> Any:
         given = {
-            name: value
-            for name, value in settings.items()
-            if context.get_parameter_source(name).name != "DEFAULT"  # type: ignore[union-attr]
+            group: {
+                item.name: _read(values[item.name])
+                for item in settings
+                if context.get_parameter_source(item.name).name != "DEFAULT"  # type: ignore[union-attr]
+            }
+            for group, settings in groups.items()
         }
-        return command(settings=given, **values)
+        taken = {item.name for settings in groups.values() for item in settings}
+        own = {name: value for name, value in values.items() if name not in taken}
+        return command(**own, **given)
 
-    parameters = sorted(
-        [*map(_parameter, items), *own], key=lambda parameter: not _is_argument(parameter)
-    )
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     call.__name__ = command.__name__
@@ -50,34 +62,47 @@ def with_settings(task: str, command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_argument(parameter: inspect.Parameter) -> bool:
-    return parameter.name == "data"
+    return any(isinstance(one, typer.models.ArgumentInfo) for one in get_args(parameter.annotation))
+
+
+def _read(value: Any) -> Any:
+    """An option that may be repeated comes as a list, and a setting holds a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _parameter(item: Setting) -> inspect.Parameter:
-    panel = PANELS[item.section]
+    several = get_origin(item.kind) is tuple
+    trains = item.section in OF_TRAINING
     if item.metadata["argument"]:
         info: Any = typer.Argument(help=item.metadata["help"], show_default=False)
     else:
-        option = "--" + item.name.replace("_", "-")
-        if item.kind is bool:
-            option += "/--no-" + item.name.replace("_", "-")
+        option = item.option
+        if item.kind is bool and trains:  # without a file or the environment a flag is enough
+            option += f"/--no-{option.removeprefix('--')}"
         info = typer.Option(
             option,
             help=item.metadata["help"],
-            rich_help_panel=panel,
-            show_default=item.default is not None,
-            envvar=f"SEQCLI_{item.name.upper()}",
+            rich_help_panel=_panel(item),
+            show_default=item.default not in (None, ()) and (trains or item.kind is not bool),
+            envvar=f"SEQCLI_{item.name.upper()}" if trains else None,
             show_envvar=False,
             min=_bound(item, "minimum"),
             max=_bound(item, "maximum"),
         )
-    kind = item.kind | None if item.optional else item.kind
+    kind = list[get_args(item.kind)[0]] if several else item.kind  # type: ignore[misc]
     return inspect.Parameter(
         item.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=item.default,
-        annotation=Annotated[kind, info],
+        default=list(item.default) if several else item.default,
+        annotation=Annotated[kind | None if item.optional else kind, info],
     )
+
+
+def _panel(item: Setting) -> str | None:
+    """The heading that a setting stands under in help; None for the command's own."""
+    if tasks := item.metadata["tasks"]:
+        return f"For models of {' and '.join(tasks)}"
+    return PANELS.get(item.section)
 
 
 def _bound(item: Setting, name: str) -> Any:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.options import read_config, with_settings
-from seqcli.config import CONFIGS, Config, make_config
+from seqcli.cli.options import read_config, with_options
+from seqcli.config import CONFIGS, Config, list_settings, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.recipes import find_recipe
 
@@ -37,14 +37,12 @@ NEXT = {
 def register(app: typer.Typer) -> None:
     """Add the four verbs."""
     for task in CONFIGS:
-        app.command(task, help=HELP[task], rich_help_panel="Train")(
-            with_settings(task, _verb(task))
-        )
+        command = with_options(_verb(task), settings=list_settings(task))
+        app.command(task, help=HELP[task], rich_help_panel="Train")(command)
 
 
 def _verb(task: str) -> Any:
     def train(
-        context: typer.Context,
         settings: dict[str, Any],
         out: Annotated[
             Path | None,

@@ -9,13 +9,13 @@ absent from its sections; a task's own defaults are values in its composite, in 
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from seqcli.config.data import ClassifyData, Data, LanguageData, TagData, TranslateData
 from seqcli.config.duration import parse_duration
+from seqcli.config.inspection import Comparing, Inspecting
 from seqcli.config.network import (
     NO_RECURRENT_WEIGHTS,
     SHORT_FORMS,
@@ -26,7 +26,8 @@ from seqcli.config.network import (
     TagNetwork,
     TranslateNetwork,
 )
-from seqcli.config.setting import Setting, check, strip_optional
+from seqcli.config.request import Decoding, Request
+from seqcli.config.setting import Setting, check, list_fields
 from seqcli.config.tokens import Tokens
 from seqcli.config.training import (
     ClassifyTraining,
@@ -84,6 +85,11 @@ class LanguageConfig:
 
 
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig
+COLUMNS = (
+    *("text_column", "pair_column", "label_column", "tokens_column", "tags_column", "with_label"),
+    *("source", "target", "subset"),
+)
+"""Settings that say where in a data set things stand."""
 CONFIGS: dict[str, type[Any]] = {
     config.task: config for config in (ClassifyConfig, TagConfig, TranslateConfig, LanguageConfig)
 }
@@ -92,23 +98,17 @@ CONFIGS: dict[str, type[Any]] = {
 def list_settings(task: str) -> list[Setting]:
     """All settings of a task, in the order of the file, with the task's own defaults."""
     config = CONFIGS[task]()
-    found = []
-    for section in fields(config):
-        value = getattr(config, section.name)
-        kinds = typing.get_type_hints(type(value))
-        for item in fields(value):
-            kind, optional = strip_optional(kinds[item.name])
-            found.append(
-                Setting(
-                    section.name,
-                    item.name,
-                    kind,
-                    optional,
-                    getattr(value, item.name),
-                    item.metadata,
-                )
-            )
-    return found
+    return [
+        item
+        for section in fields(config)
+        for item in list_fields(getattr(config, section.name), section.name)
+    ]
+
+
+def list_columns() -> list[Setting]:
+    """The settings that a finished model takes anew for other rows, of all tasks together."""
+    found = {item.name: item for task in CONFIGS for item in list_settings(task)}
+    return [dataclasses.replace(found[name], section="columns") for name in COLUMNS]
 
 
 def make_config(task: str, values: Mapping[str, Any]) -> Config:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from seqcli.errors import UsageError
 
@@ -19,30 +19,57 @@ def setting(
     maximum: float | None = None,
     above: float | None = None,
     argument: bool = False,
-    hidden: bool = False,
+    option: str | None = None,
+    tasks: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with what the command line and the checks need to know about it."""
+    """A dataclass field with what the command line and the checks need to know about it.
+
+    argument: a word of the command line, not an option. option: its name there, without dashes,
+    where it is not the field's. tasks: those whose models it is for, where it is not for all.
+    """
     metadata = {
         "help": help,
         "minimum": minimum,
         "maximum": maximum,
         "above": above,
         "argument": argument,
-        "hidden": hidden,
+        "option": option,
+        "tasks": tasks,
     }
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a task as the command line and the configuration file see it."""
+    """One setting as the command line and the configuration file see it."""
 
     section: str
     name: str
-    kind: Any  # the bare type: int, float, str, bool or a Literal
+    kind: Any  # the bare type: int, float, str, bool, a Literal or a tuple of any length
     optional: bool
     default: Any
     metadata: Mapping[str, Any]
+
+    @property
+    def option(self) -> str:
+        """Its name on the command line, dashes included."""
+        return "--" + (self.metadata["option"] or self.name.replace("_", "-"))
+
+
+def list_fields(section: Any, name: str) -> list[Setting]:
+    """The settings of a section, a dataclass instance that holds their defaults, in its order."""
+    kinds = get_type_hints(type(section))
+    return [
+        Setting(
+            name,
+            item.name,
+            *strip_optional(kinds[item.name]),
+            getattr(section, item.name),
+            item.metadata,
+        )
+        for item in fields(section)
+        if item.metadata
+    ]
 
 
 def strip_optional(kind: Any) -> tuple[Any, bool]:
@@ -55,7 +82,7 @@ def strip_optional(kind: Any) -> tuple[Any, bool]:
 
 def check(item: Setting, value: Any) -> Any:
     """The value in the setting's type, or UsageError."""
-    option = "--" + item.name.replace("_", "-")
+    option = item.option
     if value is None:
         if item.optional:
             return None

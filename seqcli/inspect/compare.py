@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from seqcli import __version__
+from seqcli.config import Comparing
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import claims, flow, numbers
@@ -25,7 +26,6 @@ from seqcli.inspect.report import (
 )
 from seqcli.inspect.response import choose_words
 from seqcli.inspect.sentence import Sentence, read_sentence
-from seqcli.inspect.settings import Settings
 from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, match_units
 from seqcli.inspect.survey import Survey, survey
 from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
@@ -69,7 +69,7 @@ def split_name(text: str) -> tuple[Path, str | None]:
 def compare(
     models: list[tuple[str, Any, nn.Module, str | None]],
     rows: Rows,
-    settings: Settings,
+    settings: Comparing,
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
@@ -93,9 +93,7 @@ def compare(
     for name, task, model, layer in models:
         sites = list_sites(list_layers(model))
         site = choose_main(
-            choose_sites(
-                sites, layer=layer, direction=settings.direction, state=settings.state or "h"
-            )
+            choose_sites(sites, layer=layer, direction=settings.direction, state=settings.state)
         )
         limit = settings.max_tokens if task.name == "lm" else None
         corpus = make_corpus(task, kept.rows, max_tokens=limit, seed=settings.seed)
@@ -121,7 +119,7 @@ def _form(task: Any) -> tuple[bool, bool]:
 
 
 def _compare(
-    sides: tuple[Side, Side], kept: Corpus, settings: Settings, say: Callable[[str], None]
+    sides: tuple[Side, Side], kept: Corpus, settings: Comparing, say: Callable[[str], None]
 ) -> Comparison:
     notes = list(kept.notes)
     aligned = _aligned(sides)
@@ -202,7 +200,7 @@ def _aligned(sides: tuple[Side, Side]) -> bool:
 
 
 def _responses(
-    sides: tuple[Side, Side], settings: Settings, notes: list[str]
+    sides: tuple[Side, Side], settings: Comparing, notes: list[str]
 ) -> tuple[list[str], list[int], float, tuple[np.ndarray, np.ndarray]]:
     """The shared words, their counts, the share of the first side's tokens they make up, and the
     responses of both, with c in units of each unit's own spread."""
@@ -237,7 +235,11 @@ def _responses(
 
 
 def _side(
-    side: Side, flows: dict[str, flow.Flow], found: Clustering, mean: np.ndarray, settings: Settings
+    side: Side,
+    flows: dict[str, flow.Flow],
+    found: Clustering,
+    mean: np.ndarray,
+    settings: Comparing,
 ) -> dict[str, Any]:
     gathered = side.survey.numbers[side.site.key]
     return {
@@ -271,7 +273,7 @@ def _side(
 def _numbers(
     sides: tuple[Side, Side],
     mean: tuple[np.ndarray, np.ndarray],
-    settings: Settings,
+    settings: Comparing,
     *,
     paired: bool,
 ) -> dict[str, Any]:
@@ -299,7 +301,7 @@ def _numbers(
     return table
 
 
-def _metric(sides: tuple[Side, Side], settings: Settings) -> dict[str, Any]:
+def _metric(sides: tuple[Side, Side], settings: Comparing) -> dict[str, Any]:
     task = sides[0].task
     ratios = [_ratio(side.survey.outcome, metric_name(task)) for side in sides]
     found: Difference = compare_ratios(ratios[0], ratios[1], seed=settings.seed)
@@ -355,7 +357,7 @@ def _agreement(one: Clustering, other: Clustering) -> float:
 
 
 def _claims(
-    sides: tuple[Side, Side], mean: tuple[np.ndarray, np.ndarray], settings: Settings, paired: bool
+    sides: tuple[Side, Side], mean: tuple[np.ndarray, np.ndarray], settings: Comparing, paired: bool
 ) -> list[claims.Claim]:
     """The claims that these two can speak to."""
     found: list[claims.Claim] = []

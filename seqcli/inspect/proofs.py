@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import ablation, probe, search
@@ -16,7 +17,6 @@ from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import Corpus, make_corpus
 from seqcli.inspect.outcome import measure
 from seqcli.inspect.sentence import read_sentence
-from seqcli.inspect.settings import Settings
 from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
@@ -32,7 +32,7 @@ def run_ablations(
     main: Site,
     found: Survey,
     clusters: Clustering,
-    settings: Settings,
+    settings: Inspecting,
 ) -> list[dict[str, Any]]:
     """Every ablation that was asked for, on at most a few thousand tokens."""
     wanted = parse_ablations(settings.ablate, clusters, main.layer.cell.hidden_size)
@@ -60,7 +60,7 @@ def run_ablations(
     ]
 
 
-def check(task: Any, settings: Settings, units: int) -> None:
+def check(task: Any, settings: Inspecting, units: int) -> None:
     """Raise UsageError for what no amount of reading can make right, before anything is read."""
     for one in settings.ablate:
         if not one.startswith("cluster"):
@@ -101,7 +101,7 @@ def parse_ablations(
 
 
 def run_probes(
-    corpus: Corpus, found: Survey, main: Site, settings: Settings
+    corpus: Corpus, found: Survey, main: Site, settings: Inspecting
 ) -> list[dict[str, Any]]:
     part = corpus.parts[main.layer.part]
     places = found.places[main.layer.part]
@@ -136,7 +136,7 @@ def run_probes(
 
 
 def run_search(
-    task: Any, model: nn.Module, corpus: Corpus, found: Survey, main: Site, settings: Settings
+    task: Any, model: nn.Module, corpus: Corpus, found: Survey, main: Site, settings: Inspecting
 ) -> dict[str, Any] | None:
     """The spans of the sample that keep the units of the asked span active."""
     if settings.find is None:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from seqcli import __version__, bundle
+from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
@@ -22,7 +23,6 @@ from seqcli.inspect.outcome import metric_name
 from seqcli.inspect.proofs import check, run_ablations, run_probes, run_search
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
-from seqcli.inspect.settings import Settings
 from seqcli.inspect.survey import Survey, survey
 from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
 
@@ -46,7 +46,7 @@ def inspect(
     model: nn.Module,
     task: Any,
     rows: Rows,
-    settings: Settings,
+    settings: Inspecting,
     *,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -177,7 +177,7 @@ def describe_data(corpus: Corpus, found: Survey) -> dict[str, Any]:
 
 
 def _cluster(
-    model: nn.Module, found: Survey, sites: Sequence[Site], settings: Settings
+    model: nn.Module, found: Survey, sites: Sequence[Site], settings: Inspecting
 ) -> tuple[dict[str, Response], dict[str, dict[int, Clustering]], dict[str, int]]:
     responses, clusterings, chosen = {}, {}, {}
     top = max(layer.number for layer in list_layers(model))
@@ -215,7 +215,7 @@ def _site(
     response: Response,
     clusterings: dict[int, Clustering],
     chosen: int,
-    settings: Settings,
+    settings: Inspecting,
 ) -> dict[str, Any]:
     gathered = found.numbers[site.key]
     best = clusterings[chosen]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqcli.config import ClassifyConfig
+from seqcli.config import ClassifyConfig, Request
 from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
@@ -28,7 +28,7 @@ from seqcli.nn.spelling import SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
-from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 PREDICTION_TOKENS = 8_192

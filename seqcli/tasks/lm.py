@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli import baselines, metrics
-from seqcli.config import LanguageConfig
+from seqcli.config import LanguageConfig, Request
 from seqcli.data.batches import block_bounds, blocks, bucket, stream
 from seqcli.data.columns import read_condition
 from seqcli.data.condition import Condition, condition_from_json, learn_condition
@@ -37,7 +37,7 @@ from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax
-from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 
 EVALUATION_STREAMS = 16

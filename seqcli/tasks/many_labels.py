@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqcli import baselines, metrics
-from seqcli.config import ClassifyTraining
+from seqcli.config import ClassifyTraining, Request
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.balance import weigh
 from seqcli.tasks.calibration import Calibration, fit_sigmoid_temperature, fit_threshold
 from seqcli.tasks.one_label import rank
-from seqcli.tasks.task import Answer, Request, Scores
+from seqcli.tasks.task import Answer, Scores
 
 Labels = Sequence[str]
 

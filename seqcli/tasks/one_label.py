@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from seqcli import baselines, metrics
-from seqcli.config import ClassifyTraining
+from seqcli.config import ClassifyTraining, Request
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.balance import draw, focal_loss, weigh
 from seqcli.tasks.calibration import Calibration, fit_temperature, fit_threshold
-from seqcli.tasks.task import Answer, Request, Scores
+from seqcli.tasks.task import Answer, Scores
 
 RANKED_LABELS = 5
 """With so many labels it is worth knowing whether the truth is among the first few."""

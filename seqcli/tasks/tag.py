@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from seqcli import baselines, metrics
-from seqcli.config import TagConfig
+from seqcli.config import Request, TagConfig
 from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
@@ -28,7 +28,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
-from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
 from seqcli.tasks.text import truncate
 
 PREDICTION_TOKENS = 8_192

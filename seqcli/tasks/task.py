@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Sequences, Tokenizer
 from seqcli.metrics import Scores
@@ -47,26 +47,6 @@ class Answer(NamedTuple):
 
     plain: str
     record: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What `predict` was asked for; each task reads what concerns it."""
-
-    probabilities: bool = False
-    top_k: int = 0
-    surprisal: bool = False
-    beam: int = 1
-    n_best: int = 1
-    scores: bool = False
-    length_penalty: float = 1.0
-    coverage_penalty: float = 0.0
-    no_repeat_ngram: int = 0
-    min_length: int = 0
-    max_length: int | None = None
-    alignment: bool = False
-    copy_unknown: bool = False
-    score_pairs: bool = False
 
 
 class Task(Protocol):

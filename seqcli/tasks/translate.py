@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seqcli import baselines, metrics
-from seqcli.config import TranslateConfig
+from seqcli.config import Request, TranslateConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import PAIRS, TEXT
 from seqcli.data.rows import Rows
@@ -23,7 +23,7 @@ from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
 from seqcli.tasks.lesson import Pairs, lay_out, mix_guesses, teach
-from seqcli.tasks.task import Answer, Lookup, Loss, Request, Scores, device_of, to_ragged
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
 
 DECODING_TOKENS = 3_072

@@ -17,9 +17,9 @@ import pytest
 import torch
 from planted import BAD, GOOD, WORDS, classify_rows, planted_classifier, random_model, rows_of
 
+from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
 from seqcli.inspect import compare, compare_page, page, report, search
-from seqcli.inspect.settings import Settings
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -90,7 +90,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, report.Insp
     """The page of the planted network."""
     rows = classify_rows(300)
     task, model = planted_classifier(rows, pool="mean")
-    settings = Settings(
+    settings = Inspecting(
         min_count=1, random_sets=5, clusters=2, sentences=("the moving rome of worst june",)
     )
     found = report.inspect(model, task, rows, settings)
@@ -211,7 +211,7 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     rows = rows_of(name, 60)
     more = {"tokens": "word"} if name in ("lm", "translate") else {}
     task, model = random_model(name, rows, cell="lstm", hidden=6, embedding=5, layers=2, **more)
-    settings = Settings(min_count=1, random_sets=2)
+    settings = Inspecting(min_count=1, random_sets=2)
     page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
     shown = Page(browser, tmp_path / "page.html")
     for key in shown.js("return Object.keys(data.sites)"):
@@ -235,7 +235,7 @@ def test_the_comparison(browser: Any, tmp_path: Path) -> None:
         (cell, *random_model("classify", rows, cell=cell, hidden=8, embedding=6), None)
         for cell in ("rnn", "lstm")
     ]
-    found = compare.compare(models, rows, Settings(min_count=1, max_tokens=None))
+    found = compare.compare(models, rows, Comparing(min_count=1, max_tokens=None))
     path = tmp_path / "compare.html"
     page.save(compare_page.build(found), path)
     shown = Page(browser, path)
@@ -261,7 +261,7 @@ def test_a_large_page_is_quick_and_does_not_overlap(browser: Any, tmp_path: Path
     task, model = random_model("classify", rows, cell="gru", hidden=600, embedding=16)
     with torch.no_grad():
         model.recurrent.cells[0].weight_ih.mul_(4)
-    settings = Settings(ablate=("none",), probes=("none",), min_count=1)
+    settings = Inspecting(ablate=("none",), probes=("none",), min_count=1)
     page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 3_000_000
     shown = Page(browser, tmp_path / "page.html")

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from planted import classify_rows, planted_classifier, random_model
 
+from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
 from seqcli.inspect import cloud, page, report
-from seqcli.inspect.settings import Settings
 
 NASTY = ["</script><script>alert(1)</script>", "<img", "src=x", "onerror=alert(1)>", "&amp;", "'\""]
-QUICK = Settings(ablate=("none",), probes=("none",), min_count=1)
+QUICK = Inspecting(ablate=("none",), probes=("none",), min_count=1)
 
 
 class Tags(HTMLParser):
@@ -77,7 +77,7 @@ def test_the_page_needs_nothing_from_outside() -> None:
 def test_content_keeps_its_promises() -> None:
     rows = classify_rows(200)
     task, model = planted_classifier(rows)
-    found = report.inspect(model, task, rows, Settings(min_count=5, random_sets=5))
+    found = report.inspect(model, task, rows, Inspecting(min_count=5, random_sets=5))
     content = json.loads(json.dumps(found.content, allow_nan=False))
     assert content["schema"] == "seqcli.inspect/1"
     assert len(content["model"]["checkpoint_sha256"]) == 64

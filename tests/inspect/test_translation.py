@@ -7,11 +7,11 @@ import pytest
 import torch
 from planted import random_model, rows_of
 
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import EOS
 from seqcli.inspect.trace import list_layers
 from seqcli.inspect.translate import grow_tree, read_translation
-from seqcli.tasks.task import Request
 
 SMALL = {"hidden": 8, "embedding": 6, "tokens": "word"}
 

@@ -12,6 +12,7 @@ import pytest
 from conftest import TINY, Quiet, Result, make_rows, tiny, write_jsonl
 
 from seqcli import bundle, run
+from seqcli.config import Request
 from seqcli.errors import SeqcliError
 from seqcli.tasks.calibration import (
     Calibration,
@@ -150,7 +151,7 @@ def test_calibration_is_chosen_on_validation_and_kept(tmp_path: Path, hard: Path
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(task.probabilities(model, rows), expected, rtol=1e-5)
     labels = [task.labels[best] for best in raw.argmax(axis=1)]
-    answers = task.answer(model, rows, run.Request())
+    answers = task.answer(model, rows, Request())
     assert [answer.plain for answer in answers] == labels
     assert answers[0].record["probability"] == pytest.approx(expected[0].max(), abs=1e-5)
     # A model of an earlier version is as sure as it was.

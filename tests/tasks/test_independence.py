@@ -13,10 +13,10 @@ import pytest
 import torch
 from conftest import make_rows, tiny
 
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.nn.cells import CELLS
 from seqcli.tasks import TASKS
-from seqcli.tasks.task import Request
 
 POOLS = ("last", "mean", "max", "attention")
 ATTENTIONS = ("none", "dot", "general", "additive")

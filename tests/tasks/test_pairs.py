@@ -13,6 +13,7 @@ import torch
 from conftest import CITIES, TINY, Quiet, Result, tiny, train_in_parts, write_jsonl
 
 from seqcli import bundle, run
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.tasks.task import to_ragged
 
@@ -92,9 +93,9 @@ def rows_with_labels(rows: Rows) -> Rows:
 def test_answers_do_not_depend_on_the_other_rows(model: Path) -> None:
     task, network, _ = bundle.load(model)
     lines = ["go to rome\trome", "\t", "", "a b c d e f\toslo", "x\ty\tz"]
-    together = task.answer(network, task.read(lines), run.Request())
+    together = task.answer(network, task.read(lines), Request())
     for line, answer in zip(lines, together, strict=True):
-        (alone,) = task.answer(network, task.read([line]), run.Request())
+        (alone,) = task.answer(network, task.read([line]), Request())
         assert alone.plain == answer.plain
         assert alone.record["probability"] == pytest.approx(answer.record["probability"], abs=1e-5)
 

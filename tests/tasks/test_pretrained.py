@@ -14,7 +14,7 @@ from conftest import TASKS, Quiet, Result, make_rows, tiny, train_in_parts
 from safetensors.torch import load_file
 
 from seqcli import bundle, run
-from seqcli.config import make_config
+from seqcli.config import Request, make_config
 from seqcli.errors import SeqcliError, UsageError
 
 TABLE = {"classify": "embedding.words.weight", "translate": "source_embedding.weight"}
@@ -73,7 +73,7 @@ def test_vectors_are_placed_and_kept(
     assert 3 < same < len(tokenizer.vocabulary)
     assert moved == 0 if frozen else moved > same / 2
     assert f"{same} of {len(tokenizer.vocabulary)} types" in observer.found["vectors"]
-    answers = loaded.answer(model, loaded.read(["go to rome"]), run.Request())
+    answers = loaded.answer(model, loaded.read(["go to rome"]), Request())
     assert answers[0].plain
 
 

@@ -15,13 +15,13 @@ import torch
 from conftest import Quiet, Result, make_rows, tiny
 
 from seqcli import bundle, run
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import can_follow, spans
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.tag import Tag
 from seqcli.tasks.tagset import Tagset
-from seqcli.tasks.task import Request
 
 Cli = Callable[..., Result]
 SMALL = ("--epochs", "1", "--hidden", "8", "--embedding", "8", "--threads", "1")

@@ -13,6 +13,7 @@ import torch
 from conftest import Quiet, Result, make_rows, tiny
 
 from seqcli import bundle, run
+from seqcli.config import Request
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import EOS, UNK, WordTokenizer
 from seqcli.data.vocabulary import train_tokenizer
@@ -20,7 +21,6 @@ from seqcli.errors import UsageError
 from seqcli.fit import Fit, Step
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
 from seqcli.tasks.lesson import mix_guesses, teach
-from seqcli.tasks.task import Request
 from seqcli.tasks.translate import Translate
 
 Cli = Callable[..., Result]

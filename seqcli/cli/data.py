@@ -1,0 +1,74 @@
+"""The commands about data: data check."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from seqcli.cli.help import Application
+from seqcli.cli.options import Limit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    data = Application(help="Look at data before training.")
+    data.command()(check)
+    app.add_typer(data, name="data", rich_help_panel="Look")
+
+
+def check(
+    data: Annotated[str | None, typer.Argument(help="As for the verbs that train.")] = None,
+    task: Annotated[
+        Literal["classify", "tag", "translate", "lm"], typer.Option(help="What it is meant for.")
+    ] = "classify",
+    limit: Limit = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Rows, columns, lengths, labels, repeats and leaks between splits."""
+    import dataclasses
+
+    from seqcli.config import make_config
+    from seqcli.console import print_table, say
+    from seqcli.data.check import MOST_SHOWN
+    from seqcli.data.check import check as look
+
+    section = dataclasses.replace(make_config(task, {}).data, data=data, limit=limit)
+    found = look(task, section)
+    if json_output:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    for note in found["notes"]:
+        say(note)
+    if "tokens" in found:
+        say(f"{found['tokens']['reason']}; {found['tokens']['distinct']:,} distinct in train")
+    columns = ("rows", "tokens", "lengths", "repeated", "unknown", "in_train", "near_train")
+    print_table(
+        ("split", *columns[:2], "shortest – median – 95 % – longest", *columns[3:]),
+        [
+            (split, *(_show(name, facts.get(name)) for name in columns))
+            for split, facts in found["splits"].items()
+        ],
+    )
+    labels = {name: facts["labels"] for name, facts in found["splits"].items() if "labels" in facts}
+    if labels:
+        shown = list(dict.fromkeys(label for counts in labels.values() for label in counts))
+        print_table(
+            ("label", *labels),
+            [
+                (label, *(f"{counts.get(label, 0):,}" for counts in labels.values()))
+                for label in shown[:MOST_SHOWN]
+            ],
+        )
+        if len(shown) > MOST_SHOWN:
+            more = len(shown) - MOST_SHOWN
+            say(f"and {more} more {'label' if more == 1 else 'labels'}")
+
+
+def _show(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " – ".join(map(str, value))
+    return f"{100 * value:.1f} %" if isinstance(value, float) else f"{value:,}"

@@ -1,0 +1,80 @@
+"""Settings of an answer: what it holds, and how the answers of translate are searched for.
+
+`tasks` names whose models each is for. It belongs to the one use of a model and is not saved with
+it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqcli.config.setting import setting
+from seqcli.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How the answers of translate are searched for."""
+
+    beam: int = setting(1, "Width of the search.", minimum=1, tasks=("translate",))
+    length_penalty: float = setting(
+        1.0, "Above 0 favours longer answers.", minimum=0, tasks=("translate",)
+    )
+    coverage_penalty: float = setting(
+        0.0,
+        "Above 0 favours answers that leave nothing of the source out.",
+        minimum=0,
+        tasks=("translate",),
+    )
+    no_repeat_ngram: int = setting(
+        0, "No run of so many tokens twice; 0 allows all.", minimum=0, tasks=("translate",)
+    )
+    min_length: int = setting(
+        0, "At least this many tokens an answer.", minimum=0, tasks=("translate",)
+    )
+    max_length: int | None = setting(
+        None, "At most this many tokens an answer.", minimum=1, tasks=("translate",)
+    )
+    copy_unknown: bool = setting(
+        False,
+        "Write for an unknown word the source word it attends to (--tokens word).",
+        tasks=("translate",),
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise UsageError(
+                f"--min-length is {self.min_length}, above --max-length {self.max_length}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Decoding):
+    """What `predict` was asked for; each task reads what concerns it."""
+
+    probabilities: bool = setting(False, "The probability of every label.", tasks=("classify",))
+    top_k: int = setting(
+        0, "The probabilities of the k likeliest labels.", minimum=0, tasks=("classify",)
+    )
+    surprisal: bool = setting(
+        False, "The bits that each token tells, in place of the sums.", tasks=("lm",)
+    )
+    n_best: int = setting(
+        1, "This many answers and their scores, by tabs.", minimum=1, tasks=("tag", "translate")
+    )
+    scores: bool = setting(False, "The score after each answer.", tasks=("tag", "translate"))
+    alignment: bool = setting(
+        False,
+        "Which source word each word attends to, as i-j; JSONL: all weights.",
+        tasks=("translate",),
+    )
+    score_pairs: bool = setting(
+        False,
+        "Lines are source, tab, target; answer the log-probability.",
+        tasks=("translate",),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.score_pairs and (self.n_best > 1 or self.alignment or self.copy_unknown):
+            raise UsageError("--score-pairs answers with a number; it goes with no other answer")
