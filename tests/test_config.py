@@ -29,6 +29,17 @@ def test_settings_are_described_and_lawful(task: str) -> None:
         make_config(task, {item.name: item.default})
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_settings_of_some_cells_are_those_that_the_cells_take(task: str) -> None:
+    from seqcli.nn.cells import CELLS
+
+    for item in list_settings(task):
+        if item.name == "dropout":  # of all networks; a transformer drops within, too
+            continue
+        takes = {name for name, kind in CELLS.items() if item.name in kind.settings}
+        assert set(item.metadata["cells"]) - {"tree"} == takes, item.name
+
+
 def test_settings_that_contradict_each_other() -> None:
     with pytest.raises(UsageError, match="leave out --average"):
         make_config("classify", {"optimizer": "asgd", "average": 0.9})

@@ -1,4 +1,4 @@
-"""The documents tell the truth: their commands run, and the options they name exist.
+"""The documents and the help tell the truth: their commands run, and their options exist.
 
 Commands of the README and the tutorial run as they stand, made quick by options appended to them,
 in one folder from top to bottom, with small files under the names they use. Elsewhere, and where a
@@ -82,6 +82,22 @@ def parse(arguments: list[str]) -> None:
         command = command.commands[name]
     if rest != ["--help"]:
         command.make_context("seqcli", rest)
+
+
+def examples(command: Any) -> Iterator[str]:
+    """The lines of the examples in the help of a command and of those below it."""
+    yield from (command.epilog or "").splitlines()
+    for inner in getattr(command, "commands", {}).values():
+        yield from examples(inner)
+
+
+@pytest.mark.parametrize("line", list(examples(ROOT_COMMAND)))
+def test_examples_in_help_exist(line: str) -> None:
+    assert len(line) <= 78  # a terminal's width, indented
+    *_, words = split(line)
+    assert words[0] == "seqcli"
+    end = next((at for at, word in enumerate(words) if word in "<>"), len(words))
+    parse(words[1:end])
 
 
 ALL = [(path, line) for path in DOCUMENTS for line in commands(path)]

@@ -28,9 +28,17 @@ from seqcli.cli.help import WIDTH, Application
 from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
 
+EXAMPLES = """\
+seqcli classify                                  # train on the bundled sample
+seqcli classify reviews.csv --out runs/reviews   # or a file, a folder, a Hub id
+echo 'the food was cold' | seqcli predict runs/reviews
+seqcli evaluate runs/reviews other.csv           # how good it is on other rows
+seqcli inspect runs/reviews                      # what its hidden states do"""
+
 app = Application(
     name="seqcli",
     help="Train recurrent networks on text and use them in shell pipelines.",
+    epilog=EXAMPLES,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from seqcli.evaluation import Evaluated
 
 
+EXAMPLES = """\
+seqcli evaluate runs/reviews                     # the test split of its own data
+seqcli evaluate runs/reviews other.csv --mistakes 20
+seqcli evaluate runs/gru runs/lstm               # which of two is better"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     decoding = list_fields(Decoding(), "decoding")
     command = with_options(evaluate, columns=list_columns(), decoding=decoding)
-    app.command(rich_help_panel="Use")(command)
+    app.command(epilog=EXAMPLES, rich_help_panel="Use")(command)
 
 
 def evaluate(

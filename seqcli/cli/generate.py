@@ -13,10 +13,14 @@ import typer
 from seqcli.cli.options import ModelFolder
 from seqcli.errors import UsageError
 
+EXAMPLES = """\
+seqcli generate runs/book --prompt 'Once upon' --temperature 0.7 --top-p 0.9
+seqcli generate runs/poems --condition 'Emily Dickinson' --samples 3"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Use")(generate)
+    app.command(epilog=EXAMPLES, rich_help_panel="Use")(generate)
 
 
 def generate(

@@ -29,17 +29,29 @@ class Application(typer.Typer):
 
 
 class Command(TyperCommand):
-    """A command whose options stand under the headings of their panels."""
+    """A command whose options stand under the headings of their panels, with examples below."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line."""
+        arguments = [item for item in self.get_params(ctx) if item.param_type_name == "argument"]
+        return ["[OPTIONS]", *map(_show_argument, arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The sections: arguments, the options of each panel, those of none."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for item in self.get_params(ctx):
             if record := item.get_help_record(ctx):
-                usual = "Arguments" if item.param_type_name == "argument" else "Options"
-                name = getattr(item, "rich_help_panel", None) or usual
-                sections.setdefault(name, []).append(record)
+                if item.param_type_name == "argument":
+                    sections["Arguments"].append((_show_argument(item), record[1]))
+                else:
+                    name = getattr(item, "rich_help_panel", None) or "Options"
+                    sections.setdefault(name, []).append((_show_kind(record[0]), record[1]))
         sections["Options"] = sections.pop("Options")  # those of no concern in particular, last
         _write(formatter, sections)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples, a line each as it is."""
+        _write_examples(formatter, self.epilog)
 
 
 class Group(TyperGroup):
@@ -55,10 +67,37 @@ class Group(TyperGroup):
             sections.setdefault(panel, []).append((name, line))
         _write(formatter, {**sections, "Options": [one for one in options if one]})
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples, a line each as it is."""
+        _write_examples(formatter, self.epilog)
+
+
+def _show_argument(item: Any) -> str:
+    """An argument as the usage line writes it; one that may be left out in brackets."""
+    if item.metavar:
+        return str(item.metavar)
+    return item.name.upper() if item.required else f"[{item.name.upper()}]"
+
+
+def _show_kind(record: str) -> str:
+    """An option and its kind, without how it is parsed; its bounds stand behind its help."""
+    return record.replace(" range>", ">").replace("<list[str]>", "<str>")
+
+
+def _write_examples(formatter: Any, examples: str | None) -> None:
+    if examples:
+        with formatter.section(_heading("Examples")):
+            for line in examples.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _heading(name: str) -> str:
+    shown = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return typer.style(name, bold=True) if shown else name
+
 
 def _write(formatter: Any, sections: dict[str, list[tuple[str, str]]]) -> None:
-    shown = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for name, records in sections.items():
         if records:
-            with formatter.section(typer.style(name, bold=True) if shown else name):
+            with formatter.section(_heading(name)):
                 formatter.write_dl(records, col_max=NAMES)

@@ -19,6 +19,14 @@ DataArgument = Annotated[
 ]
 Split = Annotated[str, typer.Option(help="Which split of the data.")]
 Clusters = Annotated[str, typer.Option(help="How many clusters: auto, or a number.")]
+EXAMPLES = {
+    "inspect": """\
+seqcli inspect runs/reviews --sentence 'slow at first, then lovely'
+seqcli inspect runs/reviews --word lovely --ablate cluster:1 --probe previous""",
+    "compare": """\
+seqcli compare runs/gru runs/lstm
+seqcli compare runs/deep:1 runs/deep:2           # two layers of a model""",
+}
 Json = Annotated[bool, typer.Option("--json", help="Print every number as JSON.")]
 
 
@@ -27,7 +35,7 @@ def register(app: typer.Typer) -> None:
     columns = list_columns()
     for command, settings in ((inspect, Inspecting()), (compare, Comparing())):
         options = list_fields(settings, "inspection")
-        app.command(rich_help_panel="Look")(
+        app.command(epilog=EXAMPLES[command.__name__], rich_help_panel="Look")(
             with_options(command, settings=options, columns=columns)
         )
 

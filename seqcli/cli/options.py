@@ -81,7 +81,7 @@ def _parameter(item: Setting) -> inspect.Parameter:
             option += f"/--no-{option.removeprefix('--')}"
         info = typer.Option(
             option,
-            help=item.metadata["help"],
+            help=_help(item),
             rich_help_panel=_panel(item),
             show_default=item.default not in (None, ()) and (trains or item.kind is not bool),
             envvar=f"SEQCLI_{item.name.upper()}" if trains else None,
@@ -102,7 +102,15 @@ def _panel(item: Setting) -> str | None:
     """The heading that a setting stands under in help; None for the command's own."""
     if tasks := item.metadata["tasks"]:
         return f"For models of {' and '.join(tasks)}"
+    if item.metadata["cells"]:
+        return "Network, some cells only"
     return PANELS.get(item.section)
+
+
+def _help(item: Setting) -> str:
+    """What a setting is for, behind the cells that have it where not all do."""
+    cells = ", ".join(item.metadata["cells"])
+    return f"{cells}: {item.metadata['help']}" if cells else item.metadata["help"]
 
 
 def _bound(item: Setting, name: str) -> Any:

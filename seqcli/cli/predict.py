@@ -11,6 +11,11 @@ import typer
 from seqcli.cli.options import ModelFolder, Threads, with_options
 from seqcli.config import Request, list_fields
 
+EXAMPLES = """\
+echo 'the food was cold' | seqcli predict runs/reviews
+seqcli predict runs/reviews reviews.jsonl --top-k 3 > answers.jsonl
+seqcli predict runs/tags --format conll < lines.txt
+seqcli predict runs/pairs --beam 5 --n-best 3 < lines.txt"""
 With = Annotated[
     list[Path] | None,
     typer.Option(
@@ -27,7 +32,7 @@ def register(app: typer.Typer) -> None:
     settings = list_fields(Request(), "request")
     by_task = sorted(settings, key=lambda item: item.metadata["tasks"])
     command = with_options(predict, request=by_task)
-    app.command(rich_help_panel="Use")(command)
+    app.command(epilog=EXAMPLES, rich_help_panel="Use")(command)
 
 
 def predict(

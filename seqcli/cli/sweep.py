@@ -20,9 +20,14 @@ from seqcli.recipes import find_recipe
 MOST_SHOWN = 15
 
 
+EXAMPLES = """\
+seqcli sweep classify reviews.csv --trials 30
+seqcli sweep lm book.txt --time 2h --over hidden=256,512 --over dropout=0:0.5"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Train")(sweep)
+    app.command(epilog=EXAMPLES, rich_help_panel="Train")(sweep)
 
 
 def sweep(

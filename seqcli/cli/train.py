@@ -26,6 +26,24 @@ HELP = {
     "translate": "Train a network that turns one sequence into another (N → M).",
     "lm": "Train a network that predicts the next token and writes text (N → N, 1 → N).",
 }
+EXAMPLES = {
+    "classify": """\
+seqcli classify reviews.csv --cell bilstm --out runs/reviews
+seqcli classify reviews.csv --text-column review --label-column stars
+seqcli classify imdb --limit 5000 --time 10m""",
+    "tag": """\
+seqcli tag train.conll --validation dev.conll --out runs/tags
+seqcli tag en_ewt-ud-train.conllu --tags-column xpos
+seqcli tag --with-label label""",
+    "translate": """\
+seqcli translate pairs.tsv --out runs/pairs
+seqcli translate --train train.en,train.de --validation val.en,val.de
+seqcli translate opus_books --subset de-en --source de --target en""",
+    "lm": """\
+seqcli lm book.txt --tokens character --hidden 512 --out runs/book
+seqcli lm poems.jsonl --condition author
+seqcli lm --resume runs/book""",
+}
 NEXT = {
     "classify": "echo 'your text' | seqcli predict {folder}",
     "tag": "echo 'your text' | seqcli predict {folder}",
@@ -38,7 +56,7 @@ def register(app: typer.Typer) -> None:
     """Add the four verbs."""
     for task in CONFIGS:
         command = with_options(_verb(task), settings=list_settings(task))
-        app.command(task, help=HELP[task], rich_help_panel="Train")(command)
+        app.command(task, help=HELP[task], epilog=EXAMPLES[task], rich_help_panel="Train")(command)
 
 
 def _verb(task: str) -> Any:

@@ -58,32 +58,41 @@ class Network:
     )
     residual: bool = setting(False, "Add a layer's input to its output where they are as wide.")
     layer_norm: bool = setting(False, "Normalise what each layer reads.")
-    nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation of rnn and jordan cells.")
     initialization: Literal["orthogonal", "uniform"] = setting(
         "orthogonal", "First recurrent weights: orthogonal, or all even between ±1/√hidden."
     )
-    forget_bias: float = setting(
-        1.0, "First bias of the forget gate of lstm, minlstm, mogrifier and tree."
-    )
-    rounds: int = setting(
-        5, "Rounds in which input and state of a mogrifier scale each other.", minimum=0, maximum=64
-    )
-    spectral_radius: float = setting(
-        0.9, "Largest eigenvalue of an esn's reservoir: how long it remembers.", minimum=0
-    )
-    leak: float = setting(
-        0.5, "Share of an esn's unit that is new at each step.", above=0, maximum=1
-    )
-    sparsity: float = setting(
-        0.9, "Fraction of an esn's recurrent weights that are zero.", minimum=0, maximum=1
-    )
-    width: int = setting(3, "Tokens that a layer of a cnn sees at once.", minimum=1)
-    heads: int = setting(4, "Attention heads of a transformer.", minimum=1)
-    window: int = setting(
-        256, "How far a transformer looks, in tokens; lm carries as many.", minimum=1
-    )
     train_embedding: bool | None = setting(
         None, "Train the token vectors; default: yes, but not below an esn."
+    )
+    nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation.", cells=("rnn", "jordan"))
+    forget_bias: float = setting(
+        1.0,
+        "First bias of the forget gate.",
+        cells=("lstm", "minlstm", "mogrifier", "tree"),
+    )
+    rounds: int = setting(
+        5,
+        "Rounds in which input and state scale each other.",
+        minimum=0,
+        maximum=64,
+        cells=("mogrifier",),
+    )
+    spectral_radius: float = setting(
+        0.9,
+        "Largest eigenvalue of the reservoir: how long it remembers.",
+        minimum=0,
+        cells=("esn",),
+    )
+    leak: float = setting(
+        0.5, "Share of a unit that is new at each step.", above=0, maximum=1, cells=("esn",)
+    )
+    sparsity: float = setting(
+        0.9, "Fraction of recurrent weights that are zero.", minimum=0, maximum=1, cells=("esn",)
+    )
+    width: int = setting(3, "Tokens that a layer sees at once.", minimum=1, cells=("cnn",))
+    heads: int = setting(4, "Attention heads.", minimum=1, cells=("transformer",))
+    window: int = setting(
+        256, "How far it looks, in tokens; lm carries as many.", minimum=1, cells=("transformer",)
     )
 
 
@@ -95,7 +104,9 @@ class ClassifyNetwork(Network):
         "gru", "Recurrent cell; `seqcli cells` explains them. tree: texts are bracketed trees."
     )
     tree: Literal["childsum", "binary"] = setting(
-        "childsum", "Form of a tree cell: any number of children, or a left and a right one."
+        "childsum",
+        "Form of the trees: any number of children, or a left and a right one.",
+        cells=("tree",),
     )
     bidirectional: bool = setting(True, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(

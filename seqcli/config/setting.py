@@ -21,11 +21,13 @@ def setting(
     argument: bool = False,
     option: str | None = None,
     tasks: tuple[str, ...] = (),
+    cells: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with what the command line and the checks need to know about it.
 
     argument: a word of the command line, not an option. option: its name there, without dashes,
-    where it is not the field's. tasks: those whose models it is for, where it is not for all.
+    where it is not the field's. tasks, cells: those whose models it is for, where it is not for
+    all.
     """
     metadata = {
         "help": help,
@@ -35,6 +37,7 @@ def setting(
         "argument": argument,
         "option": option,
         "tasks": tasks,
+        "cells": cells,
     }
     return field(default=default, metadata=metadata)
 
