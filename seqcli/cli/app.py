@@ -29,11 +29,11 @@ from seqcli.errors import SeqcliError
 from seqcli.startup import prepare
 
 EXAMPLES = """\
-seqcli classify                                  # train on the bundled sample
-seqcli classify reviews.csv --out runs/reviews   # or a file, a folder, a Hub id
+seqcli classify                                 # train on the bundled sample
+seqcli classify reviews.csv --out runs/reviews  # or a folder or a Hub id
 echo 'the food was cold' | seqcli predict runs/reviews
-seqcli evaluate runs/reviews other.csv           # how good it is on other rows
-seqcli inspect runs/reviews                      # what its hidden states do"""
+seqcli evaluate runs/reviews other.csv          # how good it is on other rows
+seqcli inspect runs/reviews                     # what its hidden states do"""
 
 app = Application(
     name="seqcli",

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 EXAMPLES = """\
-seqcli evaluate runs/reviews                     # the test split of its own data
+seqcli evaluate runs/reviews                 # the test split of its own data
 seqcli evaluate runs/reviews other.csv --mistakes 20
-seqcli evaluate runs/gru runs/lstm               # which of two is better"""
+seqcli evaluate runs/gru runs/lstm           # which of two is better"""
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,7 @@ seqcli inspect runs/reviews --sentence 'slow at first, then lovely'
 seqcli inspect runs/reviews --word lovely --ablate cluster:1 --probe previous""",
     "compare": """\
 seqcli compare runs/gru runs/lstm
-seqcli compare runs/deep:1 runs/deep:2           # two layers of a model""",
+seqcli compare runs/deep:1 runs/deep:2       # two layers of a model""",
 }
 Json = Annotated[bool, typer.Option("--json", help="Print every number as JSON.")]
 
