@@ -1,4 +1,4 @@
-"""A model folder: written atomically, read with suspicion.
+"""A model folder: written as whole files, read with suspicion.
 
     config.json        task, version, the columns that were read and every setting
     tokenizer.json …   the codec, as its task names the files
@@ -15,16 +15,16 @@ No pickle: tensors are safetensors, everything else JSON.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seqcli import __version__
@@ -32,6 +32,7 @@ from seqcli.config import CONFIGS, flatten, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
+from seqcli.storage import append_line, make_folder, write_json, write_tensors, write_whole
 from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
@@ -79,9 +80,7 @@ def save_codec(folder: Path, task: Any) -> None:
 
 def save_weights(folder: Path, model: nn.Module) -> None:
     """Write the weights; the file there is whole at every moment."""
-    tensors = model.state_dict()
-    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    _replace(folder / WEIGHTS, lambda path: save_file(copies, path))
+    write_tensors(folder / WEIGHTS, model.state_dict())
 
 
 def load(folder: Path, *, task_name: str | None = None) -> Bundle:
@@ -174,7 +173,7 @@ def copy(source: Path, target: Path) -> None:
     no model yet."""
     names = [path.name for path in source.iterdir() if path.is_file() and path.suffix != ".tmp"]
     for name in sorted(names, key=lambda name: name == "config.json"):
-        _replace(target / name, lambda path, name=name: shutil.copyfile(source / name, path))  # type: ignore[misc]
+        write_whole(target / name, functools.partial(shutil.copyfile, source / name))
 
 
 # ------------------------------------------------------------------------------------ checkpoints
@@ -182,11 +181,9 @@ def copy(source: Path, target: Path) -> None:
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write a training's state into one file; the one before stays until the new one is whole."""
-    with _writing(folder):
-        (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
-    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    metadata = {"facts": json.dumps(facts)}
-    _replace(folder / CHECKPOINT, lambda path: save_file(copies, path, metadata=metadata))
+    path = folder / CHECKPOINT
+    make_folder(path.parent)
+    write_tensors(path, tensors, metadata={"facts": json.dumps(facts)})
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -218,9 +215,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 def save_writing(path: Path, folder: Path, tensors: dict[str, Tensor]) -> None:
     """Write where a text stands that the model in `folder` writes."""
-    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    metadata = {"model": _digest(folder)}
-    _replace(path, lambda temporary: save_file(copies, temporary, metadata=metadata))
+    write_tensors(path, tensors, metadata={"model": _digest(folder)})
 
 
 def load_writing(path: Path, folder: Path) -> dict[str, Tensor]:
@@ -248,30 +243,7 @@ def _digest(folder: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-# ------------------------------------------------------------------------------------------ files
-
-
-def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
-    """Write JSON; the file there is whole at every moment."""
-    text = json.dumps(content, ensure_ascii=False, indent=indent) + "\n"
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text; the file there is whole at every moment."""
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write bytes; the file there is whole at every moment."""
-    _replace(path, lambda temporary: temporary.write_bytes(content))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those it lies in, where it is not there yet. Raises SeqcliError where it
-    cannot."""
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+# ------------------------------------------------------------------------------- history and JSON
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
@@ -285,26 +257,14 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         ) from None
 
 
+def best_epoch(folder: Path) -> int:
+    """The epoch whose weights the folder holds. Raises SeqcliError without a history."""
+    return [line["epoch"] for line in read_history(folder) if line["best"]][-1]
+
+
 def append_history(folder: Path, line: dict[str, Any]) -> None:
     """Add one epoch to history.jsonl."""
     append_line(folder / HISTORY, line)
-
-
-def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to a file of JSON Lines."""
-    with _writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def cut_lines(path: Path, epoch: int) -> None:
-    """Drop `epoch` and later ones from JSON Lines: a resumed training writes them again. So goes
-    a last line that a crash left unfinished."""
-    kept = []
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if json.loads(line)["epoch"] < epoch:
-                kept.append(f"{line}\n")
-    write_text(path, "".join(kept))
 
 
 def read_json(path: Path) -> Any:
@@ -317,28 +277,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise SeqcliError(f"{path} is corrupt ({error}); copy or train the model again") from None
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the file, make it durable, then take its place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _writing(path):
-            write(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SeqcliError(
-            f"cannot write {path}: {reason}; what was saved before is intact"
-        ) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from seqcli import bundle, metrics
+from seqcli import bundle, metrics, storage
 from seqcli.config import Config, Data, Request
 from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
@@ -172,7 +172,7 @@ def _train(
         closing=sum(map(len, last)) / len(judged),
     )
     if snapshot is not None:
-        bundle.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
+        storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
     watch = None
     if training.watch == "gradients":
         from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
@@ -181,7 +181,7 @@ def _train(
         if snapshot is None:
             watch.look(0, 0)
         else:
-            bundle.cut_lines(folder / GRADIENTS, fit.at.epoch)
+            storage.cut_lines(folder / GRADIENTS, fit.at.epoch)
     _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
     report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {})
     if scored:
@@ -217,8 +217,8 @@ def _score(
     scores = {name: judge(task, model, part) for name, part in found.items()}
     baselines = task.baselines(splits.train, found)
     report = report._replace(scores=scores, baselines=baselines)
-    bundle.write_json(report.folder / "metrics.json", {"scores": scores, "baselines": baselines})
-    bundle.write_text(report.folder / "README.md", model_card(task, report))
+    storage.write_json(report.folder / "metrics.json", {"scores": scores, "baselines": baselines})
+    storage.write_text(report.folder / "README.md", model_card(task, report))
     return report
 
 

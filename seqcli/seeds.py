@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqcli import __version__, bundle, run
+from seqcli import __version__, bundle, run, storage
 from seqcli.config import Config, flatten, make_config
 from seqcli.errors import SeqcliError
 from seqcli.report import Report, model_card
@@ -62,7 +62,7 @@ def train(
         "settings": flatten(config),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    bundle.write_json(folder / PLAN, plan)
+    storage.write_json(folder / PLAN, plan)
     return _train(folder, plan, observe, stop)
 
 
@@ -132,12 +132,12 @@ def _finish(folder: Path, plan: dict[str, Any], reports: list[Report]) -> Repeat
     best = _best(reports)
     chosen = reports[best]._replace(folder=folder)
     bundle.copy(reports[best].folder, folder)
-    bundle.write_text(folder / "README.md", model_card(bundle.load_task(folder), chosen))
+    storage.write_text(folder / "README.md", model_card(bundle.load_task(folder), chosen))
     scores = {
         split: {name: value._asdict() for name, value in found.items()}
         for split, found in spreads.items()
     }
-    bundle.write_json(folder / PLAN, {**plan, "scores": scores, "best": plan["seeds"][best]})
+    storage.write_json(folder / PLAN, {**plan, "scores": scores, "best": plan["seeds"][best]})
     return Repeated(plan["task"], folder, plan["seeds"], reports, spreads, best)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
-from seqcli import __version__, bundle, run
+from seqcli import __version__, bundle, run, storage
 from seqcli.config import Config, Setting, flatten, list_settings, make_config
 from seqcli.config.setting import check
 from seqcli.errors import SeqcliError, UsageError
@@ -155,7 +155,7 @@ def search(
         "trials": trials,
         "settings": flatten(config),
     }
-    bundle.write_json(folder / PLAN, plan)
+    storage.write_json(folder / PLAN, plan)
     return _search(folder, plan, seconds, tell, stop)
 
 
@@ -173,7 +173,7 @@ def resume(
         raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
     if trials is not None:
         plan["trials"] = trials
-        bundle.write_json(folder / PLAN, plan)
+        storage.write_json(folder / PLAN, plan)
     return _search(folder, plan, seconds, tell, stop)
 
 
@@ -262,7 +262,7 @@ def _try(
         study.tell(trial, watch.best)
         if study.best_trial.number == trial.number:
             bundle.copy(place, folder)
-            bundle.write_text(folder / BEST, to_toml(chosen))
+            storage.write_text(folder / BEST, to_toml(chosen))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqcli import bundle
+from seqcli import storage
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
 from seqcli.fit import Step
@@ -104,7 +104,7 @@ class Watch:
                 for key, flow in self.flows.items()
             },
         }
-        bundle.append_line(self.folder / GRADIENTS, line)
+        storage.append_line(self.folder / GRADIENTS, line)
         self.sums.clear()
         self.steps = self.clipped = 0
         for key, flow in self.flows.items():

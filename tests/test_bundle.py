@@ -17,7 +17,7 @@ import torch
 from conftest import TASKS, Quiet, Result, command, tiny
 from safetensors.torch import load_file, save_file
 
-from seqcli import bundle, run
+from seqcli import bundle, run, storage
 from seqcli.errors import SeqcliError
 
 Cli = Callable[..., Result]
@@ -135,8 +135,8 @@ def full(*_: Any, **__: Any) -> None:
 
 
 WRITE = {
-    "weights": "seqcli.bundle.save_file",
-    "checkpoint": "seqcli.bundle.save_file",
+    "weights": "seqcli.storage.save_file",
+    "checkpoint": "seqcli.storage.save_file",
     "json": "pathlib.Path.write_text",
 }
 
@@ -153,7 +153,7 @@ def test_disk_full(model: Path, monkeypatch: pytest.MonkeyPatch, kind: str, plac
     saves: dict[str, Callable[[], None]] = {
         "weights": lambda: bundle.save_weights(model, network),
         "checkpoint": lambda: bundle.save_checkpoint(model, {"x": torch.ones(3)}, {}),
-        "json": lambda: bundle.write_json(model / "metrics.json", {"scores": {}}),
+        "json": lambda: storage.write_json(model / "metrics.json", {"scores": {}}),
     }
     monkeypatch.setattr(place, full)
     with pytest.raises(SeqcliError) as caught:

@@ -19,6 +19,7 @@ LAYERS = [
     ["metrics", "baselines"],
     ["nn"],
     ["tasks", "average", "divergence", "optimizer", "epochs"],
+    ["storage"],
     ["fit", "bundle"],
     ["report"],
     ["inspect", "compare"],

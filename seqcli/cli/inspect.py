@@ -96,7 +96,7 @@ def compare(
 ) -> None:
     """Two models, two layers or two checkpoints on the same examples and one scale."""
     wanted = Comparing(clusters=_count(clusters), **settings)
-    from seqcli import bundle
+    from seqcli import bundle, storage
     from seqcli.console import say
     from seqcli.inspect import compare as comparing
     from seqcli.inspect import compare_page, page, summary
@@ -112,8 +112,8 @@ def compare(
         (names[1], other.task, other.model, folders[1][1]),
     ]
     found = comparing.compare(models, rows, wanted, say=say)
-    bundle.write_json(path.with_suffix(".json"), found.content, indent=None)
-    page.save(compare_page.build(found), path)
+    storage.write_json(path.with_suffix(".json"), found.content, indent=None)
+    storage.write_text(path, compare_page.build(found))
     if json_output:
         print(json.dumps(found.content, ensure_ascii=False))
     else:

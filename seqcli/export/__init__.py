@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from seqcli import __version__, bundle
+from seqcli import __version__, bundle, storage
 from seqcli.errors import SeqcliError
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -61,13 +61,13 @@ def export(folder: Path, out: Path) -> Exported:
             f"the exported network's scores differ by {found.difference:.2g} from those of "
             f"{folder}, so nothing was written; please report it"
         )
-    bundle.make_folder(out)
+    storage.make_folder(out)
     for name, content in contents.items():
-        bundle.write_bytes(out / f"{name}.onnx", content)
-    bundle.write_json(out / "model.json", facts.collect(task, model))
+        storage.write_bytes(out / f"{name}.onnx", content)
+    storage.write_json(out / "model.json", facts.collect(task, model))
     for name, script in (("predict.py", f"{task.name}.py"), ("tokens.py", "tokens.py")):
-        bundle.write_text(out / name, (SCRIPTS / script).read_text("utf-8"))
-    bundle.write_text(out / "README.md", facts.describe(task, folder, graphs, found.difference))
+        storage.write_text(out / name, (SCRIPTS / script).read_text("utf-8"))
+    storage.write_text(out / "README.md", facts.describe(task, folder, graphs, found.difference))
     names = (*(f"{name}.onnx" for name in contents), "model.json", *TEXTS)
     return Exported([out / name for name in names], found.difference)
 

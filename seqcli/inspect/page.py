@@ -23,6 +23,7 @@ from seqcli.inspect.cocluster import Clustering, links
 from seqcli.inspect.report import Inspection
 from seqcli.inspect.response import Response
 from seqcli.inspect.summary import describe_network, pole_words
+from seqcli.storage import write_text
 
 LIMIT = 2_850_000
 SAMPLE_BYTES = 450_000
@@ -34,18 +35,7 @@ SCRIPTS = ("core", "overview", "details", "sentence", "charts", "search", "trans
 
 def write(found: Inspection, path: Path) -> None:
     """Write the page. Raises SeqcliError where it cannot."""
-    save(build(found), path)
-
-
-def save(text: str, path: Path) -> None:
-    """Write a page; the file there is whole at every moment."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SeqcliError(f"cannot write {path}: {error.strerror}") from None
+    write_text(path, build(found))
 
 
 def check_writable(path: Path) -> None:

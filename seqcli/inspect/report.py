@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from seqcli import __version__, bundle
+from seqcli import __version__, storage
 from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
@@ -323,6 +323,10 @@ def round_digits(values: np.ndarray) -> Any:
 
 def write(found: Inspection, json_path: Path, arrays_path: Path) -> None:
     """The JSON and the arrays, each whole or not at all."""
-    bundle.write_json(json_path, found.content, indent=None)
-    with arrays_path.open("wb") as file:
-        np.savez_compressed(file, **found.arrays)  # type: ignore[arg-type]
+    storage.write_json(json_path, found.content, indent=None)
+
+    def write_arrays(path: Path) -> None:
+        with path.open("wb") as file:  # a path would be given the ending .npz
+            np.savez_compressed(file, **found.arrays)  # type: ignore[arg-type]
+
+    storage.write_whole(arrays_path, write_arrays)

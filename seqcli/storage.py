@@ -1,0 +1,93 @@
+"""Files that are whole at every moment: written beside, made durable, then put in place.
+
+A process that is killed leaves the file as it was before or as it should be, and nothing between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seqcli.errors import SeqcliError
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside this one, which then takes its place. Raises SeqcliError where
+    it cannot be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path):
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write JSON with a newline at its end."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=indent) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors of any device, and strings about them, as safetensors."""
+    copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    write_whole(path, lambda temporary: save_file(copies, temporary, metadata=metadata))
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Add a line to a file of JSON Lines; one that a crash cuts short is dropped by `cut_lines`."""
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def cut_lines(path: Path, epoch: int) -> None:
+    """Drop `epoch` and later ones from JSON Lines: a resumed training writes them again. So goes
+    a last line that a crash left unfinished."""
+    kept = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if json.loads(line)["epoch"] < epoch:
+                kept.append(f"{line}\n")
+    write_text(path, "".join(kept))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, where it is not there yet. Raises SeqcliError where it
+    cannot."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A failure to write in the block as SeqcliError, with the path and the reason."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SeqcliError(
+            f"cannot write {path}: {reason}; what was saved before is intact"
+        ) from None
