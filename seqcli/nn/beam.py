@@ -1,7 +1,8 @@
 """Beam search: the best outputs of a translator, or of several together.
 
 Dimensions: B sentences whose search goes on, K hypotheses of a sentence (the beam), R = B·K,
-C extensions weighed for a sentence, V vocabulary, S source tokens of the longest, t tokens so far.
+C extensions weighed for a sentence, T for a hypothesis, V vocabulary, S source tokens of the
+longest, t tokens so far.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from seqcli.nn.attention import Weights
-from seqcli.nn.greedy import NEVER, write_greedily
+from seqcli.nn.greedy import write_greedily
+from seqcli.nn.likely import NEVER, Likely, likeliest
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.writer import Writer
 
@@ -157,23 +159,28 @@ class _Beam:
     def _extend(self, length: int) -> _Extensions:
         search = self.search
         sentences = len(self.tokens_BK)
-        logs_RV = self.writer.read(self.tokens_BK.flatten()).log_softmax(1)
-        if length <= search.min_length:
-            logs_RV[:, self.end] = NEVER
-        if search.no_repeat:
-            block(logs_RV, self.paths_BKt.flatten(0, 1), search.no_repeat)
-        # The best beam + 1 of each row hold the best `beam` that do not end, whatever ends.
-        top_RK, token_RK = logs_RV.topk(min(search.beam + 1, logs_RV.shape[1]), dim=1)
-        values_BC = (self.scores_BK.view(-1, 1) + top_RK).view(sentences, -1)
+        top_RT, token_RT = self._choose(length)
+        values_BC = (self.scores_BK.view(-1, 1) + top_RT).view(sentences, -1)
         values_BC, order_BC = values_BC.sort(dim=1, descending=True, stable=True)
         # A hypothesis ends in one way, so that so many hold the best `beam` of either kind.
         values_BC, order_BC = values_BC[:, : 2 * search.beam], order_BC[:, : 2 * search.beam]
-        tokens_BC = token_RK.view(sentences, -1).gather(1, order_BC)
-        parents_BC = order_BC // top_RK.shape[1]
+        tokens_BC = token_RT.view(sentences, -1).gather(1, order_BC)
+        parents_BC = order_BC // top_RT.shape[1]
         covered_BC = torch.zeros_like(values_BC)
         if search.coverage_penalty and self.writer.weights is not None:
             covered_BC = self._cover(self.writer.weights).gather(1, parents_BC)
         return _Extensions(values_BC, parents_BC, tokens_BC, tokens_BC == self.end, covered_BC)
+
+    def _choose(self, length: int) -> Likely:
+        """The likeliest extensions of each hypothesis that are allowed."""
+        search, tokens_R = self.search, self.tokens_BK.flatten()
+        # The best beam + 1 of each row hold the best `beam` that do not end, whatever ends.
+        count, without = search.beam + 1, self.end if length <= search.min_length else None
+        if not search.no_repeat:
+            return self.writer.choose(tokens_R, count, without=without)
+        logs_RV = self.writer.read(tokens_R).log_softmax(1)
+        block(logs_RV, self.paths_BKt.flatten(0, 1), search.no_repeat)
+        return likeliest(logs_RV, count, without=without)
 
     def _cover(self, weights: Weights) -> Tensor:
         """(B, K) coverage_penalty · Σ_i log min(Σ_j a_ij, 1) of each hypothesis so far."""

@@ -1,6 +1,6 @@
 """Greedy search: the likeliest token at every step.
 
-Dimensions: R outputs that go on, V vocabulary, S sentences of the batch, T tokens of the longest.
+Dimensions: R outputs that go on, S sentences of the batch, T tokens of the longest.
 """
 
 from __future__ import annotations
@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from seqcli.nn.writer import Writer
-
-NEVER = float("-inf")
 
 
 class Written(NamedTuple):
@@ -39,10 +36,8 @@ def write_greedily(
     tokens_ST = torch.full((sentences, max(limits, default=0)), end, device=device)
     logs_S = torch.zeros(sentences, device=device)
     for step in range(tokens_ST.shape[1]):
-        logs_RV = writer.read(tokens_R).log_softmax(1)
-        if step < min_length:
-            logs_RV[:, end] = NEVER
-        tokens_R, logs_R = likeliest(logs_RV)
+        likely = writer.choose(tokens_R, 1, without=end if step < min_length else None)
+        logs_R, tokens_R = likely.logs_RT.squeeze(1), likely.tokens_RT.squeeze(1)
         tokens_ST[row_R, step] = tokens_R
         logs_S[row_R] += logs_R
         going_R = (tokens_R != end) & (limits_R > step + 1)
@@ -64,12 +59,3 @@ def _end(tokens: list[int], log_probability: float, end: int) -> Written:
         return Written(tokens, log_probability, len(tokens))
     length = tokens.index(end)
     return Written(tokens[:length], log_probability, length + 1)
-
-
-def likeliest(scores_RV: Tensor) -> tuple[Tensor, Tensor]:
-    """(R,) the first of the tokens with the highest score of each row, and that score."""
-    if scores_RV.device.type == "cpu":  # where torch takes ten times as long
-        token_R = torch.from_numpy(scores_RV.numpy().argmax(axis=1))
-    else:
-        token_R = scores_RV.argmax(dim=1)
-    return token_R, scores_RV.gather(1, token_R[:, None]).squeeze(1)

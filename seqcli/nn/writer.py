@@ -5,11 +5,13 @@ a token at each step.
 on any device, `MeanWriter` several at once. The first two give the same numbers on a CPU.
 
 Dimensions: B sentences of the source, L of them whose search goes on, R hypotheses, those of a
-sentence together and as many of each, C that there is room for, H units, E embedding, V vocabulary.
+sentence together and as many of each, C that there is room for, H units, E embedding,
+V vocabulary, T tokens that are chosen.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +20,8 @@ from torch import Tensor
 
 from seqcli.nn import kernels
 from seqcli.nn.attention import Weights
-from seqcli.nn.native.step import Attending, Product
+from seqcli.nn.likely import Likely, likeliest
+from seqcli.nn.native.step import Attending, Choice, Product
 from seqcli.nn.ragged import Ragged, offsets
 from seqcli.nn.steps import Steps, can_step
 
@@ -42,6 +45,11 @@ class Writer(Protocol):
     def read(self, tokens_R: Tensor) -> Tensor:
         """Append a token to each hypothesis: the scores (R, V) of the next, each row up to a
         constant, in memory that the next step writes anew."""
+        ...
+
+    def choose(self, tokens_R: Tensor, count: int, *, without: int | None = None) -> Likely:
+        """Append a token to each hypothesis: the likeliest next ones, `count` or as many as there
+        are. `without` is not among them but with a log-probability of −∞."""
         ...
 
     def select(self, rows_R: Tensor, going_L: Tensor) -> None:
@@ -88,6 +96,9 @@ class PlainWriter:
         )
         return scores_RV.float()
 
+    def choose(self, tokens_R: Tensor, count: int, *, without: int | None = None) -> Likely:
+        return likeliest(self.read(tokens_R).log_softmax(1), count, without=without)
+
     def select(self, rows_R: Tensor, going_L: Tensor) -> None:
         self.state = self.state.select(rows_R)
         self.hypotheses = self.places.select(rows_R, going_L)
@@ -128,10 +139,9 @@ class KernelWriter:
         self.asked_CH = torch.empty(capacity, hidden)
         self.lower = Steps(model.lower, row_CD[:, 2 * hidden :], self.asked_CH, lower)
         self.upper = Steps(model.upper, row_CD[:, : 2 * hidden], self.h_CH, upper)
-        bf16 = kernels.precision() == "bf16"
+        self.bf16 = kernels.precision() == "bf16"
         joined_CD = row_CD[:, : 2 * hidden + width]
-        self.output = Product(joined_CD, model.output.weight, model.output.bias, bf16=bf16)
-        self.head = Product(self.output.y_CK, model.vectors(), model.head.bias, bf16=bf16)
+        self.output = Product(joined_CD, model.output.weight, model.output.bias, bf16=self.bf16)
         # What a hypothesis takes along: parts that select would have to move.
         self.carried = [part for cell in (*lower, *upper) for part in cell]
         if model.feeding:
@@ -150,7 +160,24 @@ class KernelWriter:
     def device(self) -> torch.device:
         return self.h_CH.device
 
+    @functools.cached_property
+    def head(self) -> Product:
+        """The scores of all tokens: memory that few searches need."""
+        return Product(self.output.y_CK, self.model.vectors(), self.model.head.bias, bf16=self.bf16)
+
+    @functools.cached_property
+    def choice(self) -> Choice:
+        return Choice(self.output.y_CK, self.model.vectors(), self.model.head.bias, bf16=self.bf16)
+
     def read(self, tokens_R: Tensor) -> Tensor:
+        self._step(tokens_R)
+        return self.head.run(len(tokens_R))
+
+    def choose(self, tokens_R: Tensor, count: int, *, without: int | None = None) -> Likely:
+        self._step(tokens_R)
+        return Likely(*self.choice.run(len(tokens_R), count, without=without))
+
+    def _step(self, tokens_R: Tensor) -> None:
         rows = len(tokens_R)
         self.e_CE[:rows] = self.model.target_embedding(tokens_R)
         self.lower.run(rows)
@@ -168,7 +195,6 @@ class KernelWriter:
         out_RE = self.output.run(rows).tanh_()
         if self.model.feeding:
             self.fed_CE[:rows] = out_RE
-        return self.head.run(rows)
 
     def select(self, rows_R: Tensor, going_L: Tensor) -> None:
         for part in self.carried:
@@ -203,6 +229,9 @@ class MeanWriter:
 
     def read(self, tokens_R: Tensor) -> Tensor:
         return torch.stack([part.read(tokens_R).log_softmax(1) for part in self.parts]).mean(0)
+
+    def choose(self, tokens_R: Tensor, count: int, *, without: int | None = None) -> Likely:
+        return likeliest(self.read(tokens_R).log_softmax(1), count, without=without)
 
     def select(self, rows_R: Tensor, going_L: Tensor) -> None:
         for part in self.parts:

@@ -628,7 +628,7 @@ def test_sanitisers_find_nothing(tmp_path):
         __file__,
         *(
             Path(__file__).with_name(f"test_{name}.py")
-            for name in ("chain", "cross", "drop", "lookup", "ngrams", "sru")
+            for name in ("chain", "choice", "cross", "drop", "lookup", "ngrams", "sru")
         ),
         ROOT / "tests" / "test_optimizer.py",
     ]

@@ -10,6 +10,7 @@ from seqcli.config import TranslateNetwork
 from seqcli.nn import native
 from seqcli.nn.cells import CELLS
 from seqcli.nn.ensemble import Ensemble
+from seqcli.nn.likely import likeliest
 from seqcli.nn.ragged import Ragged, ragged
 from seqcli.nn.recurrent import Recurrent, to_torch
 from seqcli.nn.steps import Steps, can_step
@@ -71,6 +72,24 @@ def test_prepared_steps_are_the_general_ones_to_the_bit(
         assert isinstance(writer, KernelWriter)
         for ours, general in zip(write(writer), write(PlainWriter(model, source)), strict=True):
             assert torch.equal(ours, general)
+
+
+@needs_kernels
+@pytest.mark.parametrize("bf16", [False, True])
+@torch.inference_mode()
+def test_chosen_tokens_are_those_of_the_scores(bf16: bool) -> None:
+    models = [make(attention="general"), make("lstm", attention="none", tie=True)]
+    with torch.autocast("cpu", enabled=bf16, dtype=torch.bfloat16):
+        for model in (*models, Ensemble(models)):
+            source = model.encode(SOURCES)
+            writer, other = (model.writer(source, capacity=3) for _ in range(2))
+            for count, without in ((1, None), (4, 2), (1, 2), (VOCABULARY + 1, None)):
+                tokens_R = torch.tensor([1, 4, count % VOCABULARY])
+                logs_RV = other.read(tokens_R).log_softmax(1)
+                found = writer.choose(tokens_R, count, without=without)
+                wanted = likeliest(logs_RV, count, without=without)
+                assert torch.equal(found.tokens_RT, wanted.tokens_RT)
+                torch.testing.assert_close(found.logs_RT, wanted.logs_RT)
 
 
 def torch_steps(model: Translator, source: Source, tokens: Tensor) -> Tensor:

@@ -52,17 +52,6 @@ const Kernels* chosen = nullptr;
 const TrainingKernels* chosen_training = nullptr;
 const SruKernels* chosen_sru = nullptr;
 
-// Work below this many multiply-adds is done before a second thread has woken up.
-constexpr int64_t SMALL = 500'000;
-
-// run(first, last) for runs of about equal length of `units` units, several a thread.
-template <class Run>
-void spread(int64_t units, int64_t work, int64_t threads, Run run) {
-    if (work < SMALL) threads = 1;
-    const int64_t parts = std::min(threads > 1 ? 4 * threads : 1, units);
-    parallel(threads, parts, [&](int64_t i) { run(units * i / parts, units * (i + 1) / parts); });
-}
-
 template <class Call>
 std::vector<int64_t> lengths(const Call& call, int64_t blocks) {
     std::vector<int64_t> result;
@@ -168,6 +157,45 @@ int64_t cross(const Vocabulary& call) {
     std::copy_n(totals[0].data(), call.width, call.dbias);
     for (int64_t i = 1; i < parts; ++i)
         for (int64_t v = 0; v < call.width; ++v) call.dbias[v] += totals[i][v];
+    return 0;
+}
+
+// What the spans of a row come to, and the best of its candidates in the order of the runs.
+void settle(const Choice& call, const std::vector<Mass>& masses,
+            const std::vector<Candidate>& found, int64_t row) {
+    float most = masses[row].most;
+    for (size_t at = row; at < masses.size(); at += call.rows) most = std::max(most, masses[at].most);
+    double z = 0;
+    for (size_t at = row; at < masses.size(); at += call.rows)
+        z += masses[at].sum * std::exp(double{masses[at].most} - most);
+    std::vector<Candidate> all;
+    for (size_t at = row * call.count; at < found.size(); at += call.rows * call.count)
+        all.insert(all.end(), &found[at], &found[at] + call.count);
+    std::stable_sort(all.begin(), all.end(), [](const Candidate& one, const Candidate& other) {
+        return one.score > other.score;
+    });
+    for (int64_t i = 0; i < call.count; ++i) {
+        call.logs[row * call.count + i] =
+            static_cast<float>(double{all[i].score} - most - std::log(z));
+        call.tokens[row * call.count + i] = all[i].token;
+    }
+}
+
+int64_t choose(const Choice& call) {
+    if (call.count < 1 || call.count > call.width) return 1;
+    const int64_t spans = (call.width + CHOICE_SPAN - 1) / CHOICE_SPAN;
+    const int64_t threads = call.rows * call.depth * call.width < SMALL ? 1 : call.threads;
+    const int64_t runs = std::min(threads > 1 ? 4 * threads : 1, spans);
+    std::vector<Mass> masses(spans * call.rows);
+    std::vector<Candidate> found(runs * call.rows * call.count);
+    parallel(threads, runs, [&](int64_t i) {
+        const std::unique_ptr<float[]> scores(new float[LINEAR_TOKENS * CHOICE_SPAN]);
+        chosen->choose(call, spans * i / runs, spans * (i + 1) / runs, scores.get(), masses.data(),
+                       found.data() + i * call.rows * call.count);
+    });
+    spread(call.rows, call.rows * spans * 64, threads, [&](int64_t first, int64_t last) {
+        for (int64_t row = first; row < last; ++row) settle(call, masses, found, row);
+    });
     return 0;
 }
 
@@ -323,6 +351,9 @@ int64_t seqcli_linear(const Linear* call) {
            [&](int64_t first, int64_t last) { chosen->linear(*call, first, last); });
     return 0;
 }
+
+// Returns 0, or 1 for more tokens than there are.
+int64_t seqcli_choose_tokens(const Choice* call) { return choose(*call); }
 
 // Returns 0, or 1 for a gold token outside the vocabulary.
 int64_t seqcli_cross(const Vocabulary* call) { return cross(*call); }

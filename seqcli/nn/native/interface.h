@@ -82,6 +82,29 @@ struct Linear {
     void* y;
 };
 
+// The `count` likeliest tokens of a vocabulary for each row (choice.h): scores x W^T + bias, W
+// (width, depth) packed as ROWS_OF.
+struct Choice {
+    int64_t rows, depth, width, count, bf16, threads;
+    int64_t x_stride;   // operands from one row of x to the next
+    int64_t without;    // a token that is not to be chosen, though it has its share; or -1
+    const void* x;      // (R, depth) operand
+    const void* panels;
+    const float* bias;  // (width), or null
+    float* logs;        // (R, count) log-probabilities, best first; of equals the lower token
+    int64_t* tokens;    // (R, count)
+};
+constexpr int64_t CHOICE_SPAN = 256;  // columns, a multiple of any panel of `linear`
+
+// What a row's scores s of one span come to: the most of them and Σ exp(s - most).
+struct Mass {
+    float most, sum;
+};
+struct Candidate {
+    float score;
+    int64_t token;
+};
+
 // Dot-product attention: M queries over N keys, D features each, with N values of E features.
 struct Attention {
     int64_t batch, depth, width, threads;  // depth D, width E
@@ -106,6 +129,10 @@ struct Kernels {
     void (*pack)(const Packing& call, int64_t first_block, int64_t last_block);
     int64_t (*linear_units)(const Linear& call);  // units of work
     void (*linear)(const Linear& call, int64_t first_unit, int64_t last_unit);
+    // `scores`: working memory of LINEAR_TOKENS × CHOICE_SPAN; `masses` (spans, R); `found` (R,
+    // count) of these spans alone.
+    void (*choose)(const Choice& call, int64_t first_span, int64_t last_span, float* scores,
+                   Mass* masses, Candidate* found);
     // `share` lists the sequences to run, longest first.
     void (*forward)(const Recurrent& call, const int32_t* share, int64_t count);
     // `totals`: sums of the share's dgates, zero before.

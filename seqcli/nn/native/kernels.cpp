@@ -5,6 +5,7 @@
 // instructions, and the linker might pick that copy for processors that lack them.
 #include "attend.h"
 #include "chain.h"
+#include "choice.h"
 #include "cross.h"
 #include "drop.h"
 #include "pool.h"
@@ -109,6 +110,14 @@ static void linear_share(const Linear& call, int64_t first, int64_t last) {
     });
 }
 
+static void choose(const Choice& call, int64_t first, int64_t last, float* scores, Mass* masses,
+                   Candidate* found) {
+    with_operand<Linear>(call.bf16, [&](auto, auto operand) {
+        using T = typename decltype(operand)::type;
+        Choose<T>{call, scores, masses, found}.run(first, last);
+    });
+}
+
 static void cross(const Vocabulary& call, int64_t first, int64_t last, float* scores,
                   float* totals) {
     with_operand<Linear>(call.bf16, [&](auto, auto operand) {
@@ -176,7 +185,7 @@ static void attend_backward(const Attention& call, const int32_t* share, int64_t
 extern const Kernels KERNELS;
 const Kernels KERNELS = {
     NAME(SEQCLI_ISA), HAS_BF16, blocks, block_elements, pack, linear_units, linear_share,
-    forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
+    choose, forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
 
 extern const TrainingKernels TRAINING_KERNELS;
 const TrainingKernels TRAINING_KERNELS = {cross, drop, pool, chains,

@@ -50,6 +50,14 @@ class Linear(ctypes.Structure):
     _fields_ = _fields("tokens depth width bf16 threads x_stride y_operand", "x panels bias y")
 
 
+class Choice(ctypes.Structure):
+    """`struct Choice` of interface.h."""
+
+    _fields_ = _fields(
+        "rows depth width count bf16 threads x_stride without", "x panels bias logs tokens"
+    )
+
+
 class Vocabulary(ctypes.Structure):
     """`struct Vocabulary` of training.h."""
 
@@ -165,6 +173,7 @@ class Library:
         self.panel_elements = take("panel_elements", Packing)
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
+        self.choose = take("choose_tokens", Choice)
         self._steps = {"forward": handle.seqcli_forward, "backward": handle.seqcli_backward}
         for step in self._steps.values():
             step.argtypes = [ctypes.POINTER(Recurrent), ctypes.c_int64]

@@ -6,7 +6,7 @@ memory that stays where it is, and a step only says how many rows there are. The
 bit, those of the operators of whole sequences.
 
 Dimensions: C rows that there is room for, R ≤ C rows of a step, B sentences, I inputs, H units,
-K outputs, N keys.
+K outputs, N keys, V vocabulary, T tokens that are chosen.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ from torch import Tensor
 
 from seqcli.nn.native import library, packing
 from seqcli.nn.native.walk import SCANS
+
+
+class Operand:
+    """Rows x_CI, float32 of any stride, as products take them."""
+
+    def __init__(self, x_CI: Tensor, *, bf16: bool) -> None:
+        self.x_CI = x_CI
+        self.read_CI = torch.empty(x_CI.shape, dtype=torch.bfloat16) if bf16 else x_CI
+
+    def fill(self, rows: int) -> None:
+        """Take what the first R rows are now."""
+        if self.read_CI is not self.x_CI:
+            self.read_CI[:rows].copy_(self.x_CI[:rows])
 
 
 class Product:
@@ -34,8 +47,7 @@ class Product:
         operand: bool = False,
     ) -> None:
         dtype = torch.bfloat16 if bf16 else torch.float32
-        self.x_CI = x_CI
-        self.read_CI = torch.empty(x_CI.shape, dtype=dtype) if bf16 else x_CI
+        self.x = Operand(x_CI, bf16=bf16)
         kept = dtype if operand else torch.float32
         self.y_CK = torch.empty(len(x_CI), len(weight_KI), dtype=kept)
         self.bias_K = None if bias_K is None else bias_K.contiguous()
@@ -45,9 +57,9 @@ class Product:
             width=weight_KI.shape[0],
             bf16=bf16,
             threads=torch.get_num_threads(),
-            x_stride=self.read_CI.stride(0),
+            x_stride=self.x.read_CI.stride(0),
             y_operand=self.y_CK.dtype == dtype,
-            x=self.read_CI.data_ptr(),
+            x=self.x.read_CI.data_ptr(),
             panels=self.panels.data_ptr(),
             bias=None if self.bias_K is None else self.bias_K.data_ptr(),
             y=self.y_CK.data_ptr(),
@@ -56,11 +68,46 @@ class Product:
 
     def run(self, rows: int) -> Tensor:
         """(R, K) the product, in memory that the next step writes anew."""
-        if self.read_CI is not self.x_CI:
-            self.read_CI[:rows].copy_(self.x_CI[:rows])
+        self.x.fill(rows)
         self.call.tokens = rows
         self.run_call(self.call)
         return self.y_CK[:rows]
+
+
+class Choice:
+    """The likeliest tokens by the scores x · weight^T + bias, which are not kept (choice.h)."""
+
+    def __init__(
+        self, x_CI: Tensor, weight_VI: Tensor, bias_V: Tensor | None = None, *, bf16: bool
+    ) -> None:
+        self.x = Operand(x_CI, bf16=bf16)
+        self.bias_V = None if bias_V is None else bias_V.contiguous()
+        self.panels = packing.panels("rows of", weight_VI, bf16=bf16)
+        self.call = library.Choice(
+            depth=weight_VI.shape[1],
+            width=weight_VI.shape[0],
+            bf16=bf16,
+            threads=torch.get_num_threads(),
+            x_stride=self.x.read_CI.stride(0),
+            x=self.x.read_CI.data_ptr(),
+            panels=self.panels.data_ptr(),
+            bias=None if self.bias_V is None else self.bias_V.data_ptr(),
+        )
+        self.run_call = library.load().choose
+
+    def run(self, rows: int, count: int, *, without: int | None = None) -> tuple[Tensor, Tensor]:
+        """(R, T) log-probabilities and tokens of the T likeliest, best first and of equals the
+        lower; as many as asked for, or as there are. `without` is left out, though it has its share
+        of the probability; where it has to stand nevertheless, the log-probability is −∞."""
+        count = min(count, self.call.width)
+        logs_RT = torch.empty(rows, count)
+        tokens_RT = torch.empty(rows, count, dtype=torch.int64)
+        self.x.fill(rows)
+        self.call.rows, self.call.count = rows, count
+        self.call.without = -1 if without is None else without
+        self.call.logs, self.call.tokens = logs_RT.data_ptr(), tokens_RT.data_ptr()
+        self.run_call(self.call)
+        return logs_RT, tokens_RT
 
 
 class Layer:

@@ -111,6 +111,19 @@ INLINE Vec at_most(float high, Vec x) {
 #endif
 }
 
+// Is any lane above a limit? NaN is not.
+INLINE bool any_above(Vec x, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(x, broadcast(limit), _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps(x, broadcast(limit), _CMP_GT_OQ)) != 0;
+#else
+    for (int i = 0; i < LANES; ++i)
+        if (x[i] > limit) return true;
+    return false;
+#endif
+}
+
 constexpr float LOG2_E = 1.44269504f;
 
 // 2^t to 2e-7, t clamped to ±126 so that neither it nor its reciprocal overflows; NaN stays NaN.
