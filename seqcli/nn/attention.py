@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqcli.nn import native
-from seqcli.nn.kernels import linear
+from seqcli.nn.kernels import linear, runs_natively
 from seqcli.nn.native.attention import attend
 from seqcli.nn.ragged import Ragged, pad_index
 
@@ -72,14 +71,17 @@ class Attention(nn.Module):
         A sentence may ask several queries at once, the steps of a known target in training or the
         hypotheses of a beam in decoding, or none, when its search is over.
         """
-        q_MH, k_NH, v_NH = queries.values, keys.values, memory.values
-        fast = self.kind != "additive" and v_NH.dtype != torch.float64
-        if fast and v_NH.device.type == "cpu" and native.status().available:
-            context_MH, weights_P = attend(q_MH, queries.offsets, k_NH, v_NH, keys.offsets)
+        q_MH, v_NH = queries.values, memory.values
+        energy_H = None
+        if self.kind == "additive":
+            q_MH = linear(q_MH, self.query.weight, self.query.bias)
+            energy_H = self.energy.weight[0]
+        if runs_natively(v_NH):
+            context_MH, weights_P = attend(
+                q_MH, queries.offsets, keys.values, v_NH, keys.offsets, energy_H
+            )
         else:
-            if self.kind == "additive":
-                queries = queries.with_values(linear(q_MH, self.query.weight, self.query.bias))
-            context_MH, weights_P = self._padded(queries, keys, v_NH)
+            context_MH, weights_P = self._padded(queries.with_values(q_MH), keys, v_NH)
         return context_MH, Weights(weights_P.detach(), queries.offsets, keys.offsets)
 
     def _padded(self, queries: Ragged, keys: Ragged, v_NH: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn.kernels import linear
 from seqcli.nn.ragged import Ragged
 
 
@@ -24,7 +25,7 @@ class Conditioning(nn.Module):
     def __init__(self, output: int, *, labels: int | None, numbers: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.vectors: nn.Module
+        self.vectors: nn.Linear | nn.Embedding
         if labels is None:
             self.vectors = nn.Linear(numbers, width)
         else:
@@ -38,12 +39,18 @@ class Conditioning(nn.Module):
         """(N, D) inputs with c beside each: (N, D + C). given: (B,) labels or (B, D) numbers."""
         if given is None:
             return x.with_values(nn.functional.pad(x.values, (0, self.width)))
-        c_NC = self.vectors(given).index_select(0, x.segments())
+        c_NC = self._read(given).index_select(0, x.segments())
         return x.with_values(torch.cat([x.values, c_NC.to(x.values.dtype)], dim=1))
 
     def add(self, h: Ragged, given: Tensor | None) -> Ragged:
         """(N, H) outputs, each with W c added."""
         if given is None:
             return h
-        shift_BH = self.output(self.vectors(given))
+        shift_BH = linear(self._read(given), self.output.weight)
         return h.with_values(h.values + shift_BH.index_select(0, h.segments()))
+
+    def _read(self, given: Tensor) -> Tensor:
+        """(B, C) the vector of each text."""
+        if isinstance(self.vectors, nn.Embedding):
+            return self.vectors(given)
+        return linear(given, self.vectors.weight, self.vectors.bias)

@@ -132,6 +132,12 @@ def step_linear(x_BI: Tensor, weight_KI: Tensor, bias_K: Tensor | None = None) -
     return linear(x_BI, weight_KI, bias_K)
 
 
+def sigmoid(x: Tensor) -> Tensor:
+    """σ(x). torch's own rounds the last few numbers of a tensor otherwise than the rest, so that a
+    result would depend on its place in a batch; its tanh does not."""
+    return (1 + torch.tanh(x / 2)) / 2
+
+
 def cross_entropy(
     x_ND: Tensor,
     weight_KD: Tensor,

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.config import ClassifyNetwork
+from seqcli.nn import kernels
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
@@ -123,18 +124,18 @@ class TreeLSTM(nn.Module):
 
     def forward(self, x_NE: Tensor, levels: list[Level]) -> Tensor:
         """Vectors of the leaves to states (N, H) of all nodes, in the order of computation."""
-        h, c = self._open(self.leaf(x_NE))
+        h, c = self._open(_apply(self.leaf, x_NE))
         hs, cs = [h], [c]
         for level in levels:
             below_KH, memory_KH = torch.cat(hs)[level.children], torch.cat(cs)[level.children]
             if self.form == "binary":
                 both_PD = below_KH.view(level.width, -1)
-                forget_KH = self.forget(both_PD).view_as(below_KH)
-                sums_PG = self.node(both_PD)
+                forget_KH = _apply(self.forget, both_PD).view_as(below_KH)
+                sums_PG = _apply(self.node, both_PD)
             else:
-                forget_KH = self.forget(below_KH)
-                sums_PG = self.node(_add(below_KH, level))
-            kept_PH = _add(torch.sigmoid(forget_KH) * memory_KH, level)
+                forget_KH = _apply(self.forget, below_KH)
+                sums_PG = _apply(self.node, _add(below_KH, level))
+            kept_PH = _add(kernels.sigmoid(forget_KH) * memory_KH, level)
             h, c = self._open(sums_PG, kept_PH)
             hs.append(h)
             cs.append(c)
@@ -142,10 +143,14 @@ class TreeLSTM(nn.Module):
 
     def _open(self, sums_PG: Tensor, kept_PH: Tensor | None = None) -> tuple[Tensor, Tensor]:
         i, o, u = sums_PG.float().chunk(3, dim=1)
-        c_PH = torch.sigmoid(i) * torch.tanh(u)
+        c_PH = kernels.sigmoid(i) * torch.tanh(u)
         if kept_PH is not None:
             c_PH = c_PH + kept_PH
-        return torch.sigmoid(o) * torch.tanh(c_PH), c_PH
+        return kernels.sigmoid(o) * torch.tanh(c_PH), c_PH
+
+
+def _apply(layer: nn.Linear, x_ND: Tensor) -> Tensor:
+    return kernels.linear(x_ND, layer.weight, layer.bias)
 
 
 def _add(values_KH: Tensor, level: Level) -> Tensor:
@@ -192,4 +197,5 @@ class TreeClassifier(nn.Module):
         x = self.dropout(words.with_values(self.embedding(words.values)))
         h_NH = self.tree(x.values, forest.levels)[forest.nodes.values]
         pooled_BH = self.pool(forest.nodes.with_values(h_NH))
-        return self.head(F.dropout(pooled_BH, self.dropout.fraction, self.training)).float()
+        pooled_BH = F.dropout(pooled_BH, self.dropout.fraction, self.training)
+        return _apply(self.head, pooled_BH).float()

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqcli.nn import kernels
 from seqcli.nn.cells.cell import State
 from seqcli.nn.ragged import Ragged, offsets
 
@@ -39,20 +39,23 @@ class Convolution(nn.Module):
         """The inputs before the first: zeros (B, (k − 1)·I), oldest first."""
         return (self.weight.new_zeros(batch, (self.width - 1) * self.input_size),)
 
+    @property
+    def _weight_HD(self) -> Tensor:
+        """The weight of what an output sees, the k inputs one after the other."""
+        return self.weight.transpose(1, 2).flatten(1)
+
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         seen_BD = torch.cat([*state, x_BI], dim=1)
-        weight_HD = self.weight.transpose(1, 2).flatten(1)
-        y_BH = torch.relu(F.linear(seen_BD, weight_HD, self.bias))
+        y_BH = torch.relu(kernels.linear(seen_BD, self._weight_HD, self.bias))
         return y_BH, (seen_BD[:, self.input_size :],)
 
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        """One convolution over all sequences laid end to end, each with the inputs carried to it:
+        """The sequences laid end to end, each with the inputs carried to it, and of each token the
+        k inputs that it sees:
 
             s s a b c | s s d e        reverse    a b c s s | d e s s        k = 3, s carried
-
-        What sees two sequences at once is dropped.
         """
         before, size = self.width - 1, self.input_size
         bounds_B1 = offsets(x.lengths + before)
@@ -62,17 +65,17 @@ class Convolution(nn.Module):
         carried_BKI = state[0].view(x.batch, before, size)
         start_B = bounds_B1[1:] - before if reverse else bounds_B1[:-1]
         carried_at = (start_B[:, None] + torch.arange(before)).flatten().to(device)
-        weight_HIK: Tensor = self.weight
         if reverse:
-            carried_BKI, weight_HIK = carried_BKI.flip(1), weight_HIK.flip(2)
+            carried_BKI = carried_BKI.flip(1)
         place_N = first_N if reverse else first_N + before
         whole_MI = x.values.new_zeros(int(bounds_B1[-1]), size)
         whole_MI = whole_MI.index_copy(0, carried_at, carried_BKI.flatten(0, 1).to(x.values.dtype))
         whole_MI = whole_MI.index_copy(0, place_N, x.values)
-        if not len(x.values):
-            return x.with_values(x.values.new_zeros(0, self.hidden_size)), state
-        y_HM = F.conv1d(whole_MI.t()[None], weight_HIK, self.bias)[0]
-        y = x.with_values(torch.relu(y_HM.t()[first_N]).to(self.weight.dtype))
+        seen_K = torch.arange(self.width, device=device)
+        seen_NK = first_N[:, None] + (seen_K.flip(0) if reverse else seen_K)
+        seen_ND = whole_MI[seen_NK].flatten(1)
+        y_NH = torch.relu(kernels.linear(seen_ND, self._weight_HD, self.bias))
+        y = x.with_values(y_NH.to(self.weight.dtype))
         if not final:
             return y, state
         last_B = bounds_B1[:-1] if reverse else bounds_B1[1:] - before

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqcli.nn import kernels
@@ -34,8 +33,8 @@ class Elman(GatedParameters):
         (h_BH,) = state
         squash = torch.tanh if self.nonlinearity == "tanh" else torch.relu
         h_BH = squash(
-            F.linear(x_BI, self.weight_ih, self.bias_ih)
-            + F.linear(h_BH, self.weight_hh, self.bias_hh)
+            kernels.step_linear(x_BI, self.weight_ih, self.bias_ih)
+            + kernels.step_linear(h_BH, self.weight_hh, self.bias_hh)
         )
         return h_BH, (h_BH,)
 

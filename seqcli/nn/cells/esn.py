@@ -7,7 +7,6 @@ import math
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn import kernels
@@ -66,7 +65,9 @@ class EchoState(nn.Module):
         (h_BH,) = state
         a = self.leak
         new_BH = torch.tanh(
-            F.linear(x_BI, self.weight_ih) + F.linear(h_BH, self.weight_hh) + self.bias_hh
+            kernels.step_linear(x_BI, self.weight_ih)
+            + kernels.step_linear(h_BH, self.weight_hh)
+            + self.bias_hh
         )
         h_BH = (1 - a) * h_BH + a * new_BH
         return h_BH, (h_BH,)

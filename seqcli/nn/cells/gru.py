@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqcli.nn import kernels
@@ -34,10 +33,10 @@ class GRU(GatedParameters):
 
     def gates(self, x_BI: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """r, z and n, each (B, H)."""
-        x_r, x_z, x_n = F.linear(x_BI, self.weight_ih, self.bias_ih).chunk(3, dim=1)
-        h_r, h_z, h_n = F.linear(h_BH, self.weight_hh, self.bias_hh).chunk(3, dim=1)
-        r = torch.sigmoid(x_r + h_r)
-        z = torch.sigmoid(x_z + h_z)
+        x_r, x_z, x_n = kernels.step_linear(x_BI, self.weight_ih, self.bias_ih).chunk(3, dim=1)
+        h_r, h_z, h_n = kernels.step_linear(h_BH, self.weight_hh, self.bias_hh).chunk(3, dim=1)
+        r = kernels.sigmoid(x_r + h_r)
+        z = kernels.sigmoid(x_z + h_z)
         n = torch.tanh(x_n + r * h_n)
         return r, z, n
 

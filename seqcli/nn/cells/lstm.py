@@ -43,7 +43,7 @@ class LSTM(GatedParameters):
             h_BH, self.weight_hh, self.bias_hh
         )
         i, f, g, o = a_BG.chunk(4, dim=1)
-        return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        return kernels.sigmoid(i), kernels.sigmoid(f), torch.tanh(g), kernels.sigmoid(o)
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         h_BH, c_BH = state

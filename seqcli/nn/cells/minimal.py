@@ -7,7 +7,6 @@ is left to do in order of time.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn import kernels
@@ -17,7 +16,7 @@ from seqcli.nn.ragged import Ragged
 
 def g(x: Tensor) -> Tensor:
     """The paper's positive activation: x + 0.5 above zero, σ(x) below; keeps states positive."""
-    return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
+    return torch.where(x >= 0, x + 0.5, kernels.sigmoid(x))
 
 
 class MinimalParameters(nn.Module):
@@ -64,8 +63,8 @@ class MinGRU(MinimalParameters):
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         (h_BH,) = state
-        z, candidate = F.linear(x_BI, self.weight, self.bias).chunk(2, dim=1)
-        z = torch.sigmoid(z)
+        z, candidate = kernels.step_linear(x_BI, self.weight, self.bias).chunk(2, dim=1)
+        z = kernels.sigmoid(z)
         h_BH = (1 - z) * h_BH + z * g(candidate)
         return h_BH, (h_BH,)
 
@@ -99,8 +98,8 @@ class MinLSTM(MinimalParameters):
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         (h_BH,) = state
-        f, i, candidate = F.linear(x_BI, self.weight, self.bias).chunk(3, dim=1)
-        f, i = torch.sigmoid(f), torch.sigmoid(i)
+        f, i, candidate = kernels.step_linear(x_BI, self.weight, self.bias).chunk(3, dim=1)
+        f, i = kernels.sigmoid(f), kernels.sigmoid(i)
         h_BH = f / (f + i) * h_BH + i / (f + i) * g(candidate)
         return h_BH, (h_BH,)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqcli.nn.cells.cell import State, unroll
 from seqcli.nn.cells.lstm import LSTM
-from seqcli.nn.kernels import step_linear
+from seqcli.nn.kernels import sigmoid, step_linear
 from seqcli.nn.ragged import Ragged
 
 
@@ -41,9 +41,9 @@ class Mogrifier(LSTM):
         """Input and state after all rounds."""
         for number, scale in enumerate(self.scales):
             if number % 2 == 0:
-                x_BI = 2 * torch.sigmoid(step_linear(h_BH, scale)) * x_BI
+                x_BI = 2 * sigmoid(step_linear(h_BH, scale)) * x_BI
             else:
-                h_BH = 2 * torch.sigmoid(step_linear(x_BI, scale)) * h_BH
+                h_BH = 2 * sigmoid(step_linear(x_BI, scale)) * h_BH
         return x_BI, h_BH
 
     def gates(self, x_BI: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -7,7 +7,6 @@ import math
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -54,7 +53,8 @@ class SRU(nn.Module):
     def project(self, x_NI: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What depends on the input alone, each (N, H): W x, W_f x + b_f, W_r x + b_r and α x'."""
         b_f, b_r = self.bias.chunk(2)
-        parts = F.linear(x_NI, self.weight).to(self.weight.dtype).chunk(self.products, dim=1)
+        all_NG = kernels.step_linear(x_NI, self.weight).to(self.weight.dtype)
+        parts = all_NG.chunk(self.products, dim=1)
         wide_NH = x_NI if self.products == 3 else parts[3]
         return parts[0], parts[1] + b_f, parts[2] + b_r, self.scale * wide_NH
 
@@ -62,7 +62,7 @@ class SRU(nn.Module):
         """f and r, each (B, H), from the memory before."""
         v_f, v_r = self.v.chunk(2)
         _, a_f, a_r, _ = self.project(x_BI)
-        return torch.sigmoid(a_f + v_f * c_BH), torch.sigmoid(a_r + v_r * c_BH)
+        return kernels.sigmoid(a_f + v_f * c_BH), kernels.sigmoid(a_r + v_r * c_BH)
 
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         _, c_BH = state

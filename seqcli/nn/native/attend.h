@@ -1,8 +1,10 @@
-// Dot-product attention of the queries of each sequence over the keys of the same sequence:
+// Attention of the queries of each sequence over the keys of the same sequence, by dot product or
+// additive (Bahdanau et al. 2015):
 //
-//     w_ij = softmax_j(q_i · k_j)      context_i = Σ_j w_ij v_j
+//     w_ij = softmax_j(q_i · k_j)   or   softmax_j(e · tanh(q_i + k_j))      context_i = Σ_j w_ij v_j
 //
-// Both passes are made of two products over row-major matrices and of the softmax between them.
+// Both passes are made of two products over row-major matrices and of the softmax between them; in
+// an additive one, energies take the place of the first.
 // Weights of all sequences lie end to end, (M_b, N_b) each, from pairs[b] on.
 #pragma once
 
@@ -31,6 +33,58 @@ inline void dots(const float* a, int64_t rows, const float* b, int64_t columns, 
         int64_t j = 0;
         for (; j + 4 <= columns; j += 4) dots_of<4>(a, b + j * depth, depth, out + j);
         for (; j < columns; ++j) dots_of<1>(a, b + j * depth, depth, out + j);
+    }
+}
+
+// out_j = e · tanh(a + b_j) for J neighbouring rows of b.
+template <int J>
+INLINE void energies_of(const float* a, const float* b, const float* e, int64_t depth, float* out) {
+    Vec part[J] = {};
+    for (int64_t d = 0; d < depth; d += LANES) {
+        const int lanes = lanes_from(d, depth);
+        const Vec x = load(a + d, lanes), scale = load(e + d, lanes);
+        UNROLL for (int j = 0; j < J; ++j)
+            part[j] = fma(scale, tanh(x + load(b + j * depth + d, lanes)), part[j]);
+    }
+    UNROLL for (int j = 0; j < J; ++j) out[j] = total(part[j]);
+}
+
+// out (rows, columns): e · tanh(a_i + b_j) for each row of a and of b.
+inline void energies(const float* a, int64_t rows, const float* b, int64_t columns, const float* e,
+                     int64_t depth, float* out) {
+    for (int64_t i = 0; i < rows; ++i, a += depth, out += columns) {
+        int64_t j = 0;
+        for (; j + 4 <= columns; j += 4) energies_of<4>(a, b + j * depth, e, depth, out + j);
+        for (; j < columns; ++j) energies_of<1>(a, b + j * depth, e, depth, out + j);
+    }
+}
+
+// From the gradients g (rows, columns) of energies those of what they were computed from. With
+// t_ij = tanh(a_i + b_j), computed again:
+//
+//     da_i = Σ_j g_ij e (1 - t_ij²)      db_j = Σ_i g_ij e (1 - t_ij²)      de = Σ_ij g_ij t_ij
+inline void energies_backward(const float* g, const float* a, int64_t rows, const float* b,
+                              int64_t columns, const float* e, int64_t depth, float* da, float* db,
+                              float* de) {
+    for (int64_t d = 0; d < depth; d += LANES) {
+        const int lanes = lanes_from(d, depth);
+        const Vec scale = load(e + d, lanes);
+        Vec sum_e = {};
+        for (int64_t j = 0; j < columns; ++j) store(db + j * depth + d, Vec{}, lanes);
+        for (int64_t i = 0; i < rows; ++i) {
+            const Vec x = load(a + i * depth + d, lanes);
+            Vec sum_a = {};
+            for (int64_t j = 0; j < columns; ++j) {
+                const Vec t = tanh(x + load(b + j * depth + d, lanes));
+                const Vec from = broadcast(g[i * columns + j]);
+                const Vec step = from * scale * (1 - t * t);
+                sum_e = fma(from, t, sum_e);
+                sum_a = sum_a + step;
+                add_to(db + j * depth + d, step, lanes);
+            }
+            store(da + i * depth + d, sum_a, lanes);
+        }
+        store(de + d, sum_e, lanes);
     }
 }
 
@@ -112,7 +166,10 @@ struct Attend {
           context(call.context + call.queries[b] * E) {}
 
     void forward() const {
-        dots(q, M, k, N, D, weights);
+        if (call.energy)
+            energies(q, M, k, N, call.energy, D, weights);
+        else
+            dots(q, M, k, N, D, weights);
         for (int64_t i = 0; i < M && N > 0; ++i) softmax(weights + i * N, N);
         mix(weights, N, 1, M, v, N, E, context);
     }
@@ -122,8 +179,13 @@ struct Attend {
         float* dscores = call.dscores + call.pairs[b];
         dots(dcontext, M, v, N, E, dscores);
         for (int64_t i = 0; i < M; ++i) softmax_backward(weights + i * N, dscores + i * N, N);
-        mix(dscores, N, 1, M, k, N, D, call.dq + call.queries[b] * D);
-        mix(dscores, 1, N, N, q, M, D, call.dk + call.keys[b] * D);
+        float *dq = call.dq + call.queries[b] * D, *dk = call.dk + call.keys[b] * D;
+        if (call.energy) {
+            energies_backward(dscores, q, M, k, N, call.energy, D, dq, dk, call.denergy + b * D);
+        } else {
+            mix(dscores, N, 1, M, k, N, D, dq);
+            mix(dscores, 1, N, N, q, M, D, dk);
+        }
         mix(weights, 1, N, N, dcontext, M, E, call.dv + call.keys[b] * E);
     }
 };

@@ -105,19 +105,21 @@ struct Candidate {
     int64_t token;
 };
 
-// Dot-product attention: M queries over N keys, D features each, with N values of E features.
+// Attention: M queries over N keys, D features each, with N values of E features.
 struct Attention {
     int64_t batch, depth, width, threads;  // depth D, width E
     const int64_t* queries;  // (B + 1) offsets of the queries
     const int64_t* keys;     // (B + 1) offsets of the keys and values
     const int64_t* pairs;    // (B + 1) offsets of the weights: running sums of M_b · N_b
     const float *q, *k, *v;  // (M, D), (N, D), (N, E)
+    const float* energy;     // (D) of additive attention, or null: dot products
     float* weights;          // (pairs) (M_b, N_b) of each sequence
     float* context;          // (M, E)
     // Backward:
     const float* dcontext;   // (M, E)
     float* dscores;          // (pairs) working memory
     float *dq, *dk, *dv;
+    float* denergy;          // (B, D) what each sequence adds
 };
 
 // The kernels of one instruction set; each entry does one thread's share of the work.

@@ -120,7 +120,7 @@ class Attention(ctypes.Structure):
 
     _fields_ = _fields(
         "batch depth width threads",
-        "queries keys pairs q k v weights context dcontext dscores dq dk dv",
+        "queries keys pairs q k v energy weights context dcontext dscores dq dk dv denergy",
     )
 
 
