@@ -66,8 +66,12 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
 
 def read_parquet(path: Path) -> Table:
     """A parquet file, its class columns as names."""
+    from pyarrow.parquet import read_metadata
+
     datasets = import_datasets()
     try:
+        if not read_metadata(path).num_rows:  # of which a stream makes batches of no size
+            raise SeqcliError(f"{path.name} has no rows")
         table, features = _stream(datasets, "parquet", path)
     except (ValueError, OSError) as error:
         raise SeqcliError(f"cannot read {path.name}: {str(error).splitlines()[0]}") from None
@@ -129,10 +133,16 @@ def _open_records(path: Path, delimiter: str, **options: Any) -> Iterator[tuple[
             io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=delimiter, **options
         )
         start = 1
-        for record in reader:
-            if record:
-                yield start, record
-            start = reader.line_num + 1
+        try:
+            for record in reader:
+                if record:
+                    yield start, record
+                start = reader.line_num + 1
+        except csv.Error:
+            raise SeqcliError(
+                f"{path.name} line {start}: a quotation mark that opens here or below is not closed "
+                'properly; write a quotation mark inside a quoted value twice ("")'
+            ) from None
 
 
 def _sniff(path: Path) -> tuple[str, list[list[str]]]:
@@ -149,17 +159,11 @@ def _sniff(path: Path) -> tuple[str, list[list[str]]]:
 
 def _check_records(path: Path, delimiter: str) -> None:
     """Raise SeqcliError for the first record of another width than the header's."""
-    width, number = 0, 0
-    try:
-        for number, record in _open_records(path, delimiter, strict=True):
-            width = width or len(record)
-            if len(record) != width:
-                raise SeqcliError(
-                    f"{path.name} line {number} has {len(record)} instead of {width} columns; "
-                    f"put values that hold a {delimiter!r} in quotation marks"
-                )
-    except csv.Error:
-        raise SeqcliError(
-            f"{path.name}: a quotation mark opened after line {number} is not closed properly; "
-            'write a quotation mark inside a quoted value twice ("")'
-        ) from None
+    width = 0
+    for number, record in _open_records(path, delimiter, strict=True):
+        width = width or len(record)
+        if len(record) != width:
+            raise SeqcliError(
+                f"{path.name} line {number} has {len(record)} instead of {width} columns; "
+                f"put values that hold a {delimiter!r} in quotation marks"
+            )

@@ -321,7 +321,8 @@ def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
         ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 instead of 2 columns"),
         ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 instead of 2 columns"),
         ("text,label\na,b\nc\nd,e\n", "line 3 has 1 instead of 2 columns"),
-        ('text,label\na,b\n"c,d\ne,f\n', "quotation mark opened after line 2"),
+        ('text,label\na,b\n"c,d\ne,f\n', "line 3: a quotation mark"),
+        ('"text,label\na,b\nc,d\n', "line 1: a quotation mark"),
         ("text,text\na,b\n", "two columns of one name"),
     ],
 )
@@ -354,3 +355,6 @@ def test_parquet_classes_become_names(tmp_path: Path) -> None:
     assert table.classes == {"y"}
     with pytest.raises(SeqcliError, match="cannot read"):
         arrow.read_parquet(write(tmp_path / "b.parquet", "no parquet"))
+    datasets.Dataset.from_dict({"text": [], "y": []}).to_parquet(tmp_path / "c.parquet")
+    with pytest.raises(SeqcliError, match=r"^c\.parquet has no rows$"):
+        arrow.read_parquet(tmp_path / "c.parquet")
