@@ -140,8 +140,8 @@ def _open_records(path: Path, delimiter: str, **options: Any) -> Iterator[tuple[
                 start = reader.line_num + 1
         except csv.Error:
             raise SeqcliError(
-                f"{path.name} line {start}: a quotation mark that opens here or below is not closed "
-                'properly; write a quotation mark inside a quoted value twice ("")'
+                f"{path.name} line {start}: a quotation mark that opens here or below is not "
+                'closed properly; write a quotation mark inside a quoted value twice ("")'
             ) from None
 
 
