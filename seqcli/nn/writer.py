@@ -146,10 +146,16 @@ class KernelWriter:
         self.carried = [part for cell in (*lower, *upper) for part in cell]
         if model.feeding:
             self.carried.append(self.fed_CE)
+        self.query: Product | None = None
         self.attending: Attending | None = None
-        if model.attention is not None and model.attention.kind != "additive":
-            keys, memory = source.keys, source.memory
-            self.attending = Attending(self.asked_CH, keys.values, memory.values, keys.offsets)
+        if model.attention is not None:
+            asked_CH, energy_H = self.asked_CH, None
+            if model.attention.kind == "additive":
+                query = model.attention.query
+                self.query = Product(asked_CH, query.weight, query.bias, bf16=self.bf16)
+                asked_CH, energy_H = self.query.y_CK, model.attention.energy.weight[0]
+            keys, values = source.keys, source.memory.values
+            self.attending = Attending(asked_CH, keys.values, values, keys.offsets, energy_H)
         self._group(torch.arange(self.places.batch + 1))
 
     @staticmethod
@@ -182,15 +188,13 @@ class KernelWriter:
         self.e_CE[:rows] = self.model.target_embedding(tokens_R)
         self.lower.run(rows)
         self.h_CH[:rows] = self.asked_CH[:rows]
+        if self.query is not None:
+            self.query.run(rows)
         if self.attending is not None:
             self.context_CH[:rows] = self.attending.run(rows)
             self.weights = Weights(
                 self.attending.weights_P, self.hypotheses, self.source.keys.offsets
             )
-        elif self.model.attention is not None:
-            queries = Ragged(self.asked_CH[:rows], self.hypotheses)
-            found = self.model.attention(queries, self.source.keys, self.source.memory)
-            self.context_CH[:rows], self.weights = found
         self.upper.run(rows)
         out_RE = self.output.run(rows).tanh_()
         if self.model.feeding:
@@ -206,7 +210,7 @@ class KernelWriter:
         self.hypotheses = hypotheses
         if self.attending is not None:
             self.attending.group(hypotheses)
-        elif self.model.attention is None:
+        else:
             summary_RH = self.source.summary_BH.repeat_interleave(hypotheses.diff(), dim=0)
             self.context_CH[: len(summary_RH)] = self.summary_CH[: len(summary_RH)] = summary_RH
 

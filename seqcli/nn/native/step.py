@@ -167,15 +167,23 @@ class Layer:
 
 
 class Attending:
-    """Dot-product attention of q_CH over the keys and values (N, H) of each sentence: contexts
-    (C, H). Which rows are whose, `group` tells."""
+    """Attention of q_CH over the keys and values (N, H) of each sentence, additive with an energy:
+    contexts (C, H). Which rows are whose, `group` tells."""
 
-    def __init__(self, q_CH: Tensor, k_NH: Tensor, v_NH: Tensor, key_offsets_B1: Tensor) -> None:
+    def __init__(
+        self,
+        q_CH: Tensor,
+        k_NH: Tensor,
+        v_NH: Tensor,
+        key_offsets_B1: Tensor,
+        energy_H: Tensor | None = None,
+    ) -> None:
         width = v_NH.shape[1]
         self.context_CH = torch.empty(len(q_CH), width)
         self.keys_B = key_offsets_B1.diff()
         self.memory = [q_CH, k_NH.contiguous(), v_NH.contiguous(), key_offsets_B1.contiguous()]
         q, k, v, keys = (tensor.data_ptr() for tensor in self.memory)
+        self.energy_H = None if energy_H is None else energy_H.contiguous()
         self.call = library.Attention(
             batch=len(self.keys_B),
             depth=k_NH.shape[1],
@@ -185,6 +193,7 @@ class Attending:
             k=k,
             v=v,
             keys=keys,
+            energy=None if self.energy_H is None else self.energy_H.data_ptr(),
             context=self.context_CH.data_ptr(),
         )
         self.run_call = library.load().attend_forward
