@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -16,6 +17,8 @@ from seqcli.nn.device import available_cores
 from seqcli.nn.language import LanguageModel
 from seqcli.tasks.writing import Writing
 
+TOGETHER = 64
+"""Texts that are written at once, at most."""
 GAP = re.compile(r"\[(?:MASK|GAP|BLANK)\]|<(?:mask|gap|blank)>|_{3,}", re.IGNORECASE)
 
 
@@ -45,30 +48,51 @@ def generate(
     task, model, _ = bundle.load(folder, task_name="lm")
     _refuse_gaps(order.prompt, task.tokenizer.vocabulary)
     given = _read_condition(task, order)
-    for number in range(samples):
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed + number)
+    for first in range(0, samples, TOGETHER):
+        generators = [torch.Generator() for _ in range(first, min(first + TOGETHER, samples))]
+        for number, generator in enumerate(generators, first):
+            if seed is None:
+                generator.seed()
+            else:
+                generator.manual_seed(seed + number)
         writing = Writing(cast(LanguageModel, model), task.tokenizer, condition=given)
-        yield _write(folder, writing, order, generator)
+        yield from _part(_write(folder, writing, order, generators), len(generators))
 
 
 def _write(
-    folder: Path, writing: Writing, order: Order, generator: torch.Generator
-) -> Iterator[str]:
+    folder: Path, writing: Writing, order: Order, generators: list[torch.Generator]
+) -> Iterator[tuple[int, str | None]]:
+    """As `Writing.go_on`."""
     if order.state is not None and order.state.exists():
         writing.restore(bundle.load_writing(order.state, folder))
-    yield from writing.go_on(
+    for text, piece in writing.go_on(
         order.prompt,
         order.sampling,
-        generator=generator,
+        generators=generators,
         length=order.length,
         one_line=order.one_line,
-    )
-    if order.state is not None:
-        bundle.save_writing(order.state, folder, writing.to_tensors())
+    ):
+        if piece is None and order.state is not None:
+            bundle.save_writing(order.state, folder, writing.to_tensors())
+        yield text, piece
+
+
+def _part(pieces: Iterator[tuple[int, str | None]], texts: int) -> Iterator[Iterator[str]]:
+    """The pieces of each text by themselves; those of later texts wait until they are asked for."""
+    waiting: list[deque[str | None]] = [deque() for _ in range(texts)]
+
+    def read(own: int) -> Iterator[str]:
+        while True:
+            while not waiting[own]:
+                text, piece = next(pieces)
+                waiting[text].append(piece)
+            piece = waiting[own].popleft()
+            if piece is None:
+                return
+            yield piece
+
+    for text in range(texts):
+        yield read(text)
 
 
 def _read_condition(task: Any, order: Order) -> torch.Tensor | None:

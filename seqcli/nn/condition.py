@@ -39,17 +39,20 @@ class Conditioning(nn.Module):
         """(N, D) inputs with c beside each: (N, D + C). given: (B,) labels or (B, D) numbers."""
         if given is None:
             return x.with_values(nn.functional.pad(x.values, (0, self.width)))
-        c_NC = self._read(given).index_select(0, x.segments())
+        c_NC = self.read(given).index_select(0, x.segments())
         return x.with_values(torch.cat([x.values, c_NC.to(x.values.dtype)], dim=1))
 
     def add(self, h: Ragged, given: Tensor | None) -> Ragged:
         """(N, H) outputs, each with W c added."""
         if given is None:
             return h
-        shift_BH = linear(self._read(given), self.output.weight)
-        return h.with_values(h.values + shift_BH.index_select(0, h.segments()))
+        return h.with_values(h.values + self.shift(given).index_select(0, h.segments()))
 
-    def _read(self, given: Tensor) -> Tensor:
+    def shift(self, given: Tensor) -> Tensor:
+        """(B, H) W c."""
+        return linear(self.read(given), self.output.weight)
+
+    def read(self, given: Tensor) -> Tensor:
         """(B, C) the vector of each text."""
         if isinstance(self.vectors, nn.Embedding):
             return self.vectors(given)

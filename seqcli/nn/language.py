@@ -10,6 +10,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from seqcli.config import LanguageNetwork
+from seqcli.nn import kernels
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged
@@ -74,4 +75,6 @@ class LanguageModel(nn.Module):
         """(N, H) outputs to what `head` takes."""
         if self.conditioning:
             h = self.conditioning.add(h, given)
-        return h.values if self.narrow is None else self.narrow(h.values)
+        if self.narrow is None:
+            return h.values
+        return kernels.step_linear(h.values, self.narrow.weight, self.narrow.bias)

@@ -136,13 +136,15 @@ class AdaptiveSoftmax(nn.Module):
         return self.log_probabilities(h_NH)
 
     def log_probabilities(self, h_NH: Tensor) -> Tensor:
-        clusters = len(self.weights.tail)
-        head_NC = self.weights.head(h_NH).float().log_softmax(1)
-        alone_NC, cluster_N2 = head_NC.split([head_NC.shape[1] - clusters, clusters], dim=1)
-        rare = [
-            tail(h_NH).float().log_softmax(1) + cluster_N1
-            for tail, cluster_N1 in zip(self.weights.tail, cluster_N2.split(1, dim=1), strict=True)
-        ]
+        head, tails = self.weights.head, self.weights.tail
+        head_NC = kernels.step_linear(h_NH, head.weight, head.bias).float().log_softmax(1)
+        alone_NC, cluster_N2 = head_NC.split([head_NC.shape[1] - len(tails), len(tails)], dim=1)
+        rare = []
+        for tail, cluster_N1 in zip(tails, cluster_N2.split(1, dim=1), strict=True):
+            x_NC = h_NH
+            for layer in tail:  # type: ignore[attr-defined]
+                x_NC = kernels.step_linear(x_NC, layer.weight)
+            rare.append(x_NC.float().log_softmax(1) + cluster_N1)
         return torch.cat([alone_NC, *rare], dim=1)
 
     def nats(self, h_NH: Tensor, gold_N: Tensor) -> Tensor:

@@ -1,17 +1,38 @@
-"""A text that a language model writes, token by token: it can be left and gone on with later."""
+"""Texts that a language model writes, token by token: one can be left and gone on with later."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from seqcli.data.tokens import BOS, EOS, UNK, Tokenizer
 from seqcli.errors import SeqcliError
-from seqcli.nn.decode import Sampling, sample
+from seqcli.nn.decode import Drawing, Sampling
 from seqcli.nn.language import LanguageModel
+
+
+class Line:
+    """The tokens of a text since its last line end, and how much of them was shown."""
+
+    def __init__(self, tokenizer: Tokenizer, tokens: Sequence[int]) -> None:
+        self.tokenizer, self.tokens = tokenizer, list(tokens)
+        self.shown = tokenizer.decode(self.tokens)
+
+    def add(self, token: int) -> str:
+        """Append a token: what it adds to the text, so that byte pairs of one character and the
+        spaces between words come out right."""
+        if token == EOS:
+            self.tokens.clear()
+            self.shown = ""
+            return "\n"
+        self.tokens.append(token)
+        text = self.tokenizer.decode(self.tokens)
+        if text.endswith("\ufffd"):  # half of a character; the rest is to come
+            return ""
+        piece, self.shown = text[len(self.shown) :], text
+        return piece
 
 
 class Writing:
@@ -36,16 +57,48 @@ class Writing:
         prompt: str,
         sampling: Sampling,
         *,
-        generator: torch.Generator,
+        generators: Sequence[torch.Generator],
         length: int,
         one_line: bool,
-    ) -> Iterator[str]:
-        """The pieces of a text after a prompt: at most `length` tokens, or one line; with a
-        condition to the end of the text.
+    ) -> Iterator[tuple[int, str | None]]:
+        """The pieces of texts after a prompt, one a generator: at most `length` tokens, or one
+        line; with a condition to the end of the text. They are written a token of each at a time,
+        and each piece comes with the number of its text, with None when that has ended.
 
-        The pieces are what each token adds to the decoded text, so that byte pairs of one
-        character and the spaces between words come out right.
+        Where there is one text only, this is what it has come to whenever a piece comes.
         """
+        self._read(prompt)
+        lines = [Line(self.tokenizer, self.line) for _ in generators]
+        drawing = Drawing(
+            self.model,
+            self.pending,
+            sampling,
+            generators=generators,
+            banned=(UNK, BOS),
+            states=self.states,
+            condition=self.condition,
+        )
+        going = list(range(len(lines)))
+        for _ in range(length):
+            drawn, left = drawing.draw(), []
+            if len(lines) == 1:
+                self.states, self.pending, self.line = drawing.states, drawn, lines[0].tokens
+            for row, (text, token) in enumerate(zip(going, drawn, strict=True)):
+                piece = lines[text].add(token)
+                if token == EOS and (one_line or self.condition is not None):
+                    yield text, None
+                    continue
+                left.append(row)
+                yield text, piece
+            if len(left) < len(going):
+                if not left:
+                    return
+                going = [going[row] for row in left]
+                drawing.select(left)
+        for text in going:
+            yield text, None
+
+    def _read(self, prompt: str) -> None:
         *closed, last = prompt.split("\n")
         for text in closed:
             self.pending += self.tokenizer.encode([text], eos=True).values.tolist()
@@ -54,31 +107,6 @@ class Writing:
             tokens = self.tokenizer.encode([last]).values.tolist()
             self.pending += tokens
             self.line += tokens
-        shown = self.tokenizer.decode(self.line)
-        drawn = sample(
-            self.model,
-            self.pending,
-            sampling,
-            generator=generator,
-            banned=(UNK, BOS),
-            states=self.states,
-            condition=self.condition,
-        )
-        for token, states in itertools.islice(drawn, length):
-            self.states, self.pending = states, [token]
-            if token == EOS:
-                self.line = []
-                if one_line or self.condition is not None:
-                    return
-                yield "\n"
-                shown = ""
-                continue
-            self.line.append(token)
-            text = self.tokenizer.decode(self.line)
-            if text.endswith("\ufffd"):  # half of a character; the rest is to come
-                continue
-            yield text[len(shown) :]
-            shown = text
 
     def to_tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs."""

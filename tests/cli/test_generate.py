@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Quiet, Result, make_rows, tiny, write_jsonl
 
-from seqcli import run
+from seqcli import generation, run
 
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
@@ -41,6 +41,19 @@ def test_words_in_parts_keep_their_spaces(cli: Cli, data: Path) -> None:
     first = cli("generate", "m", "--prompt", "go to", *options).out
     second = cli("generate", "m", *options).out
     assert first[:-1] + second == whole.out
+
+
+def test_samples_are_written_together_as_they_are_alone(
+    cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "TOGETHER", 2)  # of three: two, then one
+    options = ("--prompt", "go to", "--line", "--json", "--temperature", 1.5)
+    together = cli("generate", models("lm"), *options, "--samples", 3, "--seed", 5)
+    texts = [json.loads(line)["text"] for line in together.lines]
+    assert len({len(text) for text in texts}) > 1  # they end one by one
+    for seed, text in zip((5, 6, 7), texts, strict=True):
+        alone = cli("generate", models("lm"), *options, "--seed", seed)
+        assert json.loads(alone.out)["text"] == text
 
 
 def test_states_that_cannot_be_gone_on_with(cli: Cli, models: Models, data: Path) -> None:

@@ -85,8 +85,8 @@ def test_a_text_goes_on_where_it_was_left(cell: str) -> None:
     def go_on(writing: Writing, prompt: str, length: int) -> str:
         options: dict[str, Any] = {"length": length, "one_line": False}
         generator = torch.Generator().manual_seed(1)
-        pieces = writing.go_on(prompt, Sampling(0), generator=generator, **options)
-        return "".join(pieces)
+        pieces = writing.go_on(prompt, Sampling(0), generators=[generator], **options)
+        return "".join(piece for _, piece in pieces if piece is not None)
 
     whole = go_on(Writing(model, task.tokenizer), "go to", 12)
     first = Writing(model, task.tokenizer)
