@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqcli.nn.kernels import linear, runs_natively
 from seqcli.nn.native.attention import attend
-from seqcli.nn.ragged import Ragged, pad_index
+from seqcli.nn.ragged import Padding, Ragged
 
 
 class Weights(NamedTuple):
@@ -88,9 +88,9 @@ class Attention(nn.Module):
         """On padded batches; for additive attention queries are W q."""
         device = v_NH.device
         # What a sentence without queries repeats may lie behind the last query: stay within.
-        index_BT, real_BT = pad_index(queries.offsets)
+        index_BT, real_BT = Padding.of(queries.offsets)
         index_BT = index_BT.clamp(max=max(len(queries.values) - 1, 0))
-        index_BS, real_BS = pad_index(keys.offsets)
+        index_BS, real_BS = Padding.of(keys.offsets)
         q_BTH = queries.values[index_BT.to(device)]
         k_BSH = keys.values[index_BS.to(device)]
         v_BSH = v_NH[index_BS.to(device)]

@@ -26,7 +26,7 @@ from torch.autograd.function import once_differentiable
 from seqcli.data.schemes import can_follow
 from seqcli.nn import kernels
 from seqcli.nn.native.chain import chains
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ragged import Ragged, TimeOrder
 
 NEVER = -1e4
 """The score of what a scheme forbids: a path through it never wins where another exists."""
@@ -86,8 +86,8 @@ class CRF(nn.Module):
         numbers finds that again.
         """
         first_L, after_LL, last_L = (weight.contiguous() for weight in self.weights())
-        steps = Steps.of(scores)
-        own = scores.values[steps.place_N].split(steps.counts)
+        time = TimeOrder.of(scores)
+        own = time.arrange(scores.values).split(time.counts)
         into_LL = after_LL.t().contiguous()
         sums = [own[0] + first_L]
         for own_BL in own[1:]:
@@ -102,7 +102,7 @@ class CRF(nn.Module):
             going_B = (sum_BL[:going] + into_LL[next_B]).argmax(1)
             next_B = torch.cat([going_B, ending_B])
             chosen.append(next_B)
-        return torch.cat(chosen[::-1])[steps.back_N]
+        return time.restore(torch.cat(chosen[::-1]))
 
     @torch.no_grad()
     def decode_best(self, scores: Ragged, count: int) -> list[list[Path]]:
@@ -135,33 +135,6 @@ class Path(NamedTuple):
     log_probability: float
 
 
-class Steps(NamedTuple):
-    """The tokens of a ragged batch in the order of time.
-
-    place_N: the token at each place. back_N: the place of each token. counts: sequences of each
-    step. rows_B: the sequence at each place of the first step.
-    """
-
-    place_N: Tensor
-    back_N: Tensor
-    counts: list[int]
-    rows_B: Tensor
-
-    @classmethod
-    def of(cls, x: Ragged) -> Steps:
-        """Those of a batch, on its device."""
-        device, lengths_B = x.values.device, x.lengths
-        rows_B = torch.argsort(lengths_B, descending=True, stable=True)
-        rank_B = torch.empty_like(rows_B)
-        rank_B[rows_B] = torch.arange(x.batch)
-        step_N = torch.arange(len(x.values)) - torch.repeat_interleave(x.offsets[:-1], lengths_B)
-        place_N = torch.argsort(step_N * x.batch + torch.repeat_interleave(rank_B, lengths_B))
-        back_N = torch.empty_like(place_N)
-        back_N[place_N] = torch.arange(len(place_N))
-        counts = torch.bincount(step_N).tolist()
-        return cls(place_N.to(device), back_N.to(device), counts, rows_B.to(device))
-
-
 class Sums(NamedTuple):
     """What both passes give.
 
@@ -184,19 +157,19 @@ def sum_paths(scores: Ragged, first_L: Tensor, after_LL: Tensor, last_L: Tensor)
         weights = (part.double().exp() for part in (first_L, after_LL, last_L))
         *sums, total_B = chains(own_NL, *weights, scores.offsets)  # type: ignore[call-arg]
         return Sums(*sums, total_B.index_add(0, scores.segments(), top_N.double()))  # type: ignore[call-arg]
-    steps = Steps.of(scores)
-    found = forward_backward(scores.values[steps.place_N], first_L, after_LL, last_L, steps)
-    before_NL, behind_NL, next_NL = (part[steps.back_N] for part in found[:3])
-    total_B = torch.empty_like(found.total_B).index_copy(0, steps.rows_B, found.total_B)
+    time = TimeOrder.of(scores)
+    found = forward_backward(time.arrange(scores.values), first_L, after_LL, last_L, time)
+    before_NL, behind_NL, next_NL = map(time.restore, found[:3])
+    total_B = torch.empty_like(found.total_B).index_copy(0, time.order_B, found.total_B)
     return Sums(before_NL, behind_NL, next_NL.index_fill(0, scores.first(), 0), total_B)
 
 
 def forward_backward(
-    scores_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, steps: Steps
+    scores_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, time: TimeOrder
 ) -> Sums:
     """The sums in the order of steps, of the sequences longest first; differentiable."""
     top_N1 = scores_NL.detach().max(dim=1, keepdim=True).values
-    own = (widen(scores_NL) - top_N1).exp().split(steps.counts)
+    own = (widen(scores_NL) - top_N1).exp().split(time.counts)
     first_L, after_LL, last_L = (widen(part).exp() for part in (first_L, after_LL, last_L))
 
     least = torch.finfo(own[0].dtype).tiny
@@ -224,7 +197,7 @@ def forward_backward(
 
     size_N1 = torch.cat(scales).log() + top_N1
     total_B = torch.cat(ends).squeeze(1).log()
-    place_N = torch.cat([torch.arange(count, device=top_N1.device) for count in steps.counts])
+    place_N = torch.cat([torch.arange(count, device=top_N1.device) for count in time.counts])
     total_B = total_B.index_add(0, place_N, size_N1.squeeze(1))
     return Sums(torch.cat(before), torch.cat(behind[::-1]), torch.cat(following[::-1]), total_B)
 
@@ -298,8 +271,8 @@ def _best_paths(
     Into each tag K sums are kept. They come from at most K tags: those whose best sum leads there
     best.
     """
-    steps = Steps.of(scores)
-    own = widen(scores.values)[steps.place_N].split(steps.counts)
+    time = TimeOrder.of(scores)
+    own = time.arrange(widen(scores.values)).split(time.counts)
     labels, few = len(first_L), min(count, len(first_L))
     sum_BLK = own[0].new_full((*own[0].shape, count), -torch.inf)
     sum_BLK[:, :, 0] = own[0] + first_L
@@ -326,30 +299,30 @@ def _best_paths(
         next_BK = torch.cat([next_BK, end_BK])
         scores_BK.append(score_BK)
         chosen.append(next_BK // count)
-    tags_NK = torch.cat(chosen[::-1])[steps.back_N]
+    tags_NK = time.restore(torch.cat(chosen[::-1]))
     score_BK = torch.cat(scores_BK)  # longest first: those that end last came first
-    return tags_NK.t(), torch.empty_like(score_BK).index_copy(0, steps.rows_B, score_BK)
+    return tags_NK.t(), torch.empty_like(score_BK).index_copy(0, time.order_B, score_BK)
 
 
 @torch.no_grad()
 def list_independent(scores: Ragged, count: int) -> list[list[Path]]:
     """The `count` likeliest paths of each sequence where tags do not depend on each other, best
     first; fewer where there are fewer. scores: (N, L) logits."""
-    steps = Steps.of(scores)
-    share_NL = widen(scores.values).log_softmax(1)[steps.place_N]
+    time = TimeOrder.of(scores)
+    share_NL = time.arrange(widen(scores.values).log_softmax(1))
     share_NF, tag_NF = share_NL.topk(min(count, share_NL.shape[1]), dim=1)
     few = share_NF.shape[1]
     sum_BK = share_NF.new_full((scores.batch, count), -torch.inf)
     sum_BK[:, 0] = 0
     sums, came = [], []
-    for own_BF in share_NF.split(steps.counts):
+    for own_BF in share_NF.split(time.counts):
         all_BM = (sum_BK[: len(own_BF), :, None] + own_BF[:, None, :]).flatten(1)
         sum_BK, at_BK = all_BM.topk(count, dim=1)
         sums.append(sum_BK)
         came.append(at_BK)
     rank_BK = torch.arange(count, device=share_NF.device).expand(0, count)
     chosen, totals = [], []
-    parts = zip(sums[::-1], came[::-1], tag_NF.split(steps.counts)[::-1], strict=True)
+    parts = zip(sums[::-1], came[::-1], tag_NF.split(time.counts)[::-1], strict=True)
     for sum_BK, at_BK, tag_BF in parts:
         ending = len(at_BK) - len(rank_BK)
         totals.append(sum_BK[len(rank_BK) :])
@@ -357,8 +330,8 @@ def list_independent(scores: Ragged, count: int) -> list[list[Path]]:
         at_BK = at_BK.gather(1, torch.cat([rank_BK, own_K]))
         chosen.append(tag_BF.gather(1, at_BK % few))
         rank_BK = at_BK // few
-    paths_NK = torch.cat(chosen[::-1])[steps.back_N]
-    total_BK = torch.empty_like(sums[0]).index_copy(0, steps.rows_B, torch.cat(totals))
+    paths_NK = time.restore(torch.cat(chosen[::-1]))
+    total_BK = torch.empty_like(sums[0]).index_copy(0, time.order_B, torch.cat(totals))
     found = []
     for tags_TK, total_K in zip(
         paths_NK.split(scores.lengths.tolist()), total_BK.tolist(), strict=True

@@ -27,7 +27,7 @@ from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.native.lookup import Entries, Reader, look_up
 from seqcli.nn.native.pool import pool as native_pool
 from seqcli.nn.native.sru import sru as native_sru
-from seqcli.nn.ragged import Ragged, pad_index
+from seqcli.nn.ragged import Padding, Ragged
 
 State = tuple[Tensor, ...]
 LIBRARY: dict[str, Callable[..., Any]] = {
@@ -234,13 +234,10 @@ def _padded(
 ) -> tuple[Ragged, State]:
     """torch's own layer on a right-padded batch. The padding never reaches a real token: it comes
     after the last step, and what it computes is dropped."""
-    device = x.values.device
-    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
-    place_N = torch.empty(len(x.values), dtype=torch.int64)
-    place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
-    x_BTI = x.values[index_BT.to(device)]
+    padding = Padding.of(x.offsets, reverse=reverse)
+    x_BTI = padding.pad(x.values)
     y_BTH, *last = _layer(kind, x_BTI, weights, state)
-    y = x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)])
+    y = x.with_values(padding.unpad(y_BTH))
     if not final:
         return y, state
     h_BH = y.ends(state[0], reverse=reverse)
@@ -309,20 +306,17 @@ def _scan(
         parts = 1 - share_NH, share_NH * candidate_NH, state[0], offsets_B1
         y = x.with_values(scan(*parts, reverse=reverse))
         return y, (y.ends(state[0], reverse=reverse),)
-    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
-    place_N = torch.empty(len(x.values), dtype=torch.int64)
-    place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
+    padding = Padding.of(x.offsets, reverse=reverse)
     # Where a sequence has ended its share is zero, so that its state stays what it was.
-    share_BTH = share_NH[index_BT.to(device)] * mask_BT.to(device)[:, :, None]
-    new_TBH = (share_BTH * candidate_NH[index_BT.to(device)]).unbind(1)
+    share_BTH = padding.pad(share_NH) * padding.real_BT.to(device)[:, :, None]
+    new_TBH = (share_BTH * padding.pad(candidate_NH)).unbind(1)
     keep_TBH = (1 - share_BTH).unbind(1)
     h_BH = state[0]
     steps = []
     for keep_BH, new_BH in zip(keep_TBH, new_TBH, strict=True):
         h_BH = torch.addcmul(new_BH, keep_BH, h_BH)
         steps.append(h_BH)
-    y_BTH = torch.stack(steps, dim=1)
-    return x.with_values(y_BTH.flatten(0, 1)[place_N.to(device)]), (h_BH,)
+    return x.with_values(padding.unpad(torch.stack(steps, dim=1))), (h_BH,)
 
 
 @functools.cache

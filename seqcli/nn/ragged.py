@@ -88,23 +88,84 @@ def offsets(lengths: Tensor) -> Tensor:
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]).to(torch.int64).cpu()
 
 
-def pad_index(offsets_B1: Tensor, *, reverse: bool = False) -> tuple[Tensor, Tensor]:
-    """Where each token stands in a padded batch.
+class Padding(NamedTuple):
+    """Where each token of a ragged batch stands in a right-padded one.
 
-    Returns (index_BT, mask_BT), both on the CPU: `values[index_BT]` is the padded batch (padding
-    repeats a real token, to be masked), `mask_BT` tells the real places. With `reverse` each
-    sequence runs from its own last token to its first, so that the padding stays on the right:
+    index_BT: the token at each place; padding repeats a real one, to be masked. real_BT: the places
+    of tokens. Both on the CPU. In reverse each sequence runs from its own last token to its first,
+    so that the padding stays on the right:
 
         forward   a b c    reverse   c b a
                   d e .              e d .
     """
-    lengths_B = offsets_B1.diff()
-    steps_T = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0)
-    mask_BT = steps_T[None, :] < lengths_B[:, None]
-    if reverse:
-        index_BT = offsets_B1[1:, None] - 1 - steps_T[None, :]
-    else:
-        index_BT = offsets_B1[:-1, None] + steps_T[None, :]
-    # An empty sequence at the end begins behind the last token.
-    spare_B1 = offsets_B1[:-1, None].clamp(max=int(offsets_B1[-1]) - 1)
-    return torch.where(mask_BT, index_BT, spare_B1), mask_BT
+
+    index_BT: Tensor
+    real_BT: Tensor
+
+    @classmethod
+    def of(cls, offsets_B1: Tensor, *, reverse: bool = False) -> Padding:
+        """That of the sequences with these offsets."""
+        lengths_B = offsets_B1.diff()
+        steps_T = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0)
+        real_BT = steps_T[None, :] < lengths_B[:, None]
+        if reverse:
+            index_BT = offsets_B1[1:, None] - 1 - steps_T[None, :]
+        else:
+            index_BT = offsets_B1[:-1, None] + steps_T[None, :]
+        # An empty sequence at the end begins behind the last token.
+        spare_B1 = offsets_B1[:-1, None].clamp(max=int(offsets_B1[-1]) - 1)
+        return cls(torch.where(real_BT, index_BT, spare_B1), real_BT)
+
+    def pad(self, values_N: Tensor) -> Tensor:
+        """(N, ...) values by token to (B, T, ...)."""
+        return values_N[self.index_BT.to(values_N.device)]
+
+    def unpad(self, values_BT: Tensor) -> Tensor:
+        """(B, T, ...) values to those of the tokens (N, ...), in the order of the batch."""
+        places_N = self.real_BT.flatten().nonzero().squeeze(1)
+        ordered_N = torch.empty_like(places_N)
+        ordered_N[self.index_BT[self.real_BT]] = places_N
+        return values_BT.flatten(0, 1)[ordered_N.to(values_BT.device)]
+
+
+class TimeOrder(NamedTuple):
+    """The tokens of a ragged batch step by step, without padding.
+
+    The sequences are ordered by falling length, so that those still running at a step are the
+    first rows:
+
+        t    0 1 2 3
+        b0   a b c d      step 0 takes a e g, step 1 takes b f h, step 2 takes c i, step 3 takes d
+        b2   g h i
+        b1   e f
+
+    place_N: where each token of that order stands in the batch. back_N: where each token of the
+    batch stands in that order. counts: the sequences of each step. order_B: the sequences by
+    falling length. All on the device of the values.
+    """
+
+    place_N: Tensor
+    back_N: Tensor
+    counts: list[int]
+    order_B: Tensor
+
+    @classmethod
+    def of(cls, x: Ragged, *, reverse: bool = False) -> TimeOrder:
+        """That of a batch; in reverse each sequence begins with its last token."""
+        order_B = torch.argsort(x.lengths, descending=True, stable=True)
+        padding = Padding.of(x.offsets, reverse=reverse)
+        index_TB, real_TB = padding.index_BT[order_B].t(), padding.real_BT[order_B].t()
+        place_N = index_TB[real_TB]
+        back_N = torch.empty_like(place_N)
+        back_N[place_N] = torch.arange(len(place_N))
+        device = x.values.device
+        counts: list[int] = real_TB.sum(1).tolist()
+        return cls(place_N.to(device), back_N.to(device), counts, order_B.to(device))
+
+    def arrange(self, values_N: Tensor) -> Tensor:
+        """Values by token of the batch in the order of steps."""
+        return values_N[self.place_N]
+
+    def restore(self, values_N: Tensor) -> Tensor:
+        """Values in the order of steps by token of the batch."""
+        return values_N[self.back_N]

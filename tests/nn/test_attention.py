@@ -8,7 +8,7 @@ import torch
 
 from seqcli.nn.attention import Attention
 from seqcli.nn.pooling import Pool
-from seqcli.nn.ragged import Ragged, pad_index, ragged
+from seqcli.nn.ragged import Padding, Ragged, ragged
 
 LENGTHS = [3, 1, 5]
 
@@ -78,11 +78,11 @@ def test_pooling_agrees_with_numpy(kind, bidirectional):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_pad_index_by_hand():
-    index, mask = pad_index(torch.tensor([0, 3, 5]))
+def test_padding_by_hand():
+    index, mask = Padding.of(torch.tensor([0, 3, 5]))
     assert index.tolist() == [[0, 1, 2], [3, 4, 3]]
     assert mask.tolist() == [[True, True, True], [True, True, False]]
-    index, mask = pad_index(torch.tensor([0, 3, 5]), reverse=True)
+    index, mask = Padding.of(torch.tensor([0, 3, 5]), reverse=True)
     assert index.tolist() == [[2, 1, 0], [4, 3, 3]]
     assert mask.tolist() == [[True, True, True], [True, True, False]]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seqcli.data.schemes import can_follow
-from seqcli.nn.crf import CRF, NEVER
-from seqcli.nn.ragged import Ragged, ragged
+from seqcli.nn.crf import CRF, NEVER, forward_backward
+from seqcli.nn.ragged import Ragged, TimeOrder, ragged
 
 TAGS = ["O", "B-A", "I-A", "E-A", "S-A"]
 SCHEMES = (None, "BIO", "BIOES")
@@ -110,10 +110,8 @@ def test_marginals_have_gradients() -> None:
     values = scores.values.double().requires_grad_()
 
     def function(values_NL: Tensor) -> Tensor:
-        from seqcli.nn.crf import Steps, forward_backward
-
-        steps = Steps.of(Ragged(values_NL, scores.offsets))
-        sums = forward_backward(values_NL[steps.place_N], *crf.weights(), steps)
+        time = TimeOrder.of(Ragged(values_NL, scores.offsets))
+        sums = forward_backward(time.arrange(values_NL), *crf.weights(), time)
         return (sums.before_NL * sums.behind_NL).to(WIDE)
 
     assert torch.autograd.gradcheck(function, [values])

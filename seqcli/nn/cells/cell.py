@@ -5,19 +5,19 @@ Dimensions: N tokens of a batch, B sequences, I input features, H units.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from seqcli.nn.ragged import Ragged, pad_index
+from seqcli.nn.ragged import Ragged, TimeOrder
 
 State = tuple[Tensor, ...]
 """What a cell carries from step to step: tensors (B, H), the visible state h first; of layers that
 are no recurrent cells, tensors (B, ...)."""
 
 
-class Steps(Protocol):
+class Stepper(Protocol):
     """What can be run over time: see `Cell`."""
 
     @property
@@ -66,47 +66,11 @@ def has_hidden_states(cell: Cell) -> bool:
     return all(part.shape[1:] == (cell.hidden_size,) for part in cell.initial(1))
 
 
-class TimeOrder(NamedTuple):
-    """The tokens of a ragged batch step by step, without padding.
-
-    The sequences are ordered by falling length, so that those still running at a step are the
-    first rows:
-
-        t    0 1 2 3
-        b0   a b c d      step 0 takes a e g, step 1 takes b f h, step 2 takes c i, step 3 takes d
-        b2   g h i
-        b1   e f
-
-    place_N: where each token of that order stands in the batch. counts: the sequences of each step.
-    order_B: the sequences by falling length.
-    """
-
-    place_N: Tensor
-    counts: list[int]
-    order_B: Tensor
-
-    def arrange(self, values_ND: Tensor) -> Tensor:
-        """Values by token of the batch in the order of steps."""
-        return values_ND[self.place_N]
-
-    def restore(self, values_ND: Tensor) -> Tensor:
-        """Values in the order of steps by token of the batch."""
-        return values_ND[torch.argsort(self.place_N)]
-
-
-def order_by_time(x: Ragged, *, reverse: bool) -> TimeOrder:
-    """The order of x's tokens by step, on the device of its values."""
-    order_B = torch.argsort(x.lengths, descending=True, stable=True)
-    index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
-    index_TB, mask_TB = index_BT[order_B].t(), mask_BT[order_B].t()
-    device = x.values.device
-    counts: list[int] = mask_TB.sum(1).tolist()
-    return TimeOrder(index_TB[mask_TB].to(device), counts, order_B.to(device))
-
-
-def unroll(cell: Steps, x: Ragged, state: State, *, reverse: bool = False) -> tuple[Ragged, State]:
+def unroll(
+    cell: Stepper, x: Ragged, state: State, *, reverse: bool = False
+) -> tuple[Ragged, State]:
     """Run `cell.step` over ragged sequences without padding, all sequences of a step together."""
-    time = order_by_time(x, reverse=reverse)
+    time = TimeOrder.of(x, reverse=reverse)
     running = tuple(part[time.order_B] for part in state)
     ended: list[State] = []
     outputs = []

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn import kernels
-from seqcli.nn.cells.cell import State, order_by_time
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.cells.cell import State
+from seqcli.nn.ragged import Ragged, TimeOrder
 
 
 class SRU(nn.Module):
@@ -87,7 +87,7 @@ class SRU(nn.Module):
     def _steps(self, x: Ragged, first_BH: Tensor, *, reverse: bool) -> tuple[Ragged, Ragged]:
         """y and the memory after each token, both (N, H), on torch."""
         v_f, v_r = self.v.chunk(2)
-        time = order_by_time(x, reverse=reverse)
+        time = TimeOrder.of(x, reverse=reverse)
         u_NH, a_f, a_r, x_NH = (time.arrange(part) for part in self.project(x.values))
         c_NH, before_NH = _Scan.apply(u_NH, a_f, v_f, first_BH[time.order_B], time.counts)
         r = torch.sigmoid(torch.addcmul(a_r, v_r, before_NH))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqcli.errors import SeqcliError
 from seqcli.nn.cells.cell import State
 from seqcli.nn.dropout import Dropout
-from seqcli.nn.ragged import Ragged, pad_index
+from seqcli.nn.ragged import Padding, Ragged
 
 # Dimensions: P carried tokens and T of the longest sequence, S = P + T, h heads of D features,
 # K = 2·h·D of keys and values.
@@ -107,18 +107,15 @@ class Transformer(nn.Module):
         past_BPK, real_B1 = state
         device = x.values.device
         x_NH = self.enter(x.values)
-        index_BT, mask_BT = pad_index(x.offsets, reverse=reverse)
-        asked_NK = self.ask(self.norm_attention(x_NH))
-        asked_BTK = asked_NK[index_BT.to(device)]
+        padding = Padding.of(x.offsets, reverse=reverse)
+        asked_BTK = padding.pad(self.ask(self.norm_attention(x_NH)))
         q_BTH, new_BTK = asked_BTK.split(self.parts, dim=2)
         all_BSK = torch.cat([past_BPK.to(new_BTK.dtype), new_BTK], dim=1)
         past, steps = past_BPK.shape[1], q_BTH.shape[1]
         ages_P = torch.arange(past, 0, -1, device=device)
-        real_BS = torch.cat([ages_P <= real_B1, mask_BT.to(device)], dim=1)
+        real_BS = torch.cat([ages_P <= real_B1, padding.real_BT.to(device)], dim=1)
         seen_BTH = self._attend(q_BTH, all_BSK, real_BS, past)
-        place_N = torch.empty(len(x_NH), dtype=torch.int64)
-        place_N[index_BT[mask_BT]] = mask_BT.flatten().nonzero().squeeze(1)
-        seen_NH = seen_BTH.flatten(0, 1)[place_N.to(device)]
+        seen_NH = padding.unpad(seen_BTH)
         x_NH = x_NH + self.dropout(x.with_values(self.attended(seen_NH))).values
         wide_NF = self.dropout(x.with_values(F.gelu(self.wide(self.norm_wide(x_NH))))).values
         y_NH = x_NH + self.dropout(x.with_values(self.narrow(wide_NF))).values
