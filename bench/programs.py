@@ -144,7 +144,8 @@ def seqcli_loop(program: Program, precision: str, softmax: str = "full") -> Upda
     """The loop of `seqcli classify` or `seqcli lm`."""
     from seqcli.config import make_config
     from seqcli.data.rows import Rows
-    from seqcli.fit import Fit, Step
+    from seqcli.events import Step
+    from seqcli.fit import Fit
     from seqcli.tasks import TASKS
 
     texts = draw_texts(program)

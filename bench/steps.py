@@ -33,7 +33,8 @@ from torch.profiler import ProfilerActivity, profile
 from seqcli.config import make_config
 from seqcli.data.load import load
 from seqcli.data.rows import Rows
-from seqcli.fit import Fit, Step
+from seqcli.events import Step
+from seqcli.fit import Fit
 from seqcli.nn.native import library
 from seqcli.tasks import TASKS
 

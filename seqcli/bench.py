@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.cells import make_cell
-from seqcli.nn.device import autocast, available_cores, choose_precision, describe
+from seqcli.nn.device import autocast, choose_precision, describe, set_threads
 from seqcli.nn.ragged import Ragged, offsets
 from seqcli.nn.recurrent import Recurrent, to_torch
 
@@ -66,7 +66,7 @@ def bench(
     (their share of the padded batch), `peak` (GFLOP/s of the matrix product, by precision) and
     `rows`; `times_torch` of a row is None where torch.nn has no such cell.
     """
-    torch.set_num_threads(threads or available_cores())
+    set_threads(threads)
     precisions = _precisions(precision)
     lengths_B = draw_lengths(shape)
     tokens = int(lengths_B.sum())

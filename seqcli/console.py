@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from seqcli.config.duration import parse_duration
+from seqcli.events import Evaluation, Event, Step, Trouble
 
 stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
@@ -121,15 +122,16 @@ class TrainingView:
         for name, value in facts.items():
             stderr.print(Text.assemble((f"{name:<{width}}  ", "bold"), value))
 
-    def event(self, event: Any) -> None:
-        if hasattr(event, "learning_rate"):
-            self._step(event)
-        elif hasattr(event, "sentence"):
-            say(f"warning: {event.sentence}")
-        else:
-            self._evaluation(event)
+    def event(self, event: Event) -> None:
+        match event:
+            case Step():
+                self._step(event)
+            case Evaluation():
+                self._evaluation(event)
+            case Trouble():
+                say(f"warning: {event.sentence}")
 
-    def _step(self, event: Any) -> None:
+    def _step(self, event: Step) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
         self.loss = 0.95 * self.loss + 0.05 * event.loss if self.loss else event.loss
         self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
@@ -145,7 +147,7 @@ class TrainingView:
             f"{duration(left)} left{watched}",
         )
 
-    def _evaluation(self, event: Any) -> None:
+    def _evaluation(self, event: Evaluation) -> None:
         self.watched = event.watched
         self.best = event.value if self.best is None else self.better(self.best, event.value)
         speed = event.tokens / max(event.seconds, 1e-9)

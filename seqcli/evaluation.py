@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import torch
 from torch import nn
 
-from seqcli import bundle, metrics, run
-from seqcli.config import Request
+from seqcli import bundle, metrics
+from seqcli.config import Request, for_other_rows
 from seqcli.data.load import load, load_split
 from seqcli.data.names import SPLITS
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.metrics import Difference, Scores
-from seqcli.nn.device import available_cores
+from seqcli.nn.device import set_threads
 from seqcli.nn.language import LanguageModel
-from seqcli.stream import check_request
 from seqcli.tasks import recency
 
 PLAIN = Request()
@@ -46,6 +44,19 @@ class Evaluated(NamedTuple):
     mistakes: list[dict[str, Any]] | None = None
 
 
+def judge(task: Any, model: nn.Module, rows: Rows, request: Request | None = None) -> Scores:
+    """The task's metrics on rows, signed. request: for translate, how to search."""
+    return sign(task.evaluate(model, rows, *([request] if request else [])), rows)
+
+
+def sign(scores: Scores, rows: Rows) -> Scores:
+    """The same scores, each with its interval, and a digest of the rows in their signature."""
+    scores |= {"signature": f"{scores['signature']}|split:{rows.digest()}"}
+    if found := metrics.intervals(scores.tallies):
+        scores |= {"intervals": found, "interval_signature": metrics.BOOTSTRAP}
+    return scores
+
+
 def evaluate(
     folders: Sequence[Path],
     data: str | None,
@@ -68,7 +79,7 @@ def evaluate(
     was just read (tasks/recency.py). mistakes: how many rows answered wrongly to list, for
     classify. say: is told which model is at work, where there are several.
     """
-    torch.set_num_threads(available_cores())
+    set_threads(None)
     tasks = [bundle.load_task(folder) for folder in folders]
     first = tasks[0]
     for folder, task in zip(folders, tasks, strict=True):
@@ -77,7 +88,7 @@ def evaluate(
                 f"{folders[0]} holds a model of {first.name} and {folder} one of {task.name}; "
                 f"compare models of one task"
             )
-    check_request(request, first.name)
+    request.check_task(first.name)
     if others and len(folders) > 1:
         raise UsageError("--with makes one model of several; evaluate it by itself")
     if (cache or dynamic) and first.name != "lm":
@@ -86,7 +97,8 @@ def evaluate(
         raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
     if mistakes and first.name != "classify":
         raise UsageError(f"--mistakes is for models of classify, and this is one of {first.name}")
-    chosen = run.choose_data(first, data, columns, limit=limit)
+    own = first.config.data
+    chosen = for_other_rows(own, data, columns, task=first.name, limit=limit)
     if data is None and split in SPLITS:
         rows = getattr(load(first.name, chosen), split)
         if rows is None:
@@ -104,7 +116,7 @@ def evaluate(
         if cache or dynamic:
             scores.append(_judge_with_memory(task, model, rows, cache=cache))
         else:
-            scores.append(run.judge(task, model, rows, None if request == PLAIN else request))
+            scores.append(judge(task, model, rows, None if request == PLAIN else request))
         if mistakes and worst is None:
             worst = task.mistakes(model, rows, count=mistakes)
     models = list(zip(folders, tasks, scores, strict=True))
@@ -126,7 +138,7 @@ def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -
         scores = recency.with_learning(
             task, cast(LanguageModel, model), rows, train=own.train, validation=validation
         )
-    return run.sign(scores, rows)
+    return sign(scores, rows)
 
 
 def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> Comparison:

@@ -16,6 +16,7 @@ from seqcli.nn import native
 from seqcli.nn.cells import CELLS
 from seqcli.nn.kernels import find_scan
 from seqcli.nn.tree import TreeLSTM
+from seqcli.tasks.task import count_parameters
 
 
 def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
                 "summary": (inspect.getdoc(make) or "").splitlines()[0],
                 "source": " ".join(document.split("\n\n")[0].split()),
                 "equations": cell.equations,
-                "parameters": sum(parameter.numel() for parameter in cell.parameters()),
+                "parameters": count_parameters(cell),
                 "fixed": sum(weight.numel() for weight in fixed),
                 "flop": 2 * sum(weight.numel() for weight in matrices),
             }
@@ -49,7 +50,7 @@ def of_model(folder: Path) -> dict[str, Any]:
         "task": task.name,
         "version": stored.get("version"),
         **task.facts(),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": count_parameters(model),
         "scores": {},
         "settings": flatten(task.config),
     }

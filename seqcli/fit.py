@@ -26,54 +26,13 @@ from seqcli.config import Training
 from seqcli.config.duration import parse_duration
 from seqcli.divergence import Level
 from seqcli.errors import SeqcliError
+from seqcli.events import Evaluation, Event, Step, Trouble
 from seqcli.nn.adversary import Adversary
 from seqcli.nn.device import autocast
 from seqcli.nn.native import packing
 from seqcli.optimizer import Optimizer
 from seqcli.tasks.task import Loss, Scores, Task
 
-
-class Step(NamedTuple):
-    """After one update, of `epochs` epochs at most. loss: its batch's mean. tokens and seconds: of
-    this update alone."""
-
-    epoch: int
-    epochs: int
-    position: int
-    batches: int
-    step: int
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    tokens: int
-    seconds: float
-
-
-class Evaluation(NamedTuple):
-    """After one of `epochs` epochs at most. watched: the score that chooses the best epoch. value:
-    what it is. best: whether none before was better."""
-
-    epoch: int
-    epochs: int
-    step: int
-    train_loss: float
-    scores: Scores
-    watched: str
-    value: float
-    best: bool
-    seconds: float
-    tokens: int
-
-
-class Trouble(NamedTuple):
-    """The training diverges, though its losses are numbers. sentence: how, and what to do."""
-
-    epoch: int
-    step: int
-    sentence: str
-
-
-Event = Step | Evaluation | Trouble
 ADVICE = "start again with a smaller --learning-rate, or a --clip of 1 or less"
 REMEDY = f"{ADVICE}. The best epoch and the last checkpoint before stay as they are"
 NON_MONOTONE = 5

@@ -1,48 +1,43 @@
-"""Whole workflows as plain functions: train, resume, evaluate, predict, generate.
+"""A training from its configuration to a finished model folder, as plain functions.
 
-They return values and report through an `Observer`; nothing here prints, parses arguments or exits.
+They return a `Report` and tell an `Observer` how it goes; nothing here prints, parses arguments or
+exits.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from seqcli import bundle, metrics, storage
-from seqcli.config import Config, Data, Request
+from seqcli import bundle, storage
+from seqcli.config import Config
 from seqcli.data.load import load
 from seqcli.data.rows import Rows, Splits
 from seqcli.epochs import choose_epochs
-from seqcli.errors import SeqcliError, UsageError
-from seqcli.fit import Evaluation, Event, Fit, Snapshot, Step
-from seqcli.nn.device import available_cores, choose_device, choose_precision, describe
+from seqcli.errors import SeqcliError
+from seqcli.evaluation import judge
+from seqcli.events import Evaluation, Observer, Step
+from seqcli.fit import Fit, Snapshot
+from seqcli.nn.device import (
+    available_cores,
+    choose_device,
+    choose_precision,
+    describe,
+    set_threads,
+)
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.pretrained import freeze_vectors, place_vectors, take_width
-from seqcli.tasks.task import Scores
+from seqcli.tasks.task import count_parameters
 
 if TYPE_CHECKING:
     from seqcli.watch import Watch
-
-
-class Observer(Protocol):
-    """Who wants to know how a training goes."""
-
-    def note(self, sentence: str) -> None:
-        """A fact worth a line."""
-
-    def facts(self, facts: dict[str, str]) -> None:
-        """What was found: rows, vocabulary, parameters, device."""
-
-    def event(self, event: Event) -> None:
-        """A step, an evaluation or a trouble."""
 
 
 class Interrupted(Exception):
@@ -102,9 +97,8 @@ def recall(folder: Path) -> Report:
     """The report of a training that is finished. Raises SeqcliError for what is no whole model."""
     task = bundle.load_task(folder)
     stored = bundle.read_json(folder / "metrics.json")
-    best = [line["epoch"] for line in bundle.read_history(folder) if line["best"]]
-    parameters = sum(parameter.numel() for parameter in task.build().parameters())
-    return Report(task.name, folder, best[-1], parameters, stored["scores"], stored["baselines"])
+    best, parameters = bundle.best_epoch(folder), count_parameters(task.build())
+    return Report(task.name, folder, best, parameters, stored["scores"], stored["baselines"])
 
 
 def _load(config: Config, observer: Observer) -> Splits:
@@ -127,26 +121,17 @@ def _train(
     scored: bool = True,
     snapshot: Snapshot | None = None,
 ) -> Report:
-    training = task.config.training
-    torch.set_num_threads(training.threads or available_cores())
+    training, fresh = task.config.training, snapshot is None
+    set_threads(training.threads)
     device = choose_device(training.device)
     precision = choose_precision(training.precision, device)
     torch.manual_seed(training.seed)
     model = task.build().to(device)
     encoded = task.encode(splits.train)
-    found = {}
-    if training.epochs is None:
-        epochs, updates = choose_epochs(task, encoded)
-        found["epochs"] = f"{epochs}, of {updates:,} updates"
-        training = replace(training, epochs=epochs)
-        task.config = replace(task.config, training=training)
-    if task.config.network.vectors:
-        if snapshot is None:
-            found["vectors"] = place_vectors(task, model, encoded)
-        freeze_vectors(task, model, encoded)
-    if snapshot is None:
+    found = _complete(task, model, encoded, fresh=fresh)
+    if fresh:
         bundle.create(folder, task)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = count_parameters(model)
     rows = {name: getattr(splits, name) for name in ("train", "validation", "test")}
     observer.facts(
         {
@@ -171,17 +156,11 @@ def _train(
         prepared=time.monotonic() - began,
         closing=sum(map(len, last)) / len(judged),
     )
-    if snapshot is not None:
+    if not fresh:
         storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
     watch = None
     if training.watch == "gradients":
-        from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
-
-        watch = Watch(task, model, judged, folder, observer.note)
-        if snapshot is None:
-            watch.look(0, 0)
-        else:
-            storage.cut_lines(folder / GRADIENTS, fit.at.epoch)
+        watch = _watch(fit, judged, folder, observer, fresh=fresh)
     _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
     report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {})
     if scored:
@@ -191,14 +170,41 @@ def _train(
     return report
 
 
+def _complete(task: Any, model: nn.Module, encoded: Any, *, fresh: bool) -> dict[str, str]:
+    """Settle what the training rows decide, the epochs where none are named and pretrained vectors;
+    what to tell of both. fresh: the network has not been trained yet."""
+    found = {}
+    if task.config.training.epochs is None:
+        epochs, updates = choose_epochs(task, encoded)
+        found["epochs"] = f"{epochs}, of {updates:,} updates"
+        training = replace(task.config.training, epochs=epochs)
+        task.config = replace(task.config, training=training)
+    if task.config.network.vectors:
+        if fresh:
+            found["vectors"] = place_vectors(task, model, encoded)
+        freeze_vectors(task, model, encoded)
+    return found
+
+
+def _watch(fit: Fit, judged: Rows, folder: Path, observer: Observer, *, fresh: bool) -> Watch:
+    """Who records the gradients of a training, with the look before its first update."""
+    from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
+
+    watch = Watch(fit.task, fit.model, judged, folder, observer.note)
+    if fresh:
+        watch.look(0, 0)
+    else:
+        storage.cut_lines(folder / GRADIENTS, fit.at.epoch)
+    return watch
+
+
 def score(folder: Path) -> Report:
     """Judge a finished model and the baselines on the data it was trained with, and write both
     into its folder."""
     task, model, _ = bundle.load(folder)
-    torch.set_num_threads(task.config.training.threads or available_cores())
-    best = [line["epoch"] for line in bundle.read_history(folder) if line["best"]][-1]
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    set_threads(task.config.training.threads)
     splits = load(task.name, task.config.data)
+    best, parameters = bundle.best_epoch(folder), count_parameters(model)
     report = Report(task.name, folder, best, parameters, {}, {})
     return _score(task, model, splits, report, say=lambda sentence: None)
 
@@ -264,17 +270,7 @@ def _follow(
 
 def fingerprint(splits: Splits) -> str:
     """Digests of the rows trained and judged on: a resumed training must see the same."""
-    return "".join(digest(rows) for rows in (splits.train, splits.validation) if rows)
-
-
-def digest(rows: Rows) -> str:
-    """16 hexadecimal digits that tell rows from others."""
-    found = hashlib.blake2b(digest_size=8)
-    for role, values in rows.columns.items():
-        found.update(f"{role} {len(values)}".encode())
-        for value in values:
-            found.update(repr(value).encode())
-    return found.hexdigest()
+    return "".join(rows.digest() for rows in (splits.train, splits.validation) if rows)
 
 
 def history_line(event: Evaluation) -> dict[str, Any]:
@@ -289,35 +285,3 @@ def history_line(event: Evaluation) -> dict[str, Any]:
         "seconds": round(event.seconds, 3),
         "tokens": event.tokens,
     }
-
-
-def judge(task: Any, model: nn.Module, rows: Rows, request: Request | None = None) -> Scores:
-    """The task's metrics on rows, signed."""
-    return sign(task.evaluate(model, rows, *([request] if request else [])), rows)
-
-
-def sign(scores: Scores, rows: Rows) -> Scores:
-    """The same scores, each with its interval, and a digest of the rows in their signature."""
-    scores |= {"signature": f"{scores['signature']}|split:{digest(rows)}"}
-    if found := metrics.intervals(scores.tallies):
-        scores |= {"intervals": found, "interval_signature": metrics.BOOTSTRAP}
-    return scores
-
-
-def choose_data(
-    task: Any, data: str | None, columns: Mapping[str, str | None], *, limit: int | None = None
-) -> Data:
-    """A task's data section for other data, with the columns the model was trained on where none
-    are named. Raises UsageError for a column that the task has no use for."""
-    own: Data = task.config.data
-    known = {item.name for item in fields(own)}
-    named = {name: value for name, value in columns.items() if value is not None}
-    if wrong := sorted(set(named) - known):
-        option = "--" + wrong[0].replace("_", "-")
-        raise UsageError(f"{option} has no meaning for a model of {task.name}")
-    if data is not None:
-        empty = {"train": None, "validation": None, "test": None, "subset": None, "revision": None}
-        own = replace(own, data=data, limit=None, **empty)  # type: ignore[arg-type]
-    if limit is not None:
-        own = replace(own, limit=limit)
-    return replace(own, **named)  # type: ignore[arg-type]

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 from seqcli import __version__, bundle, run, storage
 from seqcli.config import Config, flatten, make_config
 from seqcli.errors import SeqcliError
+from seqcli.events import Observer
 from seqcli.report import Report, model_card
 from seqcli.tasks import TASKS
 
 PLAN = "seeds.json"
-Observe = Callable[[str], AbstractContextManager[run.Observer]]
+Observe = Callable[[str], AbstractContextManager[Observer]]
 """An observer for one training, from its title."""
 
 

@@ -10,7 +10,6 @@ size of a read.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from seqcli.data.lines import (
 from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.nn.device import autocast, available_cores, choose_precision
+from seqcli.nn.device import autocast, choose_precision, set_threads
 from seqcli.tasks.task import Answer, device_of
 
 SENTENCE_LINES = 10_000
@@ -75,9 +74,9 @@ def answer_lines(
     A bad line is reported with its number and answered with an empty line. Raises SeqcliError for
     a missing model or file, UsageError for what the model's task cannot do.
     """
-    torch.set_num_threads(threads or available_cores())
+    set_threads(threads)
     task, model, _ = bundle.load_together(folder, others)
-    check_request(request, task.name)
+    request.check_task(task.name)
     if task.name != "tag" and (format == "conll" or reading in COLUMNS):
         raise UsageError(f"CoNLL columns are for tag; {folder} holds a model of {task.name}")
     answers = Answers(task, model, request, reading=reading, format=format, file=file)
@@ -99,15 +98,6 @@ def answer_lines(
             bad += write(answers.to(lines))
         bad += write(answers.rest())
     return bad
-
-
-def check_request(request: Request, task: str) -> None:
-    """Raise UsageError for an option that the model's task has no use for."""
-    for item in dataclasses.fields(request):
-        owners = item.metadata["tasks"]
-        if task not in owners and getattr(request, item.name) != item.default:
-            option, known = "--" + item.name.replace("_", "-"), " and ".join(owners)
-            raise UsageError(f"{option} is for models of {known}, and this is one of {task}")
 
 
 class Answers:

@@ -25,7 +25,7 @@ from seqcli import __version__, bundle, run, storage
 from seqcli.config import Config, Setting, flatten, list_settings, make_config
 from seqcli.config.setting import check
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.fit import Evaluation, Event
+from seqcli.events import Evaluation, Event
 from seqcli.report import Report
 from seqcli.tasks import TASKS
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from seqcli import storage
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
-from seqcli.fit import Step
+from seqcli.events import Step
 from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.flow import Flow, gradient_flow
 from seqcli.inspect.trace import list_layers

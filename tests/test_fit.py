@@ -15,7 +15,8 @@ from conftest import TASKS, Quiet, make_rows, tiny, write_jsonl
 from seqcli import bundle, run
 from seqcli.data.load import load
 from seqcli.errors import SeqcliError
-from seqcli.fit import Evaluation, Fit, Step, Trouble, schedule, stalls
+from seqcli.events import Evaluation, Step, Trouble
+from seqcli.fit import Fit, schedule, stalls
 from seqcli.tasks import TASKS as BY_NAME
 
 EPOCHS = 3

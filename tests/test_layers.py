@@ -13,7 +13,7 @@ import seqcli
 ROOT = Path(seqcli.__file__).parent
 LAYERS = [
     ["errors", "startup"],
-    ["config"],
+    ["config", "events"],
     ["recipes"],
     ["data"],
     ["metrics", "baselines"],
@@ -21,16 +21,26 @@ LAYERS = [
     ["tasks", "average", "divergence", "optimizer", "epochs"],
     ["storage"],
     ["fit", "bundle"],
-    ["report"],
+    ["report", "evaluation"],
     ["inspect", "compare"],
     ["watch"],
     ["run"],
-    ["evaluation", "generation", "seeds", "sweep", "stream", "facts", "export", "bench"],
+    ["generation", "seeds", "sweep", "stream", "facts", "export", "bench"],
     ["console"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-LIGHT = ("cli", "console", "config", "recipes", "errors", "startup", "__main__", "__init__")
+LIGHT = (
+    "cli",
+    "console",
+    "config",
+    "recipes",
+    "errors",
+    "events",
+    "startup",
+    "__main__",
+    "__init__",
+)
 HEAVY = {"torch", "datasets", "numpy", "tokenizers", "safetensors", "sacrebleu", "huggingface_hub"}
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 

@@ -17,7 +17,7 @@ from seqcli import bundle, fit, run
 from seqcli.config import make_config
 from seqcli.config.duration import parse_duration
 from seqcli.errors import UsageError
-from seqcli.fit import Evaluation, Step
+from seqcli.events import Evaluation, Step
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from conftest import TASKS, TINY, Quiet, Result, tiny
 
 from seqcli import bundle, optimizer, run
 from seqcli.data.load import load
-from seqcli.fit import Fit, Step
+from seqcli.events import Step
+from seqcli.fit import Fit
 from seqcli.tasks import TASKS as BY_NAME
 from seqcli.watch import GRADIENTS, Watch, advise, draw_bars
 

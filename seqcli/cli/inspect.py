@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from seqcli.cli.options import Limit, ModelFolder, Threads, with_options
-from seqcli.config import Comparing, Inspecting, list_columns, list_fields
+from seqcli.config import Comparing, Inspecting, for_other_rows, list_columns, list_fields
 from seqcli.errors import UsageError
 
 DataArgument = Annotated[
@@ -139,17 +139,16 @@ def _load(
     threads: int | None,
 ) -> tuple[Any, Any]:
     """The model, and the rows to read."""
-    import torch
-
-    from seqcli import bundle, run
+    from seqcli import bundle
     from seqcli.console import say
     from seqcli.data.load import load_split
-    from seqcli.nn.device import available_cores
+    from seqcli.nn.device import set_threads
 
-    torch.set_num_threads(threads or available_cores())
+    set_threads(threads)
     loaded = bundle.load(model)
-    chosen = run.choose_data(loaded.task, data, columns, limit=limit)
-    rows = load_split(loaded.task.name, chosen, split, usual=loaded.task.columns)
+    task = loaded.task
+    chosen = for_other_rows(task.config.data, data, columns, task=task.name, limit=limit)
+    rows = load_split(task.name, chosen, split, usual=task.columns)
     for note in rows.notes:
         say(note)
     return loaded, rows

@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from seqcli.config.data import ClassifyData, Data, LanguageData, TagData, TranslateData
+from seqcli.config.data import (
+    ClassifyData,
+    Data,
+    LanguageData,
+    TagData,
+    TranslateData,
+    for_other_rows,
+)
 from seqcli.config.duration import parse_duration
 from seqcli.config.inspection import Comparing, Inspecting
 from seqcli.config.network import (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from seqcli.config.setting import setting
+from seqcli.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,27 @@ class Data:
     subset: str | None = setting(None, "Configuration of a Hub data set that has several.")
     revision: str | None = setting(None, "Branch, tag or commit of a Hub data set.")
     limit: int | None = setting(None, "Take at most this many rows of each split.", minimum=1)
+
+
+def for_other_rows(
+    own: Data, data: str | None, columns: Mapping[str, str | None], *, task: str, limit: int | None
+) -> Data:
+    """The settings of a finished model for DATA (None: that of its training), with the columns it
+    was trained on where none are named. Raises UsageError for a column that its task has no use
+    for."""
+    named = {name: value for name, value in columns.items() if value is not None}
+    if wrong := sorted(set(named) - {item.name for item in fields(own)}):
+        option = "--" + wrong[0].replace("_", "-")
+        raise UsageError(f"{option} has no meaning for a model of {task}")
+    if data is not None:
+        own = replace(
+            own,
+            data=data,
+            **dict.fromkeys(("train", "validation", "test", "subset", "revision", "limit")),  # type: ignore[arg-type]
+        )
+    if limit is not None:
+        own = replace(own, limit=limit)
+    return replace(own, **named)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

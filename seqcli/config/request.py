@@ -6,7 +6,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from seqcli.config.setting import setting
 from seqcli.errors import UsageError
@@ -40,6 +40,16 @@ class Decoding:
         "Write for an unknown word the source word it attends to (--tokens word).",
         tasks=("translate",),
     )
+
+    def check_task(self, task: str) -> None:
+        """Raise UsageError for a setting that a model of this task has no use for."""
+        for item in fields(self):
+            tasks = item.metadata["tasks"]
+            if task not in tasks and getattr(self, item.name) != item.default:
+                option = "--" + item.name.replace("_", "-")
+                raise UsageError(
+                    f"{option} is for models of {' and '.join(tasks)}, and this is one of {task}"
+                )
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.min_length > self.max_length:

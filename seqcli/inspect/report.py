@@ -25,6 +25,7 @@ from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
 from seqcli.inspect.survey import Survey, survey
 from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
+from seqcli.tasks.task import count_parameters
 
 SCHEMA = "seqcli.inspect/1"
 EXAMPLES = 6
@@ -147,7 +148,7 @@ def describe_model(task: Any, model: nn.Module, folder: Path | None) -> dict[str
         "hidden": network.hidden,
         "bidirectional": bool(getattr(network, "bidirectional", False)),
         "pool": getattr(network, "pool", None),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": count_parameters(model),
         "checkpoint_sha256": hash_weights(model),
     }
 

@@ -18,6 +18,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def set_threads(threads: int | None) -> None:
+    """Compute with so many threads; None: with one for each processor this process may use."""
+    torch.set_num_threads(threads or available_cores())
+
+
 def choose_device(name: str) -> torch.device:
     """The device of `--device`; auto takes a GPU where there is one. UsageError if absent."""
     if name == "auto":

@@ -128,6 +128,11 @@ def to_ragged(sequences: Sequences, device: torch.device) -> Ragged:
     return Ragged(values.to(device), torch.from_numpy(sequences.offsets))
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training may change, frozen ones included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where a model's weights are."""
     return next(model.parameters()).device

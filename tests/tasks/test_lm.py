@@ -12,7 +12,7 @@ from conftest import Quiet, make_rows, tiny
 
 from seqcli import bundle, run
 from seqcli.data.rows import Rows
-from seqcli.fit import Step
+from seqcli.events import Step
 from seqcli.nn.cells import CELLS
 from seqcli.nn.decode import Sampling
 from seqcli.nn.penalty import penalise

@@ -18,7 +18,8 @@ from seqcli.data.rows import Rows
 from seqcli.data.tokens import EOS, UNK, WordTokenizer
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import UsageError
-from seqcli.fit import Fit, Step
+from seqcli.events import Step
+from seqcli.fit import Fit
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
 from seqcli.tasks.lesson import mix_guesses, teach
 from seqcli.tasks.translate import Translate
