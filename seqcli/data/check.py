@@ -12,7 +12,8 @@ from seqcli.config import Data
 from seqcli.data.likeness import find_alike
 from seqcli.data.load import load
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import UNK, Sequences, Tokenizer
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import UNK, Tokenizer
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
 
 INPUTS = {"classify": "text", "tag": "tokens", "translate": "source", "lm": "text"}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from seqcli.data.labels import name_some
 from seqcli.errors import SeqcliError, UsageError
 
 FEW = 20
@@ -63,9 +64,9 @@ class Condition:
         """Raise SeqcliError for a value that the model knows nothing about."""
         if self.kind == "label":
             if str(value) not in self.labels:
-                shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
                 raise SeqcliError(
-                    f"no text was trained on with the condition {str(value)!r}; known are: {shown}"
+                    f"no text was trained on with the condition {str(value)!r}; known are: "
+                    f"{name_some(self.labels)}"
                 )
         elif self.kind == "image":
             if not isinstance(value, bytes):
@@ -91,8 +92,7 @@ class Condition:
         """What training says about it."""
         name = ", ".join(self.columns)
         if self.kind == "label":
-            shown = ", ".join(self.labels[:5]) + (" …" if len(self.labels) > 5 else "")
-            return f"{name}: {len(self.labels)} labels ({shown})"
+            return f"{name}: {len(self.labels)} labels ({name_some(self.labels, 5)})"
         if self.kind == "image":
             return f"{name}: images, as {SIDE} × {SIDE} pixels"
         return f"{name}: {self.width} {'number' if self.width == 1 else 'numbers'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,23 @@ from seqcli.data.tables import Table, list_columns
 from seqcli.errors import SeqcliError, UsageError
 
 
+def as_lists(labels: Sequence[str | list[str]]) -> list[list[str]]:
+    """The labels of each row as a list, where a row has one or several."""
+    return [one if isinstance(one, list) else [one] for one in labels]
+
+
+def name_some(names: Sequence[str], most: int = 8) -> str:
+    """The first few of some names, as a phrase."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+
 def check_labels(table: Table, rows: Rows, choice: Choice, *, option: str, asked: bool) -> None:
     """Raise SeqcliError where the labels of training rows are one class, or are no classes.
 
     option: what names their column. asked: the user did, so that many classes are meant; one a row
     never is.
     """
-    labels = [one if isinstance(one, list) else [one] for one in rows["label"]]
+    labels = as_lists(rows["label"])
     name, distinct = choice["label"], len({label for row in labels for label in row})
     if not distinct:
         raise SeqcliError(f"{rows.origin}: no row has a label in column {name!r}")
@@ -46,7 +56,7 @@ def settle_labels(splits: Mapping[str, Rows], *, separator: str | None) -> dict[
     )
     found = {}
     for split, rows in splits.items():
-        lists = [one if isinstance(one, list) else [one] for one in rows["label"]]
+        lists = as_lists(rows["label"])
         if separator:
             lists = [
                 [part.strip() for label in row for part in label.split(separator) if part.strip()]
@@ -84,5 +94,4 @@ def note_labels(splits: Mapping[str, Rows]) -> list[str]:
 
 
 def _count(rows: Rows) -> Counter[str]:
-    lists = (one if isinstance(one, list) else [one] for one in rows["label"])
-    return Counter(label for row in lists for label in row)
+    return Counter(label for row in as_lists(rows["label"]) for label in row)

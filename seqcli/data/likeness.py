@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from seqcli.data.tokens import Sequences
+from seqcli.data.sequences import Sequences
 
 ALIKE = 0.8
 MOST_SHARING = 200

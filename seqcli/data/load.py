@@ -14,7 +14,7 @@ from seqcli.config import ClassifyData, Data
 from seqcli.data import hub
 from seqcli.data.choice import ROLES, Choice
 from seqcli.data.columns import choose
-from seqcli.data.labels import check_labels, note_labels, settle_labels
+from seqcli.data.labels import as_lists, check_labels, note_labels, settle_labels
 from seqcli.data.names import CANONICAL, SPLITS
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
 from seqcli.data.rows import Rows, Splits
@@ -192,7 +192,7 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     n = len(train)
     order = random.Random(SEED).sample(range(n), n)
     if "label" in train.columns:  # the last row of a label stays in train
-        labels = [one if isinstance(one, list) else [one] for one in train["label"]]
+        labels = as_lists(train["label"])
         last = {label: i for i in order for label in labels[i]}
         kept = set(last.values())
         order = [i for i in order if i not in kept]

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from seqcli.data.sequences import Sequences, bounds_of
 from seqcli.data.spelling import Spelling, case_of
 from seqcli.data.words import JOINER, split_chunk
 from seqcli.errors import SeqcliError, UsageError
@@ -24,38 +25,6 @@ SPECIALS = ("<unk>", "<bos>", "<eos>")
 
 CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
 CACHED_LENGTH = 48
-
-
-class Sequences(NamedTuple):
-    """Token ids of many sequences, end to end.
-
-    values: (N,) int32, with spelling int64. offsets: (B + 1,) int64, rising from 0 to N.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    def __len__(self) -> int:
-        """Number of sequences B."""
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(B,) int64 tokens of each sequence."""
-        return np.diff(self.offsets)
-
-    def row(self, index: int) -> np.ndarray:
-        """The ids of one sequence (a view)."""
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
-    def take(self, indices: Sequence[int] | np.ndarray) -> Sequences:
-        """The sequences at `indices`, in that order; an index may come more than once."""
-        indices = np.asarray(indices, dtype=np.int64)
-        starts = self.offsets[indices]
-        lengths = self.offsets[indices + 1] - starts
-        offsets = _offsets(lengths)
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Sequences(self.values[places], offsets)
 
 
 class Tokenizer(Protocol):
@@ -330,18 +299,12 @@ def code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
-def _offsets(lengths: np.ndarray) -> np.ndarray:
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
-
-
 def _assemble(flat: np.ndarray, lengths: np.ndarray, bos: bool, eos: bool) -> Sequences:
     """Sequences from flat ids: BOS before and EOS after each, UNK where nothing would stand."""
-    before = _offsets(lengths)
+    before = bounds_of(lengths)
     if not bos and not eos and lengths.all():
         return Sequences(flat, before)
-    offsets = _offsets(np.maximum(lengths + bos + eos, 1))
+    offsets = bounds_of(np.maximum(lengths + bos + eos, 1))
     values = np.full(offsets[-1], UNK, dtype=flat.dtype)
     values[np.arange(len(flat)) + np.repeat(offsets[:-1] - before[:-1] + bos, lengths)] = flat
     if bos:

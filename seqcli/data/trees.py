@@ -20,14 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from seqcli.data.tokens import (
-    SPECIALS,
-    UNK,
-    Sequences,
-    Tokenizer,
-    WordTokenizer,
-    tokenizer_from_json,
-)
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import SPECIALS, UNK, Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer as train_words
 from seqcli.errors import SeqcliError
 

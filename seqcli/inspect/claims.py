@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqcli.data.tokens import Sequences
+from seqcli.data.sequences import Sequences
 from seqcli.inspect.corpus import Corpus
 from seqcli.inspect.trace import Site, complete, list_layers, watched
-from seqcli.tasks.task import to_ragged
+from seqcli.nn.ragged import to_ragged
 
 STOPS = frozenset(".,;:!?")
 LEAST = 8
@@ -148,4 +148,4 @@ def _reactions(
 
 
 def _batch(ids: np.ndarray) -> Any:
-    return to_ragged(Sequences(ids, np.array([0, len(ids)])), torch.device("cpu"))
+    return to_ragged(Sequences(ids, np.array([0, len(ids)])))

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from seqcli.data.batches import bucket
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer
+from seqcli.data.sequences import Sequences, bounds_of
+from seqcli.data.tokens import BOS, EOS, Tokenizer
 from seqcli.errors import SeqcliError
-from seqcli.nn.ragged import Ragged
-from seqcli.tasks.task import device_of, to_ragged
+from seqcli.nn.ragged import Ragged, to_ragged
+from seqcli.tasks.task import device_of
 
 BATCH_TOKENS = 4_096
 STREAMS, STREAM_STEPS = 16, 128
@@ -167,11 +168,6 @@ def _part(
     return Tokens(sequences.values, example_N, sequences.offsets, vocabulary, surface)
 
 
-def _places(sequences: Sequences, rows: np.ndarray) -> np.ndarray:
-    whole = Sequences(np.arange(len(sequences.values)), sequences.offsets)
-    return whole.take(rows).values
-
-
 def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     tokens = task.encode_rows(rows)
     if task.decision.several:
@@ -207,7 +203,7 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
             example_P = np.repeat(chosen, part.tokens.lengths)
             return Pass(task.scores(model, part), torch.from_numpy(part.tags), example_P)
 
-        return Batch({"": _places(tokens, chosen)}, run)
+        return Batch({"": tokens.places(chosen)}, run)
 
     batches = [batch(part) for part in bucket(tokens.lengths, budget=BATCH_TOKENS)]
     surface = [token for row in rows["tokens"] for token in row]
@@ -239,7 +235,7 @@ def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = Non
         last = np.maximum(np.minimum(starts + begin + STREAM_STEPS, ends), starts)
         first = np.minimum(starts + begin, last)
         lengths = last - first
-        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        bounds = bounds_of(lengths)
         places = np.arange(bounds[-1]) + np.repeat(first - bounds[:-1], lengths)
 
         def run(model: nn.Module, state: Any) -> Pass:
@@ -260,7 +256,7 @@ def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     pairs = task.encode(rows)
     # BOS a b EOS: the decoder reads BOS a b and predicts a b EOS.
     lengths = pairs.target.lengths - 1
-    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    bounds = bounds_of(lengths)
     places = np.arange(bounds[-1]) + np.repeat(pairs.target.offsets[:-1] - bounds[:-1], lengths)
     read = Sequences(pairs.target.values[places], bounds)
     gold = Sequences(pairs.target.values[places + 1], bounds)
@@ -274,7 +270,7 @@ def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
             example_P = np.repeat(chosen, truth.lengths)
             return Pass(scores, torch.from_numpy(truth.values.astype("int64")), example_P)
 
-        sides = {"encoder": _places(pairs.source, chosen), "decoder": _places(read, chosen)}
+        sides = {"encoder": pairs.source.places(chosen), "decoder": read.places(chosen)}
         return Batch(sides, run)
 
     plan = bucket(np.maximum(pairs.source.lengths, lengths), budget=BATCH_TOKENS // 2)

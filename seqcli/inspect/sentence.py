@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import EOS, UNK, Sequences
+from seqcli.data.sequences import Sequences, bounds_of
+from seqcli.data.tokens import EOS, UNK
 from seqcli.errors import UsageError
 from seqcli.inspect import contribution
 from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watched
-from seqcli.tasks.task import to_ragged
-from seqcli.tasks.text import truncate
+from seqcli.nn.ragged import to_ragged
 
 LONGEST = 120
 LABELS = 6
@@ -58,10 +58,9 @@ def read_sentence(
 
 
 def _limit(tokens: Sequences, facts: dict[str, Any]) -> Sequences:
-    if len(tokens.values) <= LONGEST:
-        return tokens
-    facts["note"] = f"the first {LONGEST} of {len(tokens.values)} tokens"
-    return Sequences(tokens.values[:LONGEST], np.array([0, LONGEST]))
+    if len(tokens.values) > LONGEST:
+        facts["note"] = f"the first {LONGEST} of {len(tokens.values)} tokens"
+    return tokens.head(LONGEST)
 
 
 def _strings(tokenizer: Any, ids: np.ndarray, surface: Sequence[str]) -> list[str]:
@@ -81,16 +80,16 @@ def _read_text(
     facts: dict[str, Any] = {"text": text}
     rows = task.read([text])
     whole = task.encode_rows(rows)
-    tokens = truncate(whole, LONGEST // len(whole))
+    tokens = whole.head(LONGEST // len(whole))
     if len(tokens.values) < len(whole.values):
         most = f", {LONGEST // 2} of a text at most" if task.pairs else ""
         facts["note"] = f"the first {len(tokens.values)} of {len(whole.values)} tokens{most}"
-    batch = to_ragged(tokens, _cpu())
+    batch = to_ragged(tokens)
     with watched(layers) as calls:
         scores_L = model(batch)[0].float()
     chance_L = task.decision.chance(scores_L[None])[0]
     shown = chance_L.argsort(descending=True, stable=True)[:LABELS]
-    by_prefix_TL = task.decision.chance(model(to_ragged(_prefixes(tokens), _cpu())).float())
+    by_prefix_TL = task.decision.chance(model(to_ragged(_prefixes(tokens))).float())
     found = (
         None if task.pairs else contribution.of_text(model, batch, _top(layers, calls), scores_L)
     )
@@ -122,7 +121,7 @@ def _prefixes(tokens: Sequences) -> Sequences:
             for at in range(len(tokens)):
                 parts.append(tokens.row(at)[: end if at == side else None])
                 lengths.append(len(parts[-1]))
-    return Sequences(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths)]))
+    return Sequences(np.concatenate(parts), bounds_of(lengths))
 
 
 def _read_strings(task: Any, rows: Rows, tokens: Sequences) -> list[str]:
@@ -170,7 +169,7 @@ def _read_next(
     tokens = _limit(task.tokenizer.encode([text]), facts)
     ids = np.concatenate([[EOS], tokens.values])
     with watched(layers) as calls:
-        scores_TV, _ = model(to_ragged(Sequences(ids, np.array([0, len(ids)])), _cpu()), None)
+        scores_TV, _ = model(to_ragged(Sequences.of([ids])), None)
     all_TV = torch.softmax(scores_TV.float(), dim=1)
     chance_TL, best_TL = all_TV.topk(min(5, all_TV.shape[1]))
     vocabulary = show_vocabulary(task.tokenizer)
@@ -182,10 +181,6 @@ def _read_next(
         **_pairs(model, layers, calls, scores_TV.float()),
     }
     return facts, calls
-
-
-def _cpu() -> torch.device:
-    return torch.device("cpu")
 
 
 def _best(chance_TL: Tensor, best_TL: Tensor, names: Sequence[str]) -> list[list[list[Any]]]:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqcli.data.tokens import BOS, Sequences
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import BOS
 from seqcli.nn import kernels
 from seqcli.nn.native.lookup import Entries, Reader
 from seqcli.nn.native.ngrams import find
-from seqcli.nn.ragged import Ragged, offsets
+from seqcli.nn.ragged import Ragged, offsets, to_ragged
 
 MOST_WEIGHTS = 1 << 22
 """Weights of the model at most; of more n-grams the commonest are kept."""
@@ -54,7 +55,7 @@ class Ngrams(nn.Module):
     ) -> Ngrams:
         """For training texts and their labels (R,), numbers below `count`; or (R, count), 1 where a
         text has one of several labels."""
-        texts = tokens_of(tokens)
+        texts = to_ragged(tokens)
         keys, place = torch.unique(
             torch.cat(list_keys(texts, vocabulary, longest)), return_inverse=True
         )
@@ -133,12 +134,6 @@ class Ngrams(nn.Module):
         counts_B = torch.bincount(text_M, minlength=tokens.batch)
         x_M = x_M / square_B.sqrt()[text_M].clamp_min(1e-9)
         return Entries(place_M, x_M, offsets(counts_B))
-
-
-def tokens_of(sequences: Sequences) -> Ragged:
-    """Flat numpy arrays as a batch."""
-    values = torch.from_numpy(sequences.values.astype("int64", copy=False))
-    return Ragged(values, torch.from_numpy(sequences.offsets))
 
 
 def list_keys(tokens: Ragged, vocabulary: int, longest: int) -> list[Tensor]:

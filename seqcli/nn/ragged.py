@@ -17,6 +17,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqcli.data.sequences import Sequences
+
+CPU = torch.device("cpu")
+
 
 class Ragged(NamedTuple):
     """The tokens of a batch and where each sequence begins.
@@ -81,6 +85,12 @@ def ragged(sequences: Sequence[Tensor]) -> Ragged:
     """Lay sequences end to end. Each is (T_b, ...); an empty list is an error of the caller."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     return Ragged(torch.cat(list(sequences)), offsets(lengths))
+
+
+def to_ragged(sequences: Sequences, device: torch.device = CPU) -> Ragged:
+    """Flat arrays of ids as a batch on a device."""
+    values = torch.from_numpy(sequences.values.astype("int64", copy=False))
+    return Ragged(values.to(device), torch.from_numpy(sequences.offsets))
 
 
 def offsets(lengths: Tensor) -> Tensor:

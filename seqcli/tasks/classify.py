@@ -17,19 +17,21 @@ from seqcli.config import ClassifyConfig, Request
 from seqcli.data.batches import bucket
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
+from seqcli.data.sequences import Sequences
 from seqcli.data.spelling import Spelling
-from seqcli.data.tokens import Sequences, Tokenizer, WordTokenizer, tokenizer_from_json
+from seqcli.data.tokens import Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
+from seqcli.nn.ragged import to_ragged
 from seqcli.nn.spelling import SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
-from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
-from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
+from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 
 PREDICTION_TOKENS = 8_192
 LONGEST = 100_000
@@ -188,19 +190,16 @@ class Classify:
             return tokens
         return Sequences(tokens.values % len(self.tokenizer.vocabulary), tokens.offsets)
 
-    def encode_text(self, texts: Sequence[str]) -> Sequences:
-        return truncate(self.tokenizer.encode(texts), self._limit)
-
     def encode(self, rows: Rows) -> Encoded:
         labels = self.decision.encode(self.decision.read(rows))
         whole = self._list_tokens(rows)
         self.cut = int((whole.lengths > self._limit).sum())
-        tokens = truncate(whole, self._limit)
+        tokens = whole.head(self._limit)
         return Encoded(tokens, labels, self.decision.weigh(labels))
 
     def encode_rows(self, rows: Rows) -> Sequences:
         """The tokens of each row, of pairs in two sequences."""
-        return truncate(self._list_tokens(rows), self._limit)
+        return self._list_tokens(rows).head(self._limit)
 
     def _list_tokens(self, rows: Rows) -> Sequences:
         """The tokens of each row, uncut; of pairs, both texts one after the other."""

@@ -7,18 +7,15 @@ Dimensions: M target tokens of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqcli.data.tokens import Sequences
-from seqcli.nn.ragged import Ragged
+from seqcli.data.sequences import Sequences
+from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.nn.translator import Translator
-from seqcli.tasks.task import to_ragged
 
 
 class Pairs(NamedTuple):
@@ -30,13 +27,6 @@ class Pairs(NamedTuple):
     def take(self, rows: np.ndarray) -> Pairs:
         """The pairs at `rows`, in that order."""
         return Pairs(self.source.take(rows), self.target.take(rows))
-
-
-def lay_out(rows: Sequence[Sequence[int]]) -> Sequences:
-    """Rows of token ids end to end."""
-    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    return Sequences(np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1])), offsets)
 
 
 class Lesson(NamedTuple):

@@ -28,7 +28,8 @@ from seqcli.data.columns import read_condition
 from seqcli.data.condition import Condition, condition_from_json, learn_condition
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import EOS, SPECIALS, UNK, Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.sequences import Sequences, bounds_of
+from seqcli.data.tokens import EOS, SPECIALS, UNK, Tokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.condition import Conditioning
@@ -247,7 +248,7 @@ class LanguageModeling:
                 for start, end in zip(starts, ends, strict=True)
             ]
             places = np.concatenate(parts)
-            bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+            bounds = bounds_of([len(part) for part in parts])
             batch = Ragged(torch.from_numpy(tokens_N[places]).to(device), torch.from_numpy(bounds))
             h_NH, states = model.read(batch, states)
             gold_N = torch.from_numpy(tokens_N[places + 1]).to(device)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqcli import baselines, metrics
 from seqcli.config import ClassifyTraining, Request
+from seqcli.data.labels import as_lists, name_some
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.balance import weigh
@@ -74,14 +75,13 @@ class ManyLabels:
         }
 
     def facts(self) -> dict[str, str]:
-        shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
-        return {"labels": f"{len(self.labels)}, any number a text: {shown}"}
+        return {"labels": f"{len(self.labels)}, any number a text: {name_some(self.labels)}"}
 
     # ------------------------------------------------------------------------------ training
 
     def read(self, rows: Rows) -> list[Labels]:
         """Each row's labels."""
-        return [one if isinstance(one, list) else [one] for one in rows["label"]]
+        return as_lists(rows["label"])
 
     def encode(self, gold: Sequence[Labels]) -> np.ndarray:
         """(R, L) float32: 1 where a row has a label. Labels that training did not have are left

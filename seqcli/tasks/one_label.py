@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqcli import baselines, metrics
 from seqcli.config import ClassifyTraining, Request
+from seqcli.data.labels import as_lists, name_some
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.tasks.balance import draw, focal_loss, weigh
@@ -65,16 +66,15 @@ class OneLabel:
         return {"labels.json": self.labels, "calibration.json": self.calibration.to_json()}
 
     def facts(self) -> dict[str, str]:
-        shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
         said = [f"{name} from {value:.3f}" for name, value in self.calibration.thresholds.items()]
-        found = {"labels": f"{len(self.labels)}: {shown}"}
+        found = {"labels": f"{len(self.labels)}: {name_some(self.labels)}"}
         return found | ({"threshold": ", ".join(said)} if said else {})
 
     # ------------------------------------------------------------------------------ training
 
     def read(self, rows: Rows) -> list[str]:
         """Each row's label. Raises SeqcliError where one has several."""
-        found = [one if isinstance(one, list) else [one] for one in rows["label"]]
+        found = as_lists(rows["label"])
         for number, labels in enumerate(found, start=1):
             if len(labels) != 1:
                 raise SeqcliError(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqcli.data.tokens import Sequences
+from seqcli.data.sequences import Sequences
 
 
 class Sentences(NamedTuple):
@@ -25,10 +25,7 @@ class Sentences(NamedTuple):
 
     def take(self, rows: np.ndarray) -> Sentences:
         """Some rows as a batch, with only the words that occur in it."""
-        lengths = self.tokens.lengths[rows]
-        starts = self.tokens.offsets[rows]
-        before = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+        places = self.tokens.places(rows)
         distinct, word_of = np.unique(self.word_of[places], return_inverse=True)
         tags = self.tags[places] if len(self.tags) else self.tags
         labels = self.labels[rows] if len(self.labels) else self.labels

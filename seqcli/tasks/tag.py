@@ -16,6 +16,7 @@ from torch import nn
 from seqcli import baselines, metrics
 from seqcli.config import Request, TagConfig
 from seqcli.data.batches import bucket
+from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
@@ -24,12 +25,11 @@ from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
-from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
-from seqcli.tasks.text import truncate
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 
 PREDICTION_TOKENS = 8_192
 LONGEST_WORD = 100
@@ -169,8 +169,7 @@ class Tag:
             "tags": f"{self.tagset}, {'with' if self.crf else 'without'} CRF",
         }
         if self.labels:
-            shown = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
-            facts["labels"] = f"{len(self.labels):,}: {shown}"
+            facts["labels"] = f"{len(self.labels):,}: {name_some(self.labels)}"
         return facts
 
     def build(self) -> nn.Module:
@@ -192,7 +191,7 @@ class Tag:
         labels = rows.columns.get("label", ()) if self.labels else ()
         return Sentences(
             self.tokenizer.encode_tokens(rows["tokens"]),
-            truncate(self.characters.encode([form or " " for form in forms]), LONGEST_WORD),
+            self.characters.encode([form or " " for form in forms]).head(LONGEST_WORD),
             np.array(word_of, dtype=np.int64),
             self.tagset.encode(rows.columns.get("tags", ())),
             np.array([numbers.get(label, -1) for label in labels], dtype=np.int64),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from seqcli.data.labels import name_some
 from seqcli.data.schemes import Notation, detect_scheme, spans
 from seqcli.errors import SeqcliError, UsageError
 
@@ -85,6 +86,6 @@ class Tagset:
         return cls(list(tags), stored.get("scheme"), Notation(*answers) if answers else None)
 
     def __str__(self) -> str:
-        shown = ", ".join(self.tags[:8]) + (" …" if len(self.tags) > 8 else "")
+        shown = name_some(self.tags)
         also = f", answered in {self.written}" if self.answers else ""
         return f"{len(self.tags):,}: {shown}" + (f" ({self.scheme}{also})" if self.scheme else "")

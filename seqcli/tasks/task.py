@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from seqcli.config import Request
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import Sequences, Tokenizer
+from seqcli.data.tokens import Tokenizer
 from seqcli.metrics import Scores
-from seqcli.nn.ragged import Ragged
 
 
 class Loss(NamedTuple):
@@ -120,12 +119,6 @@ class Task(Protocol):
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         """An answer for each row, in order; independent of the other rows."""
         ...
-
-
-def to_ragged(sequences: Sequences, device: torch.device) -> Ragged:
-    """Flat numpy arrays as a batch on a device."""
-    values = torch.from_numpy(sequences.values.astype("int64", copy=False))
-    return Ragged(values.to(device), torch.from_numpy(sequences.offsets))
 
 
 def count_parameters(model: nn.Module) -> int:

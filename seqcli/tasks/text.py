@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from seqcli.data.tokens import Sequences, Tokenizer
+from seqcli.data.tokens import Tokenizer
 from seqcli.data.vocabulary import choose_kind
 from seqcli.errors import SeqcliError
 
@@ -18,16 +16,6 @@ def resolve_kind(config: Any, texts: Sequence[str]) -> tuple[str, str]:
     if kind != "auto":
         return kind, "as asked"
     return choose_kind(config.task, texts)
-
-
-def truncate(sequences: Sequences, limit: int | None) -> Sequences:
-    """Keep the first `limit` tokens of each sequence; None keeps all."""
-    if limit is None or not len(sequences) or int(sequences.lengths.max()) <= limit:
-        return sequences
-    lengths = np.minimum(sequences.lengths, limit)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.arange(offsets[-1]) + np.repeat(sequences.offsets[:-1] - offsets[:-1], lengths)
-    return Sequences(sequences.values[places], offsets)
 
 
 def read_fields(

@@ -15,16 +15,18 @@ from seqcli.config import Request, TranslateConfig
 from seqcli.data.batches import bucket
 from seqcli.data.names import PAIRS, TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import BOS, EOS, Sequences, Tokenizer, tokenizer_from_json
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import BOS, EOS, Tokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.beam import Hypothesis, Search, beam_search, normalise
 from seqcli.nn.ensemble import Ensemble
+from seqcli.nn.ragged import to_ragged
 from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
-from seqcli.tasks.lesson import Pairs, lay_out, mix_guesses, teach
-from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of, to_ragged
-from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind, truncate
+from seqcli.tasks.lesson import Pairs, mix_guesses, teach
+from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
+from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 
 DECODING_TOKENS = 3_072
 SCORING_TOKENS = 4_096
@@ -113,13 +115,11 @@ class Translate:
         )
 
     def encode_source(self, texts: Sequence[str]) -> Sequences:
-        return truncate(self.source.encode(texts, eos=True), self.config.tokens.max_length)
+        return self.source.encode(texts, eos=True).head(self.config.tokens.max_length)
 
     def encode(self, rows: Rows) -> Pairs:
         target = self.target.encode(rows["target"], bos=True, eos=True)
-        return Pairs(
-            self.encode_source(rows["source"]), truncate(target, self.config.tokens.max_length)
-        )
+        return Pairs(self.encode_source(rows["source"]), target.head(self.config.tokens.max_length))
 
     def lookup(self, model: nn.Module, encoded: Pairs) -> Lookup:
         assert isinstance(model, Translator)
@@ -203,7 +203,7 @@ class Translate:
         """(T, S) what each written token attended to in the text; end marks are left out."""
         decoder = cast(Translator, model)  # or an ensemble of them, which is used alike
         written = [[BOS, *tokens, EOS] for tokens in outputs]
-        pairs = Pairs(self.encode_source(texts), lay_out(written))
+        pairs = Pairs(self.encode_source(texts), Sequences.of(written))
         found = [np.empty(0)] * len(texts)
         for rows in bucket(pairs.target.lengths, budget=SCORING_TOKENS):
             lesson = teach(pairs.take(rows), device_of(model))

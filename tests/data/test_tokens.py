@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqcli.data.tokens import BOS, EOS, SPECIALS, UNK, Sequences, tokenizer_from_json
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import BOS, EOS, SPECIALS, UNK, tokenizer_from_json
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
 from seqcli.data.words import split_chunk
 from seqcli.errors import SeqcliError, UsageError

@@ -147,7 +147,7 @@ def test_prefixes_of_a_pair_are_read_beside_the_other_text(kinds: dict[str, Path
 
 def test_gradients_of_a_text_alone_are_as_before(kinds: dict[str, Path]) -> None:
     task, model, _ = load(kinds["several"])
-    from seqcli.tasks.task import to_ragged
+    from seqcli.nn.ragged import to_ragged
 
     batch = to_ragged(task.encode_rows(task.read([TEXTS["several"]])), torch.device("cpu"))
     found = contribution.by_gradients(model, batch, model(batch)[0])

@@ -16,7 +16,7 @@ from seqcli.inspect import response
 from seqcli.inspect.corpus import Tokens, make_corpus
 from seqcli.inspect.survey import survey
 from seqcli.inspect.trace import list_layers, list_sites
-from seqcli.tasks.task import to_ragged
+from seqcli.nn.ragged import to_ragged
 
 
 def gather(task: Any, model: Any, rows: Rows, **options: Any) -> Any:

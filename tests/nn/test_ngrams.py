@@ -12,10 +12,11 @@ from checks import new_tensors_poisoned
 
 from seqcli.config import make_config
 from seqcli.data.rows import Rows
-from seqcli.data.tokens import BOS, Sequences
+from seqcli.data.sequences import Sequences
+from seqcli.data.tokens import BOS
 from seqcli.nn.native import status
-from seqcli.nn.ngrams import Ngrams, list_keys, tokens_of
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ngrams import Ngrams, list_keys
+from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.tasks.classify import Classify
 
 VOCABULARY = 12
@@ -49,7 +50,7 @@ def test_ngrams_are_those_of_scikit_learn(longest: int) -> None:
     counter = CountVectorizer(ngram_range=(1, longest), token_pattern=r"\S+", analyzer="word")
     lines = [" ".join(map(str, row)) for row in split(texts)]
     matrix = counter.fit_transform(lines)
-    runs = list_keys(tokens_of(texts), VOCABULARY, longest)
+    runs = list_keys(to_ragged(texts), VOCABULARY, longest)
     names: dict[int, str] = {}
     ours = Counter()
     for size, keys_N in enumerate(runs, 1):
@@ -75,7 +76,7 @@ def test_ngrams_are_those_of_scikit_learn(longest: int) -> None:
 
 def test_texts_begin_with_a_token_of_their_own() -> None:
     texts = Sequences(np.array([5, 6, 5]), np.array([0, 2, 3]))
-    words, pairs, triples = (keys.tolist() for keys in list_keys(tokens_of(texts), 10, 3))
+    words, pairs, triples = (keys.tolist() for keys in list_keys(to_ragged(texts), 10, 3))
     assert words == [5, 6, 5]
     assert pairs == [10 + 10 * BOS + 5, 10 + 56, 10 + 10 * BOS + 5]
     assert triples == [110 + 110 * BOS + 5, 110 + 100 * BOS + 56, 110 + 110 * BOS + 5]
@@ -105,13 +106,13 @@ def pairs(row: list[int]) -> list[int]:
 def test_scores_are_the_sum_by_hand_and_independent_of_the_batch() -> None:
     model, texts, _ = fitted()
     keys = {key: place for place, key in enumerate(model.keys_F.tolist())}
-    found_BL = model(tokens_of(texts))
+    found_BL = model(to_ragged(texts))
     for row, found_L in zip(split(texts), found_BL, strict=True):
         places = [keys[key] for key in {*row, *pairs(row)}]
         x_M = model.weight_F[places]
         by_hand_L = (x_M / x_M.norm()) @ model.table[places] + model.bias
         assert torch.allclose(found_L, by_hand_L, atol=1e-5)
-        alone = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
+        alone = to_ragged(Sequences(np.array(row), np.array([0, len(row)])))
         assert torch.allclose(model(alone)[0], found_L, atol=1e-5)
 
 
@@ -120,7 +121,7 @@ def test_scores_are_the_sum_by_hand_and_independent_of_the_batch() -> None:
 def test_the_kernel_finds_what_torch_does(longest: int, monkeypatch) -> None:
     model, _, _ = fitted(longest=longest)
     others, _ = make_texts(300, seed=5)
-    tokens = tokens_of(others)
+    tokens = to_ragged(others)
     with new_tensors_poisoned():
         ours = model.find(tokens)
     monkeypatch.setattr("seqcli.nn.kernels.runs_natively", lambda x: False)
@@ -137,7 +138,7 @@ def test_the_kernel_finds_what_torch_does(longest: int, monkeypatch) -> None:
 def test_what_tokens_add_sums_to_the_scores(longest: int) -> None:
     model, texts, _ = fitted(longest=longest)
     for row in [*split(texts)[:10], [3, 3, 3, 4, 3, 3]]:
-        one = tokens_of(Sequences(np.array(row), np.array([0, len(row)])))
+        one = to_ragged(Sequences(np.array(row), np.array([0, len(row)])))
         parts_TL = model.spread(one)
         assert torch.allclose(parts_TL.sum(0) + model.bias, model(one)[0], atol=1e-5)
 
@@ -146,7 +147,7 @@ def test_unknown_ngrams_say_nothing() -> None:
     texts = Sequences(np.array([3, 4, 3, 5]), np.array([0, 2, 4]))
     model = Ngrams.fit(texts, np.array([0, 1]), vocabulary=VOCABULARY, count=2)
     torch.nn.init.normal_(model.table)
-    stranger = tokens_of(Sequences(np.array([9, 10]), np.array([0, 2])))
+    stranger = to_ragged(Sequences(np.array([9, 10]), np.array([0, 2])))
     assert torch.equal(model(stranger)[0], model.bias)
 
 

@@ -89,7 +89,7 @@ def test_weighted_loss_is_that_of_torch(tmp_path: Path) -> None:
     (batch,) = task.batches(rows, [np.arange(len(rows.labels))], 0)
     counts = torch.bincount(torch.from_numpy(rows.labels))
     weights = len(rows.labels) / (2 * counts)
-    from seqcli.tasks.task import to_ragged
+    from seqcli.nn.ragged import to_ragged
 
     scores = model(to_ragged(rows.tokens, torch.device("cpu")))
     expected = F.cross_entropy(scores, torch.from_numpy(rows.labels), weight=weights)

@@ -15,7 +15,7 @@ from conftest import CITIES, TINY, Quiet, Result, tiny, train_in_parts, write_js
 from seqcli import bundle, run
 from seqcli.config import Request
 from seqcli.data.rows import Rows
-from seqcli.tasks.task import to_ragged
+from seqcli.nn.ragged import to_ragged
 
 Cli = Callable[..., Result]
 
