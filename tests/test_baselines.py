@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seqcli import baselines
+from seqcli.baselines import bag_of_words, counts, svm
 
 GOOD = ["good", "great", "fine", "lovely"]
 BAD = ["bad", "awful", "poor", "dull"]
@@ -32,17 +33,17 @@ def test_majority_and_bag_of_words() -> None:
 def test_bag_of_words_reads_chinese_and_knows_nothing_of_empty_text() -> None:
     texts = ["很好吃", "不好吃", "非常好", "太差了", "好", "差"]
     labels = ["pos", "neg", "pos", "neg", "pos", "neg"]
-    model = baselines.fit_bag_of_words(texts, labels)
+    model = bag_of_words.fit_bag_of_words(texts, labels)
     assert model.predict(texts) == labels
     assert model.predict(["", "unseen words"])[0] in labels
-    assert baselines.fit_bag_of_words(["a", "b"], ["one", "one"]).predict(["c"]) == ["one"]
+    assert bag_of_words.fit_bag_of_words(["a", "b"], ["one", "one"]).predict(["c"]) == ["one"]
 
 
 def test_rarest_ngrams_are_left_out_of_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "MOST_NGRAMS", 60)
+    monkeypatch.setattr(bag_of_words, "MOST_NGRAMS", 60)
     texts, labels = make_reviews(300, 1)
     rare = [f"{text} w{i}" for i, text in enumerate(texts)]
-    model = baselines.fit_bag_of_words(rare, labels)
+    model = bag_of_words.fit_bag_of_words(rare, labels)
     assert len(model.keys) < 60
     assert (np.diff(model.keys) > 0).all()
     right = np.mean(np.array(model.predict(texts)) == labels)
@@ -58,9 +59,9 @@ def test_separation_agrees_with_liblinear() -> None:
     dense[:, -1] = 1.0
     y = np.where(dense[:, :5].sum(1) + 0.3 * random.normal(size=200) > 0.5, 1.0, -1.0)
     rows, columns = np.nonzero(dense)
-    x = baselines.SparseMatrix(rows, columns, dense[rows, columns], dense.shape)
+    x = svm.SparseMatrix(rows, columns, dense[rows, columns], dense.shape)
     oracle = LinearSVC(C=2.0, fit_intercept=False, tol=1e-8, max_iter=100_000).fit(dense, y)
-    ours = baselines.separate(x, y, cost=2.0)
+    ours = svm.separate(x, y, cost=2.0)
     assert x.multiply(ours) == pytest.approx(dense @ oracle.coef_[0], abs=0.05)
 
     def loss(w: np.ndarray) -> float:
@@ -94,7 +95,7 @@ def test_copy() -> None:
 
 def test_unigram_by_hand() -> None:
     train, tokens = np.array([2, 3, 3, 4]), np.array([2, 3, 4, 0])
-    assert baselines.unigram(train, tokens, 5) == pytest.approx([3 / 8, 2 / 8, 1 / 8])
+    assert counts.unigram(train, tokens, 5) == pytest.approx([3 / 8, 2 / 8, 1 / 8])
     nats = baselines.lm(train, tokens, 5)
     assert nats["unigram"].sum() == pytest.approx(-np.log(3 * 2 / 8**3))
 
@@ -102,7 +103,7 @@ def test_unigram_by_hand() -> None:
 def test_bigram_by_hand() -> None:
     """Pairs 1 2 (twice), 2 1, 2 3, 3 1: n₁ = 3, n₂ = 1, d = 3/5, five-token vocabulary."""
     train = np.array([1, 2, 1, 2, 3, 1])
-    p = baselines.bigram(train, np.array([1, 2, 3, 4, 0, 2, 2]), 5)
+    p = counts.bigram(train, np.array([1, 2, 3, 4, 0, 2, 2]), 5)
     q = {w: (n + 1) / 9 for w, n in {0: 0, 1: 2, 2: 1, 3: 1, 4: 0}.items()}
     assert p[0] == pytest.approx(1.4 / 2 + 0.6 * 1 / 2 * q[2])  # 1 2
     assert p[1] == pytest.approx(0.4 / 2 + 0.6 * 2 / 2 * q[3])  # 2 3
@@ -116,7 +117,7 @@ def test_every_distribution_sums_to_one() -> None:
     size = 12
     train = random.integers(0, size - 2, 200)
     for before in range(size):
-        for model in (baselines.unigram, baselines.bigram):
+        for model in (counts.unigram, counts.bigram):
             total = sum(model(train, np.array([before, w]), size)[0] for w in range(size))
             assert total == pytest.approx(1)
 

@@ -79,7 +79,7 @@ class ManyLabels:
 
     # ------------------------------------------------------------------------------ training
 
-    def read(self, rows: Rows) -> list[Labels]:
+    def read(self, rows: Rows) -> Sequence[Labels]:
         """Each row's labels."""
         return as_lists(rows["label"])
 
