@@ -13,17 +13,17 @@ from seqcli.config.training import MOST_TIMES, UPDATES
 from seqcli.tasks.task import Task
 
 
-class Choice(NamedTuple):
-    """updates: of one epoch."""
+class Epochs(NamedTuple):
+    """How many epochs there are, and how many updates in each."""
 
     epochs: int
     updates: int
 
 
-def choose_epochs(task: Task, encoded: Any) -> Choice:
+def choose_epochs(task: Task, encoded: Any) -> Epochs:
     """As many as a training on these rows should have at most."""
     training: Training = task.config.training
     fewest = training.fewest_epochs
     updates = max(len(task.plan(encoded, 1)), 1)
     enough = round(fewest * UPDATES / updates)
-    return Choice(min(max(enough, fewest), MOST_TIMES * fewest), updates)
+    return Epochs(min(max(enough, fewest), MOST_TIMES * fewest), updates)

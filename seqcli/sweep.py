@@ -44,7 +44,7 @@ SPACES = {
 """What is searched where nothing is named, by task."""
 
 
-class Choice(NamedTuple):
+class Categorical(NamedTuple):
     """Some values, of which a trial takes one."""
 
     values: list[Any]
@@ -80,11 +80,11 @@ class Swept(NamedTuple):
     importance: dict[str, float]
 
 
-def read_space(task: str, over: Sequence[str]) -> dict[str, Choice | Range]:
+def read_space(task: str, over: Sequence[str]) -> dict[str, Categorical | Range]:
     """A search space from `name=a,b,c` and `name=low:high`, by default the task's own. Raises
     UsageError for what is no setting of the task or no value of it."""
     known = {item.name: item for item in list_settings(task) if item.section != "data"}
-    space: dict[str, Choice | Range] = {}
+    space: dict[str, Categorical | Range] = {}
     for text in over or SPACES[task]:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
@@ -97,13 +97,13 @@ def read_space(task: str, over: Sequence[str]) -> dict[str, Choice | Range]:
     return space
 
 
-def _read_values(item: Setting, values: str, text: str) -> Choice | Range:
+def _read_values(item: Setting, values: str, text: str) -> Categorical | Range:
     if ":" in values and item.kind in (int, float):
         low, high = (_read_value(item, one, text) for one in values.split(":", 1))
         if low >= high:
             raise UsageError(f"--over {text!r}: {low} is not below {high}")
         return Range(low, high, low > 0 and high / low >= 10)
-    return Choice([_read_value(item, one, text) for one in values.split(",")])
+    return Categorical([_read_value(item, one, text) for one in values.split(",")])
 
 
 def _read_value(item: Setting, text: str, whole: str) -> Any:
@@ -330,9 +330,9 @@ def _open(folder: Path, config: Config) -> Any:
     return study
 
 
-def _distribution(one: Choice | Range) -> Any:
+def _distribution(one: Categorical | Range) -> Any:
     distributions = _optuna().distributions
-    if isinstance(one, Choice):
+    if isinstance(one, Categorical):
         return distributions.CategoricalDistribution(one.values)
     if isinstance(one.low, int):
         return distributions.IntDistribution(one.low, one.high, log=one.log)

@@ -15,7 +15,7 @@ from seqcli import bundle, run, sweep
 from seqcli.cli.options import read_config
 from seqcli.config import CONFIGS
 from seqcli.errors import SeqcliError, UsageError
-from seqcli.sweep import Choice, Range, Trial, read_space
+from seqcli.sweep import Categorical, Range, Trial, read_space
 
 Cli = Callable[..., Result]
 OVER = ["hidden=4,6", "learning_rate=1e-3:1e-1", "word_dropout=0:0.2"]
@@ -37,9 +37,9 @@ def test_space_by_hand() -> None:
         "learning_rate": Range(1e-4, 1e-2, True),
         "layers": Range(1, 3, False),
         "dropout": Range(0.0, 0.5, False),
-        "bidirectional": Choice([True, False]),
-        "cell": Choice(["gru"]),
-        "vocabulary_size": Choice([None, 500]),
+        "bidirectional": Categorical([True, False]),
+        "cell": Categorical(["gru"]),
+        "vocabulary_size": Categorical([None, 500]),
     }
 
 

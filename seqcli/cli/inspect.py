@@ -61,12 +61,12 @@ def inspect(
     wanted = Inspecting(clusters=_count(clusters), **settings)
     loaded, rows = _load(model, data, columns, split=split, limit=limit, threads=threads)
     from seqcli.console import say
-    from seqcli.inspect import page, report, summary
+    from seqcli.inspect import inspection, page, summary
 
     path = out or model / "inspect.html"
     page.check_writable(path)
-    found = report.inspect(loaded.model, loaded.task, rows, wanted, folder=model, say=say)
-    report.write(found, path.with_suffix(".json"), path.with_suffix(".npz"))
+    found = inspection.inspect(loaded.model, loaded.task, rows, wanted, folder=model, say=say)
+    inspection.write(found, path.with_suffix(".json"), path.with_suffix(".npz"))
     page.write(found, path)
     if json_output:
         print(json.dumps(found.content, ensure_ascii=False))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqcli.config import Data
-from seqcli.data.likeness import find_alike
+from seqcli.data.duplicates import find_duplicates
 from seqcli.data.load import load
 from seqcli.data.rows import Rows
 from seqcli.data.sequences import Sequences
@@ -58,7 +58,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
             facts["unknown"] = float((ids.values == UNK).mean())
             facts["in_train"] = sum(_key(text) in known for text in texts)
             if task != "lm":
-                facts["near_train"] = int(find_alike(_encode(folded, texts), trained).sum())
+                facts["near_train"] = int(find_duplicates(_encode(folded, texts), trained).sum())
         if task in OUTPUTS and task != "translate":
             facts["labels"] = _count(rows[OUTPUTS[task]])
         found["splits"][name] = facts

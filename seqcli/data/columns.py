@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from seqcli.data.cells import read_labels, split_cell, write_cell
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
+from seqcli.data.values import read_labels, split_cell, write_cell
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError
 

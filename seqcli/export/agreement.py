@@ -120,7 +120,7 @@ def _classify(
     got = run(sessions["model"], feeds)
     scores_BL = model(ragged([row for some in zip(*sides, strict=True) for row in some]))
     yield scores_BL, got["scores"]
-    yield task.decision.chance(scores_BL), got["probabilities"]
+    yield task.decision.probabilities(scores_BL), got["probabilities"]
 
 
 def _tag(

@@ -40,12 +40,12 @@ def build(task: Classify, model: Classifier | TreeClassifier) -> dict[str, Graph
     scores = mean(opinions)
     cooled = scores / task.decision.calibration.temperature
     if task.decision.several:
-        chance = graph("Sigmoid", cooled)
+        probabilities = graph("Sigmoid", cooled)
     else:
-        chance = graph("Softmax", cooled, axis=1)
+        probabilities = graph("Softmax", cooled, axis=1)
     shape = ("batch", len(task.labels))
     graph.output("scores", scores, FLOAT, *shape)
-    graph.output("probabilities", chance, FLOAT, *shape)
+    graph.output("probabilities", probabilities, FLOAT, *shape)
     return {"model": graph}
 
 

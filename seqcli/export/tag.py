@@ -12,7 +12,7 @@ from seqcli.export.graph import FLOAT, INTEGER, Graph, Value
 from seqcli.export.layers import embed, look_up, mean, pool, recur, score_ngrams
 from seqcli.export.padded import Padded, pad
 from seqcli.nn.crf import CRF
-from seqcli.nn.tagger import Spelling, Tagger, Windows
+from seqcli.nn.tagger import CharacterConvolution, CharacterRecurrence, Tagger
 from seqcli.tasks.tag import Tag
 
 
@@ -50,14 +50,18 @@ def build(task: Tag, model: Tagger) -> dict[str, Graph]:
 
 
 def _spell(
-    graph: Graph, spelling: Spelling | Windows, tokens: Value, letters: Value, counts: Value
+    graph: Graph,
+    spelling: CharacterRecurrence | CharacterConvolution,
+    tokens: Value,
+    letters: Value,
+    counts: Value,
 ) -> Value:
     """(B, T, F) the vectors of tokens from their characters (B, T, C). What is padding among the
     tokens is read as one character, and means nothing."""
     flat = graph("Reshape", letters, graph.concat([[-1], graph.size(letters, 2)], 0))
     counts = graph("Max", graph("Reshape", counts, [-1]), 1)
     x = embed(graph, spelling.embedding.weight, flat, counts)
-    if isinstance(spelling, Spelling):
+    if isinstance(spelling, CharacterRecurrence):
         h, _ = recur(spelling.recurrent, x)
     else:
         inside = x.with_values(graph.where(x.real, x.values, 0.0))

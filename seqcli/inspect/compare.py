@@ -17,13 +17,13 @@ from seqcli.inspect import claims, flow, numbers
 from seqcli.inspect.cocluster import Clustering, cluster_all, need_sklearn
 from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
-from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
-from seqcli.inspect.report import (
+from seqcli.inspect.inspection import (
     choose_main,
     choose_sentences,
     describe_model,
     round_digits,
 )
+from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
 from seqcli.inspect.response import choose_words
 from seqcli.inspect.sentence import Sentence, read_sentence
 from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, match_units

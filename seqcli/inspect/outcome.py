@@ -100,7 +100,8 @@ class Outcomes:
     def _labels(self, found: Pass) -> Tensor:
         """(P,) whether all labels of a text are right; those matched, said and due are counted."""
         decision = self.corpus.task.decision
-        said_PL = torch.from_numpy(decision.choose(decision.chance(found.scores).cpu().numpy()))
+        p_PL = decision.probabilities(found.scores).cpu().numpy()
+        said_PL = torch.from_numpy(decision.choose(p_PL))
         due_PL = found.gold > 0
         both_PL = said_PL & due_PL
         self._count(due_PL.nonzero()[:, 1], both_PL.nonzero()[:, 1])

@@ -20,7 +20,7 @@ import numpy as np
 from seqcli.errors import SeqcliError
 from seqcli.inspect.cloud import lay_out_all
 from seqcli.inspect.cocluster import Clustering, links
-from seqcli.inspect.report import Inspection
+from seqcli.inspect.inspection import Inspection
 from seqcli.inspect.response import Response
 from seqcli.inspect.summary import describe_network, pole_words
 from seqcli.storage import write_text

@@ -87,9 +87,9 @@ def _read_text(
     batch = to_ragged(tokens)
     with watched(layers) as calls:
         scores_L = model(batch)[0].float()
-    chance_L = task.decision.chance(scores_L[None])[0]
-    shown = chance_L.argsort(descending=True, stable=True)[:LABELS]
-    by_prefix_TL = task.decision.chance(model(to_ragged(_prefixes(tokens))).float())
+    p_L = task.decision.probabilities(scores_L[None])[0]
+    shown = p_L.argsort(descending=True, stable=True)[:LABELS]
+    by_prefix_TL = task.decision.probabilities(model(to_ragged(_prefixes(tokens))).float())
     found = (
         None if task.pairs else contribution.of_text(model, batch, _top(layers, calls), scores_L)
     )
@@ -97,8 +97,8 @@ def _read_text(
         found = contribution.by_gradients(model, batch, scores_L)
     facts |= {
         "tokens": {"": _read_strings(task, rows, tokens)},
-        "prediction": _say(task, chance_L),
-        "probability": float(chance_L[shown[0]]),
+        "prediction": _say(task, p_L),
+        "probability": float(p_L[shown[0]]),
         "labels": [task.labels[int(at)] for at in shown],
         "scores": scores_L[shown].tolist(),
         "prefixes": by_prefix_TL[:, shown].tolist(),
@@ -133,11 +133,11 @@ def _read_strings(task: Any, rows: Rows, tokens: Sequences) -> list[str]:
     return found
 
 
-def _say(task: Any, chance_L: Tensor) -> str:
+def _say(task: Any, p_L: Tensor) -> str:
     """What the model answers, with the probability of each label that it says."""
-    chosen = task.decision.choose(chance_L[None].numpy())[0]
+    chosen = task.decision.choose(p_L[None].numpy())[0]
     numbers = np.flatnonzero(chosen) if task.decision.several else [int(chosen)]
-    said = [f"{task.labels[number]} ({float(chance_L[number]):.1%})" for number in numbers]
+    said = [f"{task.labels[number]} ({float(p_L[number]):.1%})" for number in numbers]
     return ", ".join(said) or "no label"
 
 
@@ -152,11 +152,11 @@ def _read_tags(
     batch = task.encode(rows).take(np.array([0]))
     with watched(layers) as calls:
         emitted, _ = task.emit(model, batch)
-    chance_TL = torch.softmax(task.weigh(model, emitted), dim=1)
-    chance_TL, best_TL = chance_TL.topk(min(3, chance_TL.shape[1]))
+    p_TL = torch.softmax(task.weigh(model, emitted), dim=1)
+    p_TL, best_TL = p_TL.topk(min(3, p_TL.shape[1]))
     facts |= {
         "tokens": {"": rows["tokens"][0]},
-        "best": _best(chance_TL, best_TL, task.tags),
+        "best": _best(p_TL, best_TL, task.tags),
         **_pairs(model, layers, calls, emitted.values),
     }
     return facts, calls
@@ -171,22 +171,22 @@ def _read_next(
     with watched(layers) as calls:
         scores_TV, _ = model(to_ragged(Sequences.of([ids])), None)
     all_TV = torch.softmax(scores_TV.float(), dim=1)
-    chance_TL, best_TL = all_TV.topk(min(5, all_TV.shape[1]))
+    p_TL, best_TL = all_TV.topk(min(5, all_TV.shape[1]))
     vocabulary = show_vocabulary(task.tokenizer)
     following = all_TV[torch.arange(len(ids) - 1), torch.from_numpy(ids[1:].astype("int64"))]
     facts |= {
         "tokens": {"": [vocabulary[number] for number in ids]},
-        "best": _best(chance_TL, best_TL, vocabulary),
+        "best": _best(p_TL, best_TL, vocabulary),
         "following": following.tolist(),
         **_pairs(model, layers, calls, scores_TV.float()),
     }
     return facts, calls
 
 
-def _best(chance_TL: Tensor, best_TL: Tensor, names: Sequence[str]) -> list[list[list[Any]]]:
+def _best(p_TL: Tensor, best_TL: Tensor, names: Sequence[str]) -> list[list[list[Any]]]:
     return [
         [[names[number], round(value, 5)] for number, value in zip(numbers, values, strict=True)]
-        for numbers, values in zip(best_TL.tolist(), chance_TL.tolist(), strict=True)
+        for numbers, values in zip(best_TL.tolist(), p_TL.tolist(), strict=True)
     ]
 
 

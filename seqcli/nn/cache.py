@@ -23,7 +23,7 @@ class Cache:
         self.h_KH = torch.empty(0)
         self.next_K = torch.empty(0, dtype=torch.int64)
 
-    def chances(self, h_TH: Tensor, gold_T: Tensor, thetas_Q: Tensor) -> Tensor:
+    def probabilities(self, h_TH: Tensor, gold_T: Tensor, thetas_Q: Tensor) -> Tensor:
         """(Q, T) p_cache of the gold tokens for each θ, and remember the block. NaN where nothing
         is remembered yet."""
         h_KH = torch.cat([self.h_KH, h_TH]) if len(self.h_KH) else h_TH
@@ -41,8 +41,8 @@ class Cache:
         return torch.stack(found)
 
 
-def mix(nats_T: Tensor, chance_T: Tensor, share: Tensor | float) -> Tensor:
+def mix(nats_T: Tensor, p_T: Tensor, share: Tensor | float) -> Tensor:
     """−log of (1 − share) · p_network + share · p_cache; where the cache is empty (NaN), the
     network's alone. nats: −log p_network."""
-    mixed_T = -torch.log((1 - share) * torch.exp(-nats_T) + share * chance_T)
-    return torch.where(chance_T.isnan(), nats_T, mixed_T)
+    mixed_T = -torch.log((1 - share) * torch.exp(-nats_T) + share * p_T)
+    return torch.where(p_T.isnan(), nats_T, mixed_T)

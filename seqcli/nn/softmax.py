@@ -98,8 +98,8 @@ class SampledSoftmax(FullSoftmax):
         vocabulary = len(self.bias)
         share_K = torch.rand(count, device=self.bias.device, dtype=torch.float64)
         drawn_K = (share_K * math.log(vocabulary + 1)).exp().long().sub(1).clamp(0, vocabulary - 1)
-        chance_K = (1 / (drawn_K + 1.0)).log1p() / math.log(vocabulary + 1)
-        return drawn_K, chance_K.log()
+        p_K = (1 / (drawn_K + 1.0)).log1p() / math.log(vocabulary + 1)
+        return drawn_K, p_K.log()
 
     def loss(self, h_NH: Tensor, gold_N: Tensor, *, negatives: int = NEGATIVES) -> Tensor:
         drawn_K, log_q_K = self.draw(negatives)

@@ -46,9 +46,9 @@ class Tagger(nn.Module):
         self.word_dropout = network.word_dropout
         self.embedding = make_embedding(network, vocabulary)
         width = network.embedding
-        self.spelling: Spelling | Windows | None = None
+        self.spelling: CharacterRecurrence | CharacterConvolution | None = None
         if characters and network.characters != "none":
-            kind = Spelling if network.characters == "rnn" else Windows
+            kind = CharacterRecurrence if network.characters == "rnn" else CharacterConvolution
             self.spelling = kind(characters, network)
             width += self.spelling.size
         self.recurrent = make_recurrent(
@@ -83,7 +83,7 @@ class Tagger(nn.Module):
         return scores_NL, opinions if self.ngrams is None else [*opinions, self.ngrams(tokens)]
 
 
-class Spelling(nn.Module):
+class CharacterRecurrence(nn.Module):
     """A word's vector from its characters: the last states of a network read from both ends (Ling
     et al. 2015; Lample et al. 2016)."""
 
@@ -102,7 +102,7 @@ class Spelling(nn.Module):
         return self.pool(h)
 
 
-class Windows(nn.Module):
+class CharacterConvolution(nn.Module):
     """A word's vector from its characters: the maximum over all windows of three, the word's ends
     standing out as zeros (dos Santos and Zadrozny 2014; Ma and Hovy 2016)."""
 

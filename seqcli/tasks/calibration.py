@@ -59,9 +59,9 @@ def fit_temperature(scores_RL: np.ndarray, gold_R: np.ndarray) -> float:
     truth_R = (1 - doubt) * scores_RL[np.arange(rows), gold_R] + doubt * scores_RL.mean(axis=1)
 
     def slope(inverse: float) -> float:
-        chance_RL = np.exp(inverse * scores_RL)
-        chance_RL /= chance_RL.sum(axis=1, keepdims=True)
-        return float(((chance_RL * scores_RL).sum(axis=1) - truth_R).mean())
+        p_RL = np.exp(inverse * scores_RL)
+        p_RL /= p_RL.sum(axis=1, keepdims=True)
+        return float(((p_RL * scores_RL).sum(axis=1) - truth_R).mean())
 
     return 1 / _find_root(slope)
 
@@ -73,8 +73,8 @@ def fit_sigmoid_temperature(scores_RL: np.ndarray, gold_RL: np.ndarray) -> float
     truth_RL = (1 - doubt) * gold_RL + doubt / 2
 
     def slope(inverse: float) -> float:
-        chance_RL = 0.5 + 0.5 * np.tanh(0.5 * inverse * scores_RL)  # the sigmoid, never overflowing
-        return float(((chance_RL - truth_RL) * scores_RL).mean())
+        p_RL = 0.5 + 0.5 * np.tanh(0.5 * inverse * scores_RL)  # the sigmoid, never overflowing
+        return float(((p_RL - truth_RL) * scores_RL).mean())
 
     return 1 / _find_root(slope)
 
@@ -88,24 +88,24 @@ def _find_root(rising: Callable[[float], float]) -> float:
     return math.exp((low + high) / 2)
 
 
-def fit_threshold(chance_R: np.ndarray, gold_R: np.ndarray) -> float:
+def fit_threshold(p_R: np.ndarray, gold_R: np.ndarray) -> float:
     """From which probability on a label is said, for its best F1: of equally good ones that
     nearest to a half, which it also is where no row has the label.
 
-    chance_R: the label's probability. gold_R: whether a row has it.
+    p_R: the label's probability. gold_R: whether a row has it.
     """
     if not gold_R.any():
         return 0.5
-    order = np.argsort(-chance_R, kind="stable")
-    chance_R = chance_R[order].astype(np.float64)
+    order = np.argsort(-p_R, kind="stable")
+    p_R = p_R[order].astype(np.float64)
     hits_R = np.cumsum(gold_R[order])
     guessed_R = np.arange(1, len(order) + 1)
     f1_R = 2 * hits_R / (guessed_R + hits_R[-1])
     # Between a row and the next; rows of equal probability are said together or not at all.
-    following_R = np.append(chance_R[1:], 0.0)
-    f1_R[chance_R == following_R] = -1
+    following_R = np.append(p_R[1:], 0.0)
+    f1_R[p_R == following_R] = -1
     best_R = np.flatnonzero(f1_R >= f1_R.max() - 1e-12)
-    low_R, high_R = following_R[best_R], chance_R[best_R]
+    low_R, high_R = following_R[best_R], p_R[best_R]
     middle_R = (low_R + high_R) / 2
     # A half serves where it lies between the two.
     middle_R[(low_R < 0.5) & (high_R >= 0.5)] = 0.5

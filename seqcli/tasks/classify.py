@@ -276,7 +276,7 @@ class Classify:
 
     def probabilities(self, model: nn.Module, rows: Rows) -> np.ndarray:
         """(R, L) the calibrated probability of each label for each row."""
-        return self.decision.chance(torch.from_numpy(self.scores(model, rows))).numpy()
+        return self.decision.probabilities(torch.from_numpy(self.scores(model, rows))).numpy()
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:
         return self.decision.tune(self.scores(model, rows), self.decision.read(rows))

@@ -114,7 +114,7 @@ class ManyLabels:
 
     # --------------------------------------------------------------------------- probabilities
 
-    def chance(self, scores_RL: Tensor) -> Tensor:
+    def probabilities(self, scores_RL: Tensor) -> Tensor:
         """(R, L) scores to calibrated probabilities, each label by itself."""
         return torch.sigmoid(scores_RL / self.calibration.temperature)
 
@@ -123,15 +123,15 @@ class ManyLabels:
         gold_RL = self.encode(gold)
         temperature = fit_sigmoid_temperature(scores_RL, gold_RL)
         scores = torch.from_numpy(scores_RL)
-        chance_RL = torch.sigmoid(scores / temperature).numpy()
+        p_RL = torch.sigmoid(scores / temperature).numpy()
         thresholds = {
-            label: fit_threshold(chance_R, gold_R > 0)
-            for label, chance_R, gold_R in zip(self.labels, chance_RL.T, gold_RL.T, strict=True)
+            label: fit_threshold(p_R, gold_R > 0)
+            for label, p_R, gold_R in zip(self.labels, p_RL.T, gold_RL.T, strict=True)
         }
         self.calibration = Calibration(temperature, thresholds)
         before, after = (
             metrics.calibration(one.ravel(), gold_RL.ravel() > 0)["ece"]
-            for one in (torch.sigmoid(scores).numpy(), chance_RL)
+            for one in (torch.sigmoid(scores).numpy(), p_RL)
         )
         low, high = min(thresholds.values()), max(thresholds.values())
         return [
@@ -141,10 +141,10 @@ class ManyLabels:
             f"{high:.3f}",
         ]
 
-    def choose(self, chance_RL: np.ndarray) -> np.ndarray:
+    def choose(self, p_RL: np.ndarray) -> np.ndarray:
         """(R, L) which labels are said for each row."""
         thresholds = [self.calibration.thresholds.get(label, 0.5) for label in self.labels]
-        return chance_RL.astype(np.float64) >= np.array(thresholds)
+        return p_RL.astype(np.float64) >= np.array(thresholds)
 
     def name(self, said_RL: np.ndarray) -> list[list[str]]:
         """The names of the labels that are said for each row."""
@@ -154,10 +154,10 @@ class ManyLabels:
 
     def score(self, scores_RL: np.ndarray, gold: Sequence[Labels]) -> Scores:
         """The metrics, of calibrated probabilities and thresholds."""
-        chance_RL = self.chance(torch.from_numpy(scores_RL)).numpy()
-        found = metrics.labelling(gold, self.name(self.choose(chance_RL)), self.labels)
+        p_RL = self.probabilities(torch.from_numpy(scores_RL)).numpy()
+        found = metrics.labelling(gold, self.name(self.choose(p_RL)), self.labels)
         gold_RL = self.encode(gold) > 0
-        found |= metrics.calibration(chance_RL, gold_RL)
+        found |= metrics.calibration(p_RL, gold_RL)
         if self.calibration.temperature != 1:
             raw_RL = torch.sigmoid(torch.from_numpy(scores_RL)).numpy()
             found |= metrics.calibration(raw_RL, gold_RL, name="ece_uncalibrated")
@@ -168,12 +168,12 @@ class ManyLabels:
     ) -> list[tuple[int, dict[str, Any]]]:
         """The rows with a wrong decision whose true labels were least likely together, the least
         likely first. Row numbers and records."""
-        chance_RL = self.chance(torch.from_numpy(scores_RL)).numpy().astype(np.float64)
-        said_RL, gold_RL = self.choose(chance_RL), self.encode(gold) > 0
+        p_RL = self.probabilities(torch.from_numpy(scores_RL)).numpy().astype(np.float64)
+        said_RL, gold_RL = self.choose(p_RL), self.encode(gold) > 0
         predicted = self.name(said_RL)
 
         def log_R(which_RL: np.ndarray) -> np.ndarray:
-            return np.log(np.where(which_RL, chance_RL, 1 - chance_RL).clip(1e-300)).sum(axis=1)
+            return np.log(np.where(which_RL, p_RL, 1 - p_RL).clip(1e-300)).sum(axis=1)
 
         true_R, said_R = log_R(gold_RL), log_R(said_RL)
         wrong = [row for row in range(len(gold)) if set(predicted[row]) != set(gold[row])]
@@ -199,11 +199,11 @@ class ManyLabels:
     ) -> dict[str, dict[str, Scores]]:
         return baselines.classify_many(texts, gold, judged, self.labels)
 
-    def answer(self, chance_RL: np.ndarray, request: Request) -> list[Answer]:
+    def answer(self, p_RL: np.ndarray, request: Request) -> list[Answer]:
         shown = len(self.labels) if request.probabilities else request.top_k
         answers = []
-        names = self.name(self.choose(chance_RL))
-        for row, said in zip(chance_RL.tolist(), names, strict=True):
+        names = self.name(self.choose(p_RL))
+        for row, said in zip(p_RL.tolist(), names, strict=True):
             ranked = rank(self.labels, row)
             listed = ranked[:shown] if shown else [pair for pair in ranked if pair[0] in said]
             record = {

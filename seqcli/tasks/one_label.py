@@ -111,7 +111,7 @@ class OneLabel:
 
     # --------------------------------------------------------------------------- probabilities
 
-    def chance(self, scores_RL: Tensor) -> Tensor:
+    def probabilities(self, scores_RL: Tensor) -> Tensor:
         """(R, L) scores to calibrated probabilities."""
         return torch.softmax(scores_RL / self.calibration.temperature, dim=1)
 
@@ -135,8 +135,8 @@ class OneLabel:
         ]
         if self.training.threshold:
             rare = int(np.bincount(gold_R, minlength=2).argmin())
-            chance_R = self.chance(torch.from_numpy(scores_RL)).numpy()[:, rare]
-            threshold = fit_threshold(chance_R, gold_R == rare)
+            p_R = self.probabilities(torch.from_numpy(scores_RL)).numpy()[:, rare]
+            threshold = fit_threshold(p_R, gold_R == rare)
             name = self.labels[rare]
             self.calibration = Calibration(self.calibration.temperature, {name: threshold})
             notes.append(
@@ -145,34 +145,34 @@ class OneLabel:
             )
         return notes
 
-    def _calibration_error(self, chance_RL: np.ndarray, gold_R: np.ndarray) -> float:
-        best_R = chance_RL.argmax(axis=1)
-        found = metrics.calibration(chance_RL.max(axis=1), best_R == gold_R)
+    def _calibration_error(self, p_RL: np.ndarray, gold_R: np.ndarray) -> float:
+        best_R = p_RL.argmax(axis=1)
+        found = metrics.calibration(p_RL.max(axis=1), best_R == gold_R)
         return float(found["ece"])
 
-    def choose(self, chance_RL: np.ndarray) -> np.ndarray:
+    def choose(self, p_RL: np.ndarray) -> np.ndarray:
         """(R,) the number of the label said for each row."""
         for name, threshold in self.calibration.thresholds.items():
             rare = self.labels.index(name)
-            said_R = chance_RL[:, rare].astype(np.float64) >= threshold
+            said_R = p_RL[:, rare].astype(np.float64) >= threshold
             return np.where(said_R, rare, 1 - rare)
-        return chance_RL.argmax(axis=1)
+        return p_RL.argmax(axis=1)
 
     # --------------------------------------------------------------------------------- results
 
     def score(self, scores_RL: np.ndarray, gold: Sequence[str]) -> Scores:
         """The metrics, of calibrated probabilities; with as many labels as make it telling, also
         how often the truth is among the first few."""
-        chance_RL = self.chance(torch.from_numpy(scores_RL)).numpy()
-        chosen_R = self.choose(chance_RL)
+        p_RL = self.probabilities(torch.from_numpy(scores_RL)).numpy()
+        chosen_R = self.choose(p_RL)
         predicted = [self.labels[number] for number in chosen_R]
         numbers = {label: number for number, label in enumerate(self.labels)}
         gold_R = np.array([numbers.get(label, -1) for label in gold])
-        confidence_R = chance_RL[np.arange(len(chosen_R)), chosen_R]
+        confidence_R = p_RL[np.arange(len(chosen_R)), chosen_R]
         scores = metrics.classification(gold, predicted, self.labels)
         for first in (3, 5):
             if len(self.labels) >= max(RANKED_LABELS, 2 * first - 1):
-                scores |= metrics.top_accuracy(chance_RL, gold_R, first=first)
+                scores |= metrics.top_accuracy(p_RL, gold_R, first=first)
         scores |= metrics.calibration(confidence_R, chosen_R == gold_R)
         if self.calibration.temperature != 1:
             raw_RL = torch.softmax(torch.from_numpy(scores_RL), dim=1).numpy()
@@ -185,21 +185,21 @@ class OneLabel:
     ) -> list[tuple[int, dict[str, Any]]]:
         """The rows answered wrongly that were surest: those whose true label was least likely
         first, a label that training did not have at the very front. Row numbers and records."""
-        chance_RL = self.chance(torch.from_numpy(scores_RL)).numpy()
-        chosen_R = self.choose(chance_RL)
+        p_RL = self.probabilities(torch.from_numpy(scores_RL)).numpy()
+        chosen_R = self.choose(p_RL)
         found = []
         numbers = {label: number for number, label in enumerate(self.labels)}
         for row, (label, best) in enumerate(zip(gold, chosen_R.tolist(), strict=True)):
             if self.labels[best] == label:
                 continue
-            true = float(chance_RL[row, numbers[label]]) if label in numbers else 0.0
+            true = float(p_RL[row, numbers[label]]) if label in numbers else 0.0
             record = {
                 "gold": label,
                 "predicted": self.labels[best],
-                "probability": round(float(chance_RL[row, best]), 6),
+                "probability": round(float(p_RL[row, best]), 6),
                 "gold_probability": round(true, 6),
             }
-            found.append((true, -float(chance_RL[row, best]), row, record))
+            found.append((true, -float(p_RL[row, best]), row, record))
         ranked = sorted(found, key=lambda one: one[:3])[:count]
         return [(row, record) for _, _, row, record in ranked]
 
@@ -211,10 +211,10 @@ class OneLabel:
     ) -> dict[str, dict[str, Scores]]:
         return baselines.classify(texts, gold, judged, self.labels)
 
-    def answer(self, chance_RL: np.ndarray, request: Request) -> list[Answer]:
+    def answer(self, p_RL: np.ndarray, request: Request) -> list[Answer]:
         shown = len(self.labels) if request.probabilities else request.top_k
         answers = []
-        for row, best in zip(chance_RL.tolist(), self.choose(chance_RL).tolist(), strict=True):
+        for row, best in zip(p_RL.tolist(), self.choose(p_RL).tolist(), strict=True):
             label = self.labels[best]
             record: dict[str, Any] = {"label": label, "probability": round(row[best], 6)}
             plain = label
@@ -226,6 +226,6 @@ class OneLabel:
         return answers
 
 
-def rank(labels: Sequence[str], chance_L: Sequence[float]) -> list[tuple[str, float]]:
+def rank(labels: Sequence[str], p_L: Sequence[float]) -> list[tuple[str, float]]:
     """Labels with their probabilities, the likeliest first."""
-    return sorted(zip(labels, chance_L, strict=True), key=lambda pair: -pair[1])
+    return sorted(zip(labels, p_L, strict=True), key=lambda pair: -pair[1])

@@ -45,8 +45,8 @@ def with_cache(
     theta, share = thetas_Q[theta_at : theta_at + 1], SHARES[share_at]
     tokens_N = task.encode_stream(rows).tokens
     mixed_N = np.empty(len(tokens_N) - 1)
-    for places, nats_T, chance_QT in _walk(task, model, tokens_N, size, theta):
-        mixed_N[places] = mix(nats_T, chance_QT[0], share).double().cpu().numpy()
+    for places, nats_T, p_QT in _walk(task, model, tokens_N, size, theta):
+        mixed_N[places] = mix(nats_T, p_QT[0], share).double().cpu().numpy()
     chosen = {"size": size, "theta": float(theta), "share": share}
     return _note(task.scores_of(mixed_N, rows), "cache", chosen)
 
@@ -61,9 +61,9 @@ def _try_cache(
     thetas_Q = torch.tensor([sharpness / spread for sharpness in SHARPNESS])
     shares_S1 = torch.tensor(SHARES)[:, None]
     nats_QS = torch.zeros(len(thetas_Q), len(SHARES))
-    for _, nats_T, chance_QT in _walk(task, model, tokens_N, size, thetas_Q):
-        for at, chance_T in enumerate(chance_QT.cpu()):
-            nats_QS[at] += mix(nats_T.cpu(), chance_T, shares_S1).sum(1)
+    for _, nats_T, p_QT in _walk(task, model, tokens_N, size, thetas_Q):
+        for at, p_T in enumerate(p_QT.cpu()):
+            nats_QS[at] += mix(nats_T.cpu(), p_T, shares_S1).sum(1)
     return thetas_Q, nats_QS
 
 
@@ -71,8 +71,8 @@ def _try_cache(
 def _walk(
     task: LanguageModeling, model: LanguageModel, tokens_N: np.ndarray, size: int, thetas_Q: Tensor
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Passage by passage of each stream: places, the network's nats (T,) and the cache's chances
-    (Q, T)."""
+    """Passage by passage of each stream: places, the network's nats (T,) and the probabilities of
+    the cache (Q, T)."""
     caches: list[Cache] = []
     for places, h, gold_N in task.walk(model, tokens_N):
         caches += [Cache(size) for _ in range(h.batch - len(caches))]
@@ -82,7 +82,7 @@ def _walk(
         parts = np.split(places, h.offsets[1:-1].numpy())
         for part, h_TH, gold_T, nats_T, cache in zip(parts, *tensors, caches, strict=True):
             if len(part):
-                yield part, nats_T, cache.chances(h_TH, gold_T, thetas_Q)
+                yield part, nats_T, cache.probabilities(h_TH, gold_T, thetas_Q)
 
 
 def with_learning(

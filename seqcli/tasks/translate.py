@@ -24,7 +24,7 @@ from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.ragged import to_ragged
 from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
-from seqcli.tasks.lesson import Pairs, mix_guesses, teach
+from seqcli.tasks.forcing import Pairs, mix_guesses, teach
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
 

@@ -11,10 +11,10 @@ from planted import RECURRENT, classify_rows, planted_classifier, random_model, 
 
 from seqcli.errors import UsageError
 from seqcli.inspect.ablation import ablate, silenced
+from seqcli.inspect.checks import parse_ablations
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.outcome import measure
-from seqcli.inspect.proofs import parse_ablations
 from seqcli.inspect.trace import list_layers, watched
 
 

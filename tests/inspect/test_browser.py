@@ -19,7 +19,7 @@ from planted import BAD, GOOD, WORDS, classify_rows, planted_classifier, random_
 
 from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
-from seqcli.inspect import compare, compare_page, page, report, search
+from seqcli.inspect import compare, compare_page, inspection, page, search
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -86,14 +86,14 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, report.Inspection]:
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, inspection.Inspection]:
     """The page of the planted network."""
     rows = classify_rows(300)
     task, model = planted_classifier(rows, pool="mean")
     settings = Inspecting(
         min_count=1, random_sets=5, clusters=2, sentences=("the moving rome of worst june",)
     )
-    found = report.inspect(model, task, rows, settings)
+    found = inspection.inspect(model, task, rows, settings)
     path = tmp_path_factory.mktemp("page") / "inspect.html"
     page.write(found, path)
     return path, found
@@ -212,7 +212,7 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     more = {"tokens": "word"} if name in ("lm", "translate") else {}
     task, model = random_model(name, rows, cell="lstm", hidden=6, embedding=5, layers=2, **more)
     settings = Inspecting(min_count=1, random_sets=2)
-    page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
     shown = Page(browser, tmp_path / "page.html")
     for key in shown.js("return Object.keys(data.sites)"):
         shown.js("changeSite(arguments[0])", key)
@@ -262,7 +262,7 @@ def test_a_large_page_is_quick_and_does_not_overlap(browser: Any, tmp_path: Path
     with torch.no_grad():
         model.recurrent.cells[0].weight_ih.mul_(4)
     settings = Inspecting(ablate=("none",), probes=("none",), min_count=1)
-    page.write(report.inspect(model, task, rows, settings), tmp_path / "page.html")
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 3_000_000
     shown = Page(browser, tmp_path / "page.html")
     assert shown.js("return performance.getEntriesByType('navigation')[0].loadEventEnd") < 1000

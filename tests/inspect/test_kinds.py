@@ -100,7 +100,7 @@ def test_outcome_of_several_labels_by_hand(kinds: dict[str, Path]) -> None:
     due_RL = torch.tensor([[label in one for label in task.labels] for one in rows["label"]])
     true_RL = torch.where(due_RL, scores_RL.sigmoid(), 1 - scores_RL.sigmoid())
     np.testing.assert_allclose(found.loss, -true_RL.log().sum(1).numpy(), rtol=1e-4)
-    said_RL = task.decision.choose(task.decision.chance(scores_RL).numpy())
+    said_RL = task.decision.choose(task.decision.probabilities(scores_RL).numpy())
     both_RL = said_RL & due_RL.numpy()
     assert found.matched.tolist() == both_RL.sum(1).tolist()
     assert found.guessed.tolist() == said_RL.sum(1).tolist()

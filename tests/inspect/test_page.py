@@ -16,7 +16,7 @@ from planted import classify_rows, planted_classifier, random_model
 from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
-from seqcli.inspect import cloud, page, report
+from seqcli.inspect import cloud, inspection, page
 
 NASTY = ["</script><script>alert(1)</script>", "<img", "src=x", "onerror=alert(1)>", "&amp;", "'\""]
 QUICK = Inspecting(ablate=("none",), probes=("none",), min_count=1)
@@ -54,7 +54,7 @@ def nasty_rows() -> Rows:
 def test_no_token_becomes_markup() -> None:
     rows = nasty_rows()
     task, model = random_model("classify", rows, hidden=6, embedding=5)
-    found = report.inspect(model, task, rows, QUICK)
+    found = inspection.inspect(model, task, rows, QUICK)
     tags, data = read(page.build(found))
     assert tags["script"] == 2
     assert "img" not in tags
@@ -67,7 +67,7 @@ def test_no_token_becomes_markup() -> None:
 def test_the_page_needs_nothing_from_outside() -> None:
     rows = nasty_rows()
     task, model = random_model("classify", rows, hidden=6, embedding=5)
-    text = page.build(report.inspect(model, task, rows, QUICK))
+    text = page.build(inspection.inspect(model, task, rows, QUICK))
     for pattern in (r"<link", r"src=[\"']?http", r"@import", r"url\(", r"\bfetch\(", r"XMLHttp"):
         assert not re.search(pattern, text), pattern
     assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write", text)
@@ -77,11 +77,11 @@ def test_the_page_needs_nothing_from_outside() -> None:
 def test_content_keeps_its_promises() -> None:
     rows = classify_rows(200)
     task, model = planted_classifier(rows)
-    found = report.inspect(model, task, rows, Inspecting(min_count=5, random_sets=5))
+    found = inspection.inspect(model, task, rows, Inspecting(min_count=5, random_sets=5))
     content = json.loads(json.dumps(found.content, allow_nan=False))
     assert content["schema"] == "seqcli.inspect/1"
     assert len(content["model"]["checkpoint_sha256"]) == 64
-    assert content["data"]["sha256"] == report.hash_rows(rows)
+    assert content["data"]["sha256"] == inspection.hash_rows(rows)
     assert content["settings"]["min_count"] == 5
     site = content["sites"]["1.forward.h"]
     words = content["parts"][""]["words"]
@@ -101,9 +101,9 @@ def test_the_same_weights_have_the_same_hash_and_others_another() -> None:
     rows = nasty_rows()
     _, model = random_model("classify", rows, hidden=6, embedding=5)
     _, again = random_model("classify", rows, hidden=6, embedding=5)
-    assert report.hash_weights(model) == report.hash_weights(again)
+    assert inspection.hash_weights(model) == inspection.hash_weights(again)
     model.head.bias.data += 1e-3
-    assert report.hash_weights(model) != report.hash_weights(again)
+    assert inspection.hash_weights(model) != inspection.hash_weights(again)
 
 
 def test_packing_keeps_values_and_signs() -> None:
@@ -177,7 +177,7 @@ def test_a_large_network_fits_in_three_megabytes(tmp_path: Path) -> None:
     texts = [" ".join(draw.choice(words, 20)) for _ in range(400)]
     rows = Rows({"text": texts, "label": ["yes", "no"] * 200}, "x")
     task, model = random_model("classify", rows, cell="lstm", hidden=600, layers=2, embedding=8)
-    found = report.inspect(model, task, rows, QUICK)
+    found = inspection.inspect(model, task, rows, QUICK)
     path = tmp_path / "page.html"
     page.write(found, path)
     assert path.stat().st_size < 3_000_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqcli.errors import UsageError
-from seqcli.inspect.proofs import parse_span
+from seqcli.inspect.checks import parse_span
 from seqcli.inspect.search import Match, find_spans, nearest, pattern
 
 

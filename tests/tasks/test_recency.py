@@ -53,7 +53,7 @@ def test_cache_equals_the_equations(size: int) -> None:
     parts = [slice(0, 7), slice(7, 8), slice(8, 40)]
     found = torch.cat(
         [
-            cache.chances(torch.from_numpy(h[part]), torch.from_numpy(gold[part]), thetas_Q)
+            cache.probabilities(torch.from_numpy(h[part]), torch.from_numpy(gold[part]), thetas_Q)
             for part in parts
         ],
         dim=1,

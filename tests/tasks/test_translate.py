@@ -21,7 +21,7 @@ from seqcli.errors import UsageError
 from seqcli.events import Step
 from seqcli.fit import Fit
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
-from seqcli.tasks.lesson import mix_guesses, teach
+from seqcli.tasks.forcing import mix_guesses, teach
 from seqcli.tasks.translate import Translate
 
 Cli = Callable[..., Result]

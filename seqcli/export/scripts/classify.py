@@ -21,16 +21,16 @@ def probabilities(lines: list[str]) -> np.ndarray:
     return SESSION.run(["probabilities"], feeds)[0]
 
 
-def choose(chance: np.ndarray) -> list[int]:
+def choose(probabilities: np.ndarray) -> list[int]:
     """The numbers of the labels that are said for one line."""
     labels, thresholds = FACTS["labels"], FACTS["thresholds"]
     if FACTS["several"]:
         limits = [thresholds.get(label, 0.5) for label in labels]
-        return np.flatnonzero(chance.astype(np.float64) >= limits).tolist()
+        return np.flatnonzero(probabilities.astype(np.float64) >= limits).tolist()
     for label, threshold in thresholds.items():
         rare = labels.index(label)
-        return [rare if float(chance[rare]) >= threshold else 1 - rare]
-    return [int(chance.argmax())]
+        return [rare if float(probabilities[rare]) >= threshold else 1 - rare]
+    return [int(probabilities.argmax())]
 
 
 def answer(lines: list[str]) -> list[str]:

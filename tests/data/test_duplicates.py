@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from seqcli.data.likeness import find_alike
+from seqcli.data.duplicates import find_duplicates
 from seqcli.data.vocabulary import train_tokenizer
 
 
@@ -36,7 +36,7 @@ def test_finds_what_comparing_all_pairs_finds(least: float) -> None:
         for one in test
     ]
     tokenizer = train_tokenizer("word", train)
-    found = find_alike(tokenizer.encode(test), tokenizer.encode(train), least=least)
+    found = find_duplicates(tokenizer.encode(test), tokenizer.encode(train), least=least)
     np.testing.assert_array_equal(found, expected)
     assert 0 < sum(expected) < len(test)
 
@@ -52,5 +52,5 @@ def test_by_hand() -> None:
         "bad",
         "",
     ]
-    found = find_alike(tokenizer.encode(test), tokenizer.encode(train), least=0.75)
+    found = find_duplicates(tokenizer.encode(test), tokenizer.encode(train), least=0.75)
     assert found.tolist() == [False, True, True, True, False, False]

@@ -16,11 +16,11 @@ from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
+from seqcli.inspect.checks import check, run_ablations, run_probes, run_search
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
 from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
 from seqcli.inspect.outcome import metric_name
-from seqcli.inspect.proofs import check, run_ablations, run_probes, run_search
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
 from seqcli.inspect.survey import Survey, survey

@@ -1,4 +1,4 @@
-"""What a cell of a table says: a text, some tokens, the labels of a row."""
+"""What a value of a table says: a text, some tokens, the labels of a row."""
 
 from __future__ import annotations
 

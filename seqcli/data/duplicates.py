@@ -20,7 +20,7 @@ MOST_SHARING = 200
 """Texts that share a shingle and are compared, at most: what more share is no trace of a copy."""
 
 
-def find_alike(texts: Sequences, others: Sequences, *, least: float = ALIKE) -> np.ndarray:
+def find_duplicates(texts: Sequences, others: Sequences, *, least: float = ALIKE) -> np.ndarray:
     """(R,) bool: which of the texts are alike to one of the others by `least` or more, equal ones
     included. Empty texts are alike to none."""
     shingles = [_shingle(texts.row(at)) for at in range(len(texts))]
