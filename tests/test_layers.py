@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ LAYERS = [
     ["storage"],
     ["fit", "bundle"],
     ["report", "evaluation"],
-    ["inspect", "compare"],
+    ["inspect"],
     ["watch"],
     ["run"],
     ["generation", "seeds", "sweep", "stream", "facts", "export", "bench"],
@@ -97,3 +99,12 @@ def test_upper_modules_are_light(path: Path) -> None:
 
 def test_no_file_is_called_utils() -> None:
     assert not [path for path in FILES if path.stem in ("utils", "util", "helpers", "misc")]
+
+
+def test_the_map_of_the_code_shows_these_layers() -> None:
+    """The table of docs/code.md has every part, and those further up import those below."""
+    text = (ROOT.parent / "docs" / "code.md").read_text("utf-8")
+    rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.+?) \|", text, re.M)]
+    assert {name for row in rows for name in row} == {*RANK} - {"__main__"}
+    ranks = [[RANK[name] for name in row] for row in rows]
+    assert all(min(above) >= max(below) for above, below in itertools.pairwise(ranks))
