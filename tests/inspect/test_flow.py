@@ -72,7 +72,7 @@ def test_norms_are_those_of_the_whole_gradient() -> None:
     found = flow.gradient_flow(corpus, model, list_layers(model))["1.forward"]
     logs = []
     for text, label in zip(rows["text"], rows["label"], strict=True):
-        ids = torch.from_numpy(task.encode_text([text]).values.astype("int64"))
+        ids = torch.from_numpy(task.encode_rows(task.read([text])).values.astype("int64"))
         state, states = model.recurrent.cells[0].initial(1), []
         for token in ids:
             _, state = model.recurrent.cells[0].step(model.embedding(token[None]), state)

@@ -30,7 +30,7 @@ def by_hand(task: Any, model: Any, rows: Rows) -> dict[str, np.ndarray]:
     found = defaultdict(list)
     with torch.no_grad():
         for text in rows["text"]:
-            tokens = task.encode_text([text])
+            tokens = task.encode_rows(task.read([text]))
             batch = to_ragged(tokens, torch.device("cpu"))
             x = batch.with_values(model.embedding(batch.values))
             h, _ = model.recurrent(x)

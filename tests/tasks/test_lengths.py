@@ -35,8 +35,8 @@ def test_one_token_and_very_many(cli: Cli, cell: str) -> None:
 
 def test_cut_texts_are_counted(cli: Cli) -> None:
     write("t.csv", "a b c d e f g")
-    files = ("--train", "t.csv", "--validation", "t.csv", "--max-length", 3)
-    result = cli("classify", *files, "--epochs", 1, "--out", "m", *TINY)
+    files = ("--train", "t.csv", "--validation", "t.csv", "--tokens", "word")
+    result = cli("classify", *files, "--max-length", 3, "--epochs", 1, "--out", "m", *TINY)
     assert result.status == 0, result.err
     assert "texts longer than 3 tokens: 1" in result.err
     longer = cli("classify", *files, "--max-length", 7, "--epochs", 1, "--out", "n", *TINY)

@@ -66,7 +66,7 @@ def test_scores_are_those_of_the_formula(model: Path) -> None:
     vectors = [
         network.pool(
             network.recurrent(
-                (x := to_ragged(task.encode_text(rows[side]), torch.device("cpu"))).with_values(
+                (x := to_ragged(task.tokenizer.encode(rows[side]))).with_values(
                     network.embedding(x.values)
                 ),
                 final=False,
@@ -76,12 +76,14 @@ def test_scores_are_those_of_the_formula(model: Path) -> None:
     ]
     u, v = vectors
     expected = network.head(torch.cat([u, v, (u - v).abs(), u * v], dim=1))
-    tokens = to_ragged(task.encode(rows_with_labels(rows)).tokens, torch.device("cpu"))
+    tokens = to_ragged(task.encode(rows_with_labels(rows)).tokens)
     read = network.read(network.prepare(tokens))
     torch.testing.assert_close(read, expected)
     # To the n-grams a pair is one text.
-    joined = task.encode_text([f"{a} {b}" for a, b in zip(*rows.columns.values(), strict=True)])
-    linear = network.ngrams(to_ragged(joined, torch.device("cpu")))
+    joined = task.tokenizer.encode(
+        [f"{a} {b}" for a, b in zip(*rows.columns.values(), strict=True)]
+    )
+    linear = network.ngrams(to_ragged(joined))
     scores = torch.from_numpy(task.scores(network, rows))
     torch.testing.assert_close(scores, (expected + linear) / 2)
 
