@@ -51,6 +51,12 @@ def say(sentence: str) -> None:
     stderr.print(Text(sentence))
 
 
+def say_loading() -> None:
+    """On a terminal, what the next second goes into."""
+    if stderr.is_terminal:
+        say("loading torch …")
+
+
 def fail(message: str) -> None:
     """An error on stderr, on one line."""
     line = " ".join(message.split())

@@ -71,9 +71,9 @@ def sweep(
         raise SeqcliError(f"no folder at {resume} to resume")
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SeqcliError(f"{out} exists and is not empty; choose another --out, or --resume it")
-    from seqcli.console import say, stderr
+    from seqcli.console import say, say_loading
 
-    say("loading torch …") if stderr.is_terminal else None
+    say_loading()
     from seqcli import sweep as search
 
     with interruptible("sweep") as stop:

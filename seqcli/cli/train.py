@@ -111,9 +111,9 @@ def _verb(task: str) -> Any:
 
 def _train(task: str, config: Config | None, folder: Path, *, json_output: bool) -> None:
     """Train one model, or where there is no configuration go on with it."""
-    from seqcli.console import print_scores, say, stderr
+    from seqcli.console import print_scores, say, say_loading
 
-    say("loading torch …") if stderr.is_terminal else None
+    say_loading()
     from seqcli import bundle, run
 
     resumed = config is None
@@ -142,9 +142,9 @@ def _train_seeds(
     task: str, config: Config | None, folder: Path, *, seeds: int, json_output: bool
 ) -> None:
     """Train with several seeds, or where there is no configuration go on with them."""
-    from seqcli.console import print_seeds, say, stderr
+    from seqcli.console import print_seeds, say, say_loading
 
-    say("loading torch …") if stderr.is_terminal else None
+    say_loading()
     from seqcli import seeds as several
 
     chosen = config or make_config(task, several.read_plan(folder, task)["settings"])

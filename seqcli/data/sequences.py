@@ -19,7 +19,7 @@ class Sequences(NamedTuple):
     offsets: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> Sequences:
+    def of(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> Sequences:
         """Rows of ids."""
         offsets = bounds_of([len(row) for row in rows])
         return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1])), offsets)

@@ -35,3 +35,12 @@ def assert_slopes(
         down = loss({**tensors, name: tensor - step * direction})
         exact = (gradients[f"d{name}"] * direction).sum().item()
         assert (up - down) / (2 * step) == pytest.approx(exact, abs=2e-3, rel=2e-3), name
+
+
+def worst(ours: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[float, str]:
+    """The largest error of any result, relative to its norm, and whose it is."""
+    assert ours.keys() == truth.keys()
+    return max(
+        (((ours[name].double() - truth[name]).norm() / (truth[name].norm() + 0.1)).item(), name)
+        for name in truth
+    )

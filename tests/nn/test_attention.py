@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from checks import new_tensors_poisoned, worst
+from torch import Tensor
 
 from seqcli.nn.attention import Attention
+from seqcli.nn.native import status
+from seqcli.nn.native.attention import attend
 from seqcli.nn.pooling import Pool
-from seqcli.nn.ragged import Padding, Ragged, ragged
+from seqcli.nn.ragged import Padding, Ragged, offsets, ragged
 
 LENGTHS = [3, 1, 5]
 
@@ -93,3 +97,65 @@ def test_select_takes_sequences_in_any_order():
     assert chosen.lengths.tolist() == [5, 3]
     parts = x.split()
     torch.testing.assert_close(chosen.values, torch.cat([parts[2], parts[0]]))
+
+
+# ------------------------------------------------------------------------------------- natively
+
+native = pytest.mark.skipif(not status().available, reason=status().reason)
+
+
+def attention_results(
+    queries: list[int], keys: list[int], depth: int, width: int, *, additive: bool, native: bool
+) -> dict[str, Tensor]:
+    """Context, weights and gradients: of the kernels in float32, or of torch in double."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"q": (sum(queries), depth), "k": (sum(keys), depth), "v": (sum(keys), width)}
+    shapes |= {"e": (depth,)} if additive else {}
+    parts = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    parts = {name: (p if native else p.double()).requires_grad_() for name, p in parts.items()}
+    gradient = torch.randn(sum(queries), width, generator=generator)
+    if native:
+        q_offsets, kv_offsets = offsets(torch.tensor(queries)), offsets(torch.tensor(keys))
+        inputs = parts["q"], q_offsets, parts["k"], parts["v"], kv_offsets
+        context, weights = attend(*inputs, parts.get("e"))
+    else:
+
+        def scores(q: Tensor, k: Tensor) -> Tensor:
+            return torch.tanh(q[:, None] + k) @ parts["e"] if additive else q @ k.T
+
+        split = zip(
+            *(parts["q"].split(queries), parts["k"].split(keys), parts["v"].split(keys)),
+            strict=True,
+        )
+        found = [((w := torch.softmax(scores(q, k), 1)) @ v, w.flatten()) for q, k, v in split]
+        context, weights = (torch.cat(column) for column in zip(*found, strict=True))
+    gradients = torch.autograd.grad(context, list(parts.values()), gradient.to(context.dtype))
+    named = dict(zip((f"d{name}" for name in parts), gradients, strict=True))
+    return {"context": context.detach(), "weights": weights.detach(), **named}
+
+
+@native
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize(("depth", "width"), [(1, 1), (7, 20), (64, 33)])
+def test_attention_agrees_with_torch(depth, width, additive, instruction_set):
+    shapes = [3, 0, 8, 13, 1], [4, 2, 0, 9, 21], depth, width
+    ours = attention_results(*shapes, additive=additive, native=True)
+    error, name = worst(ours, attention_results(*shapes, additive=additive, native=False))
+    assert error < 2e-6, name
+    with new_tensors_poisoned():
+        poisoned = attention_results(*shapes, additive=additive, native=True)
+    assert all(torch.equal(ours[name], poisoned[name]) for name in ours)
+
+
+@native
+def test_attention_passes_torch_opcheck_and_refuses_what_does_not_fit():
+    q, k, v = (torch.randn(rows, 3, requires_grad=True) for rows in (4, 5, 5))
+    queries, keys = torch.tensor([0, 1, 4]), torch.tensor([0, 3, 5])
+    pairs = torch.tensor([0, 3, 9])
+    for energy in (None, torch.randn(3, requires_grad=True)):
+        arguments = (q, k, v, energy, queries, keys, pairs, 9)
+        torch.library.opcheck(torch.ops.seqcli.attend.default, arguments)
+    for bad in (q[:-1], k[:, :-1]), (q, k[:-1]), (q[:, :0], k[:, :0]):
+        with pytest.raises(ValueError, match=r"fit together|offsets"):
+            attend(bad[0], queries, bad[1], v, keys)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import os
-import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import NamedTuple
@@ -14,32 +10,21 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from checks import assert_slopes, new_tensors_poisoned
+from checks import assert_slopes, new_tensors_poisoned, worst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seqcli.nn import kernels
-from seqcli.nn.native import KINDS, library, ops, packing, status
-from seqcli.nn.native.attention import attend
-from seqcli.nn.native.linear import linear
-from seqcli.nn.native.ops import sum_outer
-from seqcli.nn.native.packing import fill_up
+from seqcli.nn.native import KINDS, ops, status
 from seqcli.nn.ragged import offsets
 
-pytestmark = pytest.mark.skipif(not status().available, reason=status().reason)
+pytestmark = [
+    pytest.mark.skipif(not status().available, reason=status().reason),
+    pytest.mark.usefixtures("one_thread"),
+]
 ROOT = Path(__file__).parents[2]
 ALL_KINDS = sorted(KINDS)
 LENGTHS = [3, 0, 1, 9, 5, 7, 2, 2, 11, 4]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small problems gain nothing from a second thread, and lose where other programs run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Problem(NamedTuple):
@@ -161,15 +146,6 @@ def results(problem: Problem, precision: str | None) -> dict[str, Tensor]:
         **{name: tensor.detach() for name, tensor in named.items()},
         **{f"d{name}": gradient for name, gradient in gradients.items()},
     }
-
-
-def worst(ours: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[float, str]:
-    """The largest error of any result, relative to its norm, and whose it is."""
-    assert ours.keys() == truth.keys()
-    return max(
-        (((ours[name].double() - truth[name]).norm() / (truth[name].norm() + 0.1)).item(), name)
-        for name in truth
-    )
 
 
 def away_from_kinks(problem: Problem) -> Problem:
@@ -400,150 +376,6 @@ def test_operators_pass_torch_opcheck(kind):
             )
 
 
-def attention_results(
-    queries: list[int], keys: list[int], depth: int, width: int, *, additive: bool, native: bool
-) -> dict[str, Tensor]:
-    """Context, weights and gradients: of the kernels in float32, or of torch in double."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = {"q": (sum(queries), depth), "k": (sum(keys), depth), "v": (sum(keys), width)}
-    shapes |= {"e": (depth,)} if additive else {}
-    parts = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    parts = {name: (p if native else p.double()).requires_grad_() for name, p in parts.items()}
-    gradient = torch.randn(sum(queries), width, generator=generator)
-    if native:
-        q_offsets, kv_offsets = offsets(torch.tensor(queries)), offsets(torch.tensor(keys))
-        inputs = parts["q"], q_offsets, parts["k"], parts["v"], kv_offsets
-        context, weights = attend(*inputs, parts.get("e"))
-    else:
-
-        def scores(q: Tensor, k: Tensor) -> Tensor:
-            return torch.tanh(q[:, None] + k) @ parts["e"] if additive else q @ k.T
-
-        split = zip(
-            *(parts["q"].split(queries), parts["k"].split(keys), parts["v"].split(keys)),
-            strict=True,
-        )
-        found = [((w := torch.softmax(scores(q, k), 1)) @ v, w.flatten()) for q, k, v in split]
-        context, weights = (torch.cat(column) for column in zip(*found, strict=True))
-    gradients = torch.autograd.grad(context, list(parts.values()), gradient.to(context.dtype))
-    named = dict(zip((f"d{name}" for name in parts), gradients, strict=True))
-    return {"context": context.detach(), "weights": weights.detach(), **named}
-
-
-@pytest.mark.parametrize("additive", [False, True])
-@pytest.mark.parametrize(("depth", "width"), [(1, 1), (7, 20), (64, 33)])
-def test_attention_agrees_with_torch(depth, width, additive, instruction_set):
-    shapes = [3, 0, 8, 13, 1], [4, 2, 0, 9, 21], depth, width
-    ours = attention_results(*shapes, additive=additive, native=True)
-    error, name = worst(ours, attention_results(*shapes, additive=additive, native=False))
-    assert error < 2e-6, name
-    with new_tensors_poisoned():
-        poisoned = attention_results(*shapes, additive=additive, native=True)
-    assert all(torch.equal(ours[name], poisoned[name]) for name in ours)
-
-
-def test_attention_passes_torch_opcheck_and_refuses_what_does_not_fit():
-    q, k, v = (torch.randn(rows, 3, requires_grad=True) for rows in (4, 5, 5))
-    queries, keys = torch.tensor([0, 1, 4]), torch.tensor([0, 3, 5])
-    pairs = torch.tensor([0, 3, 9])
-    for energy in (None, torch.randn(3, requires_grad=True)):
-        arguments = (q, k, v, energy, queries, keys, pairs, 9)
-        torch.library.opcheck(torch.ops.seqcli.attend.default, arguments)
-    for bad in (q[:-1], k[:, :-1]), (q, k[:-1]), (q[:, :0], k[:, :0]):
-        with pytest.raises(ValueError, match=r"fit together|offsets"):
-            attend(bad[0], queries, bad[1], v, keys)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (1, 64, 130), (100, 33, 65), (7, 40, 64)])
-def test_linear_agrees_with_torch(shape, instruction_set):
-    tokens, depth, width = shape
-    generator = torch.Generator().manual_seed(0)
-    parts = {
-        "x": torch.randn(tokens, depth, generator=generator),
-        "weight": torch.randn(width, depth, generator=generator) / depth**0.5,
-        "bias": torch.randn(width, generator=generator),
-    }
-    gradient = torch.randn(tokens, width, generator=generator)
-    exact = {name: part.double().requires_grad_() for name, part in parts.items()}
-    truth = F.linear(**{"input" if n == "x" else n: part for n, part in exact.items()})
-    exact_gradients = torch.autograd.grad(truth, list(exact.values()), gradient.double())
-    for precision in ("fp32", "bf16") if instruction_set == "avx512bf16" else ("fp32",):
-        ours = {name: part.clone().requires_grad_() for name, part in parts.items()}
-        y = linear(ours["x"], ours["weight"], ours["bias"], precision=precision)
-        gradients = torch.autograd.grad(y, list(ours.values()), gradient)
-        pairs = zip((y, *gradients), (truth, *exact_gradients), strict=True)
-        for got, wanted in pairs:
-            error = (got - wanted).norm() / (wanted.norm() + 0.1)
-            assert error < (2e-6 if precision == "fp32" else 0.01)
-        frozen = linear(parts["x"], parts["weight"], parts["bias"], precision=precision)
-        assert torch.equal(frozen, y)
-        rows = [
-            linear(row[None], parts["weight"], parts["bias"], precision=precision)
-            for row in parts["x"]
-        ]
-        assert torch.equal(torch.cat(rows), y)  # whatever rows surround a row
-
-
-def test_linear_passes_torch_opcheck_and_refuses_what_does_not_fit():
-    x, weight, bias = (torch.randn(s, requires_grad=True) for s in ((5, 7), (9, 7), (9,)))
-    for bf16 in {False, status().bf16}:
-        torch.library.opcheck(torch.ops.seqcli.linear.default, (x, weight, bias, bf16))
-    for bad in ((x[:, :-1], bias), (x, bias[:-1]), (x[0], bias)):
-        with pytest.raises(ValueError, match="does not fit"):
-            linear(bad[0], weight, bad[1], precision="fp32")
-
-
-def test_a_sum_over_any_number_of_tokens_takes_few_shapes(monkeypatch):
-    """Torch compiles a kernel for each shape of bf16 operands, and keeps it."""
-    seen, product = set(), torch.mm
-    monkeypatch.setattr(torch, "mm", lambda a, b: seen.add((b.dtype, len(b))) or product(a, b))
-    for tokens in range(1, 200):
-        parts = torch.randn(tokens, 7), torch.randn(tokens, 5)
-        d, x = (part.bfloat16() for part in parts)
-        exact = d.double().t() @ x.double()
-        torch.testing.assert_close(sum_outer(d, x).double(), exact, rtol=2**-8, atol=1e-2)
-        torch.testing.assert_close(sum_outer(*parts), parts[0].t() @ parts[1])
-        filled = torch.zeros(fill_up(tokens, d.dtype), 7, dtype=d.dtype)
-        filled[:tokens] = d
-        assert torch.equal(sum_outer(filled, x), sum_outer(d, x))
-    assert {rows for dtype, rows in seen if dtype == torch.bfloat16} == {64, 128, 192, 256}
-
-
-def test_weights_in_training_are_packed_once_while_nothing_changes_them(monkeypatch):
-    weight = torch.randn(6, 5, requires_grad=True)
-    masked = weight * torch.ones(6, 1)  # memory that may serve another tensor next
-    packed: list[str] = []
-    pack = packing._pack
-
-    def count(matrix: str, *arguments, **options) -> Tensor:
-        packed.append(matrix)
-        return pack(matrix, *arguments, **options)
-
-    monkeypatch.setattr(packing, "_pack", count)
-    for times in (1, 2):
-        with packing.unchanged():
-            for _ in range(3):
-                found = packing.panels("rows of", weight, bf16=False)
-                packing.panels("columns of", weight, bf16=False)
-        assert len(packed) == 2 * times
-    with torch.no_grad():
-        weight.data.add_(1)  # no trace of a change
-    assert not torch.equal(packing.panels("rows of", weight, bf16=False), found)
-    with packing.unchanged():
-        packing.panels("rows of", masked, bf16=False)
-        packing.panels("rows of", masked, bf16=False)
-    assert len(packed) == 7
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_little_layer_trains_as_any_other(precision):
-    x, weight, bias = (torch.randn(s, requires_grad=True) for s in ((5, 7), (9, 7), (9,)))
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        found = kernels.linear(x, weight, bias)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, F.linear(x, weight, bias))
-
-
 def test_bad_input_is_refused():
     problem = make_problem("gru", [2, 3], inputs=4, hidden=6)
     tensors = problem.tensors
@@ -569,90 +401,6 @@ def test_not_a_number_stays_visible():
         y, _ = run_native(problem, problem.tensors)
         assert y[1:3].isnan().all()
         assert not y[[0, 3, 4]].isnan().any()
-
-
-def test_status_says_why_not(monkeypatch):
-    load = library.load.__wrapped__
-    monkeypatch.setenv("SEQCLI_NATIVE", "0")
-    with pytest.raises(library.Unavailable, match="SEQCLI_NATIVE=0"):
-        load()
-    monkeypatch.delenv("SEQCLI_NATIVE")
-    monkeypatch.setenv("SEQCLI_ISA", "mmx")
-    with pytest.raises(library.Unavailable, match="mmx"):
-        load()
-    monkeypatch.setattr(library, "PATH", Path("nowhere.so"))
-    with pytest.raises(library.Unavailable, match="not compiled"):
-        load()
-
-
-def build_script():
-    specification = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize(
-    ("compiler", "reason"), [("/nowhere/c++", "cannot run"), ("false", "failed")]
-)
-def test_a_build_without_a_compiler_says_so_in_one_line(monkeypatch, tmp_path, compiler, reason):
-    build = build_script()
-    monkeypatch.setenv("CXX", compiler)
-    with pytest.raises(build.NoLibrary, match=reason) as caught:
-        build.build_library(ROOT, to=tmp_path / "kernels.so")
-    assert len(build.notice(caught.value).splitlines()) == 1
-
-
-SANITISED = """
-import sys
-from pathlib import Path
-import pytest
-from seqcli.nn.native import library
-library.PATH = Path(sys.argv[1])
-picked = "torch or shape or paper or rest or bits or refused or inference"
-options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=0", "-k", picked]
-sys.exit(pytest.main([*options, *sys.argv[2:]]))
-"""
-
-
-@pytest.mark.slow
-def test_sanitisers_find_nothing(tmp_path):
-    compiler = os.environ.get("CXX", "g++")
-    runtimes = [
-        subprocess.run(
-            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for name in ("libasan.so", "libubsan.so")
-    ]
-    if not all(Path(runtime).is_absolute() for runtime in runtimes):
-        pytest.skip("the compiler has no sanitisers")
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
-    path = build_script().build_library(ROOT, extra_flags=flags, to=tmp_path / "kernels.so")
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": " ".join(runtimes),
-        "ASAN_OPTIONS": "detect_leaks=0",
-    }
-    files = [
-        __file__,
-        *(
-            Path(__file__).with_name(f"test_{name}.py")
-            for name in ("chain", "choice", "cross", "drop", "lookup", "ngrams", "sru")
-        ),
-        ROOT / "tests" / "test_optimizer.py",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", SANITISED, str(path), *map(str, files)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        check=False,
-    )
-    output = done.stdout[-3000:] + done.stderr[-3000:]
-    assert done.returncode == 0, output
-    assert "passed" in done.stdout, output
-    assert "skipped" not in done.stdout, output
 
 
 @pytest.mark.slow
