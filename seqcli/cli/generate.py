@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     model: ModelFolder,
-    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
     condition: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +36,8 @@ def generate(
     length: Annotated[int, typer.Option(help="Tokens at most.", min=1)] = 200,
     samples: Annotated[int, typer.Option(help="How many texts.", min=1)] = 1,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 is bolder, above 1 wilder, 0 the likeliest.", min=0)
+        float,
+        typer.Option(help="Below 1 is safer, above 1 wilder; 0 takes the likeliest token.", min=0),
     ] = 0.8,
     top_k: Annotated[
         int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
@@ -44,7 +45,9 @@ def generate(
     top_p: Annotated[
         float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
     ] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", min=0)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the draw: the same seed gives the same text.", min=0)
+    ] = None,
     line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
     state: Annotated[
         Path | None,

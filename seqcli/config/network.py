@@ -56,10 +56,12 @@ class Network:
     embedding_dropout: float = setting(
         0.0, "Fraction of word types dropped from each batch.", minimum=0, maximum=0.95
     )
-    residual: bool = setting(False, "Add a layer's input to its output where they are as wide.")
+    residual: bool = setting(
+        False, "Add a layer's input to its output where both have the same width."
+    )
     layer_norm: bool = setting(False, "Normalise what each layer reads.")
     initialization: Literal["orthogonal", "uniform"] = setting(
-        "orthogonal", "First recurrent weights: orthogonal, or all even between ±1/√hidden."
+        "orthogonal", "Initial recurrent weights: orthogonal, or uniform between ±1/√hidden."
     )
     train_embedding: bool | None = setting(
         None, "Train the token vectors; default: yes, but not below an esn."
@@ -67,7 +69,7 @@ class Network:
     nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation.", cells=("rnn", "jordan"))
     forget_bias: float = setting(
         1.0,
-        "First bias of the forget gate.",
+        "Initial bias of the forget gate.",
         cells=("lstm", "minlstm", "mogrifier", "tree"),
     )
     rounds: int = setting(
@@ -110,15 +112,15 @@ class ClassifyNetwork(Network):
     )
     bidirectional: bool = setting(True, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(
-        "max", "How the states of a text become one vector."
+        "max", "How the states of a text are made into one vector."
     )
     word_dropout: float = setting(
         0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
     )
     ngrams: bool = setting(
         True,
-        "Ask a linear model on words and pairs of words too (of characters also three in a row), "
-        "and take the mean of both answers.",
+        "Beside the network a linear model on words and pairs of words (of characters also three "
+        "in a row); the scores are the mean of both.",
     )
     spelling: bool = setting(
         True,
@@ -142,8 +144,8 @@ class TagNetwork(Network):
     )
     crf: bool | None = setting(
         None,
-        "Judge the tags of a sentence together, and never break their scheme; default: where tags "
-        "mark spans.",
+        "Conditional random field: choose the tags of a sentence together and never break their "
+        "scheme; default: where tags mark spans.",
     )
     word_dropout: float = setting(
         0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95

@@ -62,20 +62,23 @@ class Decoding:
 class Request(Decoding):
     """What `predict` was asked for; each task reads what concerns it."""
 
-    probabilities: bool = setting(False, "The probability of every label.", tasks=("classify",))
+    probabilities: bool = setting(False, "Add the probability of every label.", tasks=("classify",))
     top_k: int = setting(
-        0, "The probabilities of the k likeliest labels.", minimum=0, tasks=("classify",)
+        0, "Add the probabilities of the k likeliest labels.", minimum=0, tasks=("classify",)
     )
     surprisal: bool = setting(
-        False, "The bits that each token tells, in place of the sums.", tasks=("lm",)
+        False, "The surprisal of each token in bits, in place of the sums.", tasks=("lm",)
     )
     n_best: int = setting(
-        1, "This many answers and their scores, by tabs.", minimum=1, tasks=("tag", "translate")
+        1,
+        "This many answers and their scores, separated by tabs.",
+        minimum=1,
+        tasks=("tag", "translate"),
     )
-    scores: bool = setting(False, "The score after each answer.", tasks=("tag", "translate"))
+    scores: bool = setting(False, "Add the score after each answer.", tasks=("tag", "translate"))
     alignment: bool = setting(
         False,
-        "Which source word each word attends to, as i-j; JSONL: all weights.",
+        "Add which source word each word attends to, as i-j; in JSON Lines all weights.",
         tasks=("translate",),
     )
     score_pairs: bool = setting(

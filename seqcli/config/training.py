@@ -41,8 +41,8 @@ class Training:
     )
     average: float = setting(
         0.0,
-        "Judge and save a running mean of the weights, with this decay (0.999: of about the last "
-        "thousand updates); 0: the weights as they are, and so by default with sgd and asgd.",
+        "Decay of a running mean of the weights, which is judged and saved in their place (0.999: "
+        "of about the last thousand updates); 0: no mean, the default with sgd and asgd.",
         minimum=0,
         maximum=0.99999,
     )
@@ -51,13 +51,13 @@ class Training:
         "linear", "How the step size falls: to zero at the last epoch, or halved on a plateau."
     )
     warmup: float = setting(
-        0.05, "Fraction of all updates in which the step size rises.", minimum=0, maximum=1
+        0.05, "Fraction of all updates during which the step size rises.", minimum=0, maximum=1
     )
     weight_decay: float = setting(0.0, "Decoupled weight decay.", minimum=0)
     adversarial: float = setting(
         0.0,
-        "Learn each batch also with its token vectors moved by this share of their size in the "
-        "direction that harms most, against learning small data by heart; doubles the time.",
+        "Adversarial training, against learning small data by heart: each batch once more with its "
+        "token vectors moved by this share of their size in the worst direction; doubles the time.",
         minimum=0,
         maximum=1,
     )
@@ -105,17 +105,17 @@ class ClassifyTraining(RowTraining):
     )
     balance: Literal["none", "weights", "over", "under"] = setting(
         "none",
-        "Labels of unlike size made to count alike: by weights in the loss, or by drawing rows of "
-        "small labels again or leaving out rows of large ones (training rows only). Chooses the "
-        "best epoch by macro F1.",
+        "Make rare labels count as much as frequent ones: by weights in the loss, by drawing rows "
+        "of rare ones again (over), or by leaving out rows of frequent ones (under). The best "
+        "epoch is then the one with the best macro F1.",
     )
     focal: float = setting(
-        0.0, "Focal loss: above 0 (2 is usual) easy rows count less.", minimum=0, maximum=10
+        0.0, "Focal loss: above 0, easy rows count less; 2 is usual.", minimum=0, maximum=10
     )
     threshold: bool = setting(
         False,
-        "Two labels: choose on validation from which probability on the rarer one is said, for "
-        "its best F1.",
+        "For two labels: answer the rarer one from the probability that has its best F1 on "
+        "validation.",
     )
     bptt: int | None = setting(
         None, "Steps a gradient flows back; default: the whole text.", minimum=1
@@ -140,8 +140,8 @@ class TranslateTraining(RowTraining):
     )
     scheduled_sampling: float = setting(
         0.0,
-        "Share of known target tokens replaced by the model's own guesses, reached by even steps "
-        "at the last epoch.",
+        "Share of the known target tokens that are replaced by the model's own guesses; it rises "
+        "evenly from 0 to this in the last epoch.",
         minimum=0,
         maximum=1,
     )

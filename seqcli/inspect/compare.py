@@ -14,12 +14,12 @@ from seqcli.config import Comparing
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import claims, flow, numbers
-from seqcli.inspect.cocluster import Clustering, cluster_all, need_sklearn
-from seqcli.inspect.contribution import label_direction
+from seqcli.inspect.cocluster import Clustering, need_sklearn
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
 from seqcli.inspect.inspection import (
     choose_main,
     choose_sentences,
+    cluster_site,
     describe_model,
     round_digits,
 )
@@ -132,17 +132,7 @@ def _compare(
     say("clustering and matching")
     found: list[Clustering] = []
     for side, one in zip(sides, mean, strict=True):
-        top = max(layer.number for layer in list_layers(side.model))
-        toward = (
-            label_direction(side.model, side.site.layer, top) if side.site.state == "h" else None
-        )
-        clusterings, chosen = cluster_all(
-            one,
-            mode=settings.mode,
-            seed=settings.seed,
-            wanted=settings.clusters,
-            toward=None if toward is None else toward.numpy(),
-        )
+        clusterings, chosen = cluster_site(side.model, side.site, one, settings)
         found.append(clusterings[chosen])
     say("following gradients")
     flows = [flow.gradient_flow(side.corpus, side.model, list_layers(side.model)) for side in sides]

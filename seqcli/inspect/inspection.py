@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from seqcli import __version__, storage
-from seqcli.config import Inspecting
+from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
@@ -77,7 +77,42 @@ def inspect(
     )
     say("clustering words and units")
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
-    content: dict[str, Any] = {
+    clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
+    content = _describe(task, model, folder, corpus, found, settings)
+    content["main"] = main.key
+    content["sites"] = {
+        site.key: _site(
+            site, found, responses[site.key], clusterings[site.key], chosen[site.key], settings
+        )
+        for site in sites
+    }
+    say("following gradients")
+    kept = {site.layer.key for site in sites}
+    flows = flow.gradient_flow(corpus, model, layers)
+    content["flow"] = {key: one._asdict() for key, one in flows.items() if key in kept}
+    content["connectivity"] = flow.connectivity(corpus, model, layers)
+    sentences = _read_sentences(task, model, sites, corpus, found, settings)
+    content["sentences"] = [_sentence(one, clusters) for one in sentences]
+    say("testing by ablation and probes")
+    content["ablation"] = run_ablations(
+        task, model, rows, main, found, clusters[main.key], settings
+    )
+    content["probes"] = run_probes(corpus, found, main, settings)
+    content["search"] = run_search(task, model, corpus, found, main, settings)
+    arrays = _arrays(sites, responses, clusters, found, sentences)
+    return Inspection(content, arrays, responses, clusterings, sentences, found, corpus)
+
+
+def _describe(
+    task: Any,
+    model: nn.Module,
+    folder: Path | None,
+    corpus: Corpus,
+    found: Survey,
+    settings: Inspecting,
+) -> dict[str, Any]:
+    """What was inspected, on what, how good it is there, and what the numbers mean."""
+    return {
         "schema": SCHEMA,
         "seqcli": __version__,
         "model": describe_model(task, model, folder),
@@ -91,37 +126,23 @@ def inspect(
         },
         "explain": numbers.EXPLAIN,
         "parts": _parts(corpus, found),
-        "main": main.key,
-        "sites": {
-            site.key: _site(
-                site, found, responses[site.key], clusterings[site.key], chosen[site.key], settings
-            )
-            for site in sites
-        },
     }
-    say("following gradients")
-    kept = list({site.layer.key: site.layer for site in sites}.values())
-    content["flow"] = {
-        key: one._asdict()
-        for key, one in flow.gradient_flow(corpus, model, layers).items()
-        if key in {layer.key for layer in kept}
-    }
-    content["connectivity"] = flow.connectivity(corpus, model, layers)
+
+
+def _read_sentences(
+    task: Any,
+    model: nn.Module,
+    sites: Sequence[Site],
+    corpus: Corpus,
+    found: Survey,
+    settings: Inspecting,
+) -> list[Sentence]:
+    """The texts that were asked for, or some of the corpus."""
     texts = settings.sentences or choose_sentences(corpus, found)
-    options = {}
+    options: dict[str, Any] = {}
     if task.name == "translate":
         options = {"beam": settings.beam, "prefix": settings.forced_prefix}
-    sentences = [read_sentence(task, model, sites, text, **options) for text in texts]
-    clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
-    content["sentences"] = [_sentence(one, clusters) for one in sentences]
-    say("testing by ablation and probes")
-    content["ablation"] = run_ablations(
-        task, model, rows, main, found, clusters[main.key], settings
-    )
-    content["probes"] = run_probes(corpus, found, main, settings)
-    content["search"] = run_search(task, model, corpus, found, main, settings)
-    arrays = _arrays(sites, responses, clusters, found, sentences)
-    return Inspection(content, arrays, responses, clusterings, sentences, found, corpus)
+    return [read_sentence(task, model, sites, text, **options) for text in texts]
 
 
 def choose_main(sites: Sequence[Site]) -> Site:
@@ -181,19 +202,29 @@ def _cluster(
     model: nn.Module, found: Survey, sites: Sequence[Site], settings: Inspecting
 ) -> tuple[dict[str, Response], dict[str, dict[int, Clustering]], dict[str, int]]:
     responses, clusterings, chosen = {}, {}, {}
-    top = max(layer.number for layer in list_layers(model))
     for site in sites:
         one = found.responses[site.key].result(found.words[site.layer.part].shown)
         responses[site.key] = one
-        toward = label_direction(model, site.layer, top) if site.state == "h" else None
-        clusterings[site.key], chosen[site.key] = cluster_all(
-            one.mean,
-            mode=settings.mode,
-            seed=settings.seed,
-            wanted=settings.clusters,
-            toward=None if toward is None else toward.numpy(),
-        )
+        clusterings[site.key], chosen[site.key] = cluster_site(model, site, one.mean, settings)
     return responses, clusterings, chosen
+
+
+def cluster_site(
+    model: nn.Module, site: Site, mean_WH: np.ndarray, settings: Comparing
+) -> tuple[dict[int, Clustering], int]:
+    """The clusterings of one site's responses by their number of clusters, and the number chosen.
+    Where two labels are read off its h, the + poles are those that speak for the second."""
+    toward = None
+    if site.state == "h":
+        top = max(layer.number for layer in list_layers(model))
+        toward = label_direction(model, site.layer, top)
+    return cluster_all(
+        mean_WH,
+        mode=settings.mode,
+        seed=settings.seed,
+        wanted=settings.clusters,
+        toward=None if toward is None else toward.numpy(),
+    )
 
 
 def _parts(corpus: Corpus, found: Survey) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from seqcli.inspect.contribution import integrated_gradients
 from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, watched
 from seqcli.nn.beam import normalise
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ragged import Ragged, ragged, to_ragged
 
 MOST_STEPS = 60
 
@@ -56,10 +56,7 @@ def grow_tree(
 ) -> Tree:
     """Beam search over one sentence, every extension it weighed kept: each live hypothesis with
     its `beam` likeliest tokens. A forced prefix comes first, whatever its probability."""
-    tokens = Ragged(
-        torch.from_numpy(source_ids.astype("int64")), torch.tensor([0, len(source_ids)])
-    )
-    source = model.encode(tokens)
+    source = model.encode(ragged([torch.from_numpy(source_ids.astype("int64"))]))
     state = model.start(source)
     nodes: list[Node] = []
     live = [-1]
@@ -127,63 +124,60 @@ def read_translation(
 ) -> tuple[dict[str, Any], dict[str, Call]]:
     """Translate one sentence and look: tree, attention (T, S), integrated gradients of the
     translation's log p over the source tokens, and every cell's call while it was read again."""
-    source = task.encode_source([text])
+    encoded = task.encode_source([text])
     forced: list[int] = []
     if prefix:
         forced = task.target.encode([prefix]).values.tolist()
         if not forced:
             raise UsageError("--forced-prefix has no tokens")
-    limit = min(MOST_STEPS, len(forced) + 3 * len(source.values) + 20)
-    tree = grow_tree(model, source.values, beam=beam, prefix=forced, limit=limit)
+    limit = min(MOST_STEPS, len(forced) + 3 * len(encoded.values) + 20)
+    tree = grow_tree(model, encoded.values, beam=beam, prefix=forced, limit=limit)
     written = [token for token in tree.path(tree.best) if token != EOS]
-    read = np.array([BOS, *written])
-    one = Ragged(
-        torch.from_numpy(source.values.astype("int64")), torch.tensor([0, len(source.values)])
-    )
-    target = Ragged(torch.from_numpy(read), torch.tensor([0, len(read)]))
-    weights: Tensor | None = None
+    source, read = to_ragged(encoded), ragged([torch.tensor([BOS, *written])])
+    gold_T = torch.tensor([*written, EOS])
     with watched(layers) as calls:
-        encoded = model.encode(one)
-        scores_TV, _, weights = model.decode(
-            target, encoded, model.start(encoded), hypotheses=target.offsets
-        )
-    gold = torch.tensor([*written, EOS])
-    logs_T = torch.log_softmax(scores_TV.float(), dim=1).gather(1, gold[:, None]).squeeze(1)
-
-    def total(copies: Ragged) -> Tensor:
-        many = copies.batch
-        again = Ragged(target.values.repeat(many), torch.arange(0, many * len(read) + 1, len(read)))
-        logs_MV = torch.log_softmax(model(copies, again).float(), dim=1)
-        return logs_MV.gather(1, gold.repeat(many)[:, None]).view(many, -1).sum(1, keepdim=True)
-
-    gradients_S = integrated_gradients(model.source_embedding, one, total)[:, 0]
+        memory = model.encode(source)
+        start = model.start(memory)
+        scores_TV, _, weights = model.decode(read, memory, start, hypotheses=read.offsets)
+    logs_T = torch.log_softmax(scores_TV.float(), dim=1).gather(1, gold_T[:, None]).squeeze(1)
+    gradients_S = _explain(model, source, read, gold_T)
     sources, targets = show_vocabulary(task.source), show_vocabulary(task.target)
     facts = {
         "text": text,
         "tokens": {
-            "encoder": [sources[number] for number in source.values],
-            "decoder": [targets[number] for number in read],
+            "encoder": [sources[number] for number in encoded.values],
+            "decoder": [targets[number] for number in read.values.tolist()],
         },
         "translation": task.target.decode(written),
         "forced": len(forced),
-        "written": [targets[number] for number in gold.tolist()],
+        "written": [targets[number] for number in gold_T.tolist()],
         "log_probabilities": [round(value, 5) for value in logs_T.tolist()],
-        "attention": None
-        if weights is None
-        else [[round(value, 4) for value in row] for row in weights.split()[0].tolist()],  # type: ignore[call-arg]
+        "attention": None if weights is None else _round_rows(weights.split()[0]),
         "source_gradients": [round(value, 5) for value in gradients_S.tolist()],
-        "tree": [
-            [
-                n.parent,
-                n.step,
-                targets[n.token],
-                round(n.log_probability, 4),
-                round(n.total, 4),
-                n.fate,
-            ]
-            for n in tree.nodes
-        ],
+        "tree": [_show_node(node, targets) for node in tree.nodes],
         "chosen": tree.best,
         "beam": beam,
     }
     return facts, calls
+
+
+def _explain(model: Any, source: Ragged, read: Ragged, gold_T: Tensor) -> Tensor:
+    """(S,) integrated gradients of the log p of a whole translation over its source tokens."""
+
+    def total(copies: Ragged) -> Tensor:
+        many, steps = copies.batch, len(read.values)
+        again = Ragged(read.values.repeat(many), torch.arange(0, many * steps + 1, steps))
+        logs_MV = torch.log_softmax(model(copies, again).float(), dim=1)
+        return logs_MV.gather(1, gold_T.repeat(many)[:, None]).view(many, -1).sum(1, keepdim=True)
+
+    return integrated_gradients(model.source_embedding, source, total)[:, 0]
+
+
+def _round_rows(values: Tensor) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in values.tolist()]
+
+
+def _show_node(node: Node, names: Sequence[str]) -> list[Any]:
+    """A node as the page takes it."""
+    logs = round(node.log_probability, 4), round(node.total, 4)
+    return [node.parent, node.step, names[node.token], *logs, node.fate]
