@@ -26,13 +26,9 @@ from seqcli.nn.softmax import (
     cutoffs,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 VOCABULARY, WIDTH = 3_100, 32
 KINDS = (FullSoftmax, AdaptiveSoftmax, SampledSoftmax)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def zipf(count: int, vocabulary: int = VOCABULARY) -> Tensor:

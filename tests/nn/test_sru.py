@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from checks import assert_slopes, new_tensors_poisoned
+from checks import assert_slopes, new_tensors_poisoned, worst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -102,15 +102,6 @@ def results(problem: Problem, precision: str | None) -> dict[str, Tensor]:
     gradients = torch.autograd.grad(loss, list(tensors.values()))
     named = {f"d{name}": part for name, part in zip(tensors, gradients, strict=True)}
     return {"y": y.detach(), "last": last.detach(), **named}
-
-
-def worst(ours: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[float, str]:
-    """The largest error of any result, relative to its norm, and whose it is."""
-    assert ours.keys() == truth.keys()
-    return max(
-        (((ours[name].double() - truth[name]).norm() / (truth[name].norm() + 0.1)).item(), name)
-        for name in truth
-    )
 
 
 @pytest.mark.parametrize(("inputs", "hidden"), [(1, 1), (7, 1), (16, 16), (70, 70), (7, 50)])
