@@ -9,13 +9,13 @@ from seqcli import __version__
 from seqcli.config import flatten, make_config
 from seqcli.tasks.task import Scores
 
-SHOWN = {
+IN_CARD = {
     "classify": ("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "ece"),
     "tag": ("span_f1", "token_accuracy", "label_accuracy", "exact_match"),
     "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "bits_per_character"),
 }
-"""The scores of each task that are shown first."""
+"""The scores of each task that a model card has."""
 
 
 class Report(NamedTuple):
@@ -39,7 +39,7 @@ def model_card(task: Any, report: Report) -> str:
     }
     names = [
         name
-        for name in SHOWN[task.name]
+        for name in IN_CARD[task.name]
         if any(name in scores for scores in report.scores.values())
     ]
     lines = [

@@ -174,7 +174,8 @@ TORCH = {nn.RNN: Elman, nn.LSTM: LSTM, nn.GRU: GRU}
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def _torch_names(recurrent: Recurrent) -> list[tuple[Any, str]]:
+def torch_names(recurrent: Recurrent) -> list[tuple[Any, str]]:
+    """Each cell, and what the names of its weights end in in torch.nn."""
     return [
         (
             cell,
@@ -207,30 +208,8 @@ def to_torch(recurrent: Recurrent) -> nn.RNNBase:
     )
     tensors: dict[str, Tensor] = {
         name + suffix: getattr(cell, name).detach()
-        for cell, suffix in _torch_names(recurrent)
+        for cell, suffix in torch_names(recurrent)
         for name in NAMES
     }
     module.load_state_dict(tensors)
     return module
-
-
-def from_torch(module: nn.RNNBase) -> Recurrent:
-    """The same network as a `Recurrent`. Raises SeqcliError for projections or missing biases."""
-    if module.proj_size or not module.bias:
-        raise SeqcliError(
-            "only torch.nn layers with biases and without proj_size can be taken over"
-        )
-    kind: Any = TORCH[type(module)]
-    options = {"nonlinearity": module.nonlinearity} if kind is Elman else {}
-    recurrent = Recurrent(
-        lambda size: kind(size, module.hidden_size, **options),
-        module.input_size,
-        layers=module.num_layers,
-        bidirectional=module.bidirectional,
-        dropout=module.dropout,
-    )
-    with torch.no_grad():
-        for cell, suffix in _torch_names(recurrent):
-            for name in NAMES:
-                getattr(cell, name).copy_(getattr(module, name + suffix))
-    return recurrent

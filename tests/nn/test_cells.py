@@ -13,7 +13,7 @@ from seqcli.nn.cells import CELLS, make_cell
 from seqcli.nn.cells.cell import unroll
 from seqcli.nn.cells.esn import radius
 from seqcli.nn.ragged import Ragged, ragged
-from seqcli.nn.recurrent import Recurrent, from_torch, to_torch
+from seqcli.nn.recurrent import NAMES, TORCH, Recurrent, to_torch, torch_names
 
 LENGTHS = [5, 1, 7, 3]
 
@@ -29,6 +29,24 @@ def carried_state(cell: Any, batch: int) -> tuple[torch.Tensor, ...]:
         random_batch([2] * batch, cell.input_size, seed=9), cell.initial(batch)
     )
     return tuple(part.detach() for part in state)
+
+
+def from_torch(module: nn.RNNBase) -> Recurrent:
+    """The same network as a `Recurrent`."""
+    kind: Any = TORCH[type(module)]
+    options = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    recurrent = Recurrent(
+        lambda size: kind(size, module.hidden_size, **options),
+        module.input_size,
+        layers=module.num_layers,
+        bidirectional=module.bidirectional,
+        dropout=module.dropout,
+    )
+    with torch.no_grad():
+        for cell, suffix in torch_names(recurrent):
+            for name in NAMES:
+                getattr(cell, name).copy_(getattr(module, name + suffix))
+    return recurrent
 
 
 def each_alone(module: nn.Module, x: Ragged) -> torch.Tensor:
