@@ -1,39 +1,17 @@
-"""What a person sees: one Console on stderr for progress, notes and errors, tables on stdout.
+"""The one Console on stderr, and how figures are written for a person.
 
 Text of users is never read as markup. Results for programs do not pass through here.
 """
 
 from __future__ import annotations
 
-import math
-import string
-import sys
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Column, Table
 from rich.text import Text
-
-from seqcli.config.duration import parse_duration
-from seqcli.events import Evaluation, Event, Step, Trouble
 
 stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-SHOWN = {
-    "classify": (
-        *("accuracy", "subset_accuracy", "micro_f1"),
-        *("macro_precision", "macro_recall", "macro_f1", "top_3_accuracy", "ece"),
-    ),
-    "tag": (
-        *("token_accuracy", "span_precision", "span_recall", "span_f1"),
-        *("label_accuracy", "exact_match"),
-    ),
-    "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
-    "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
-}
-"""The columns of each task's table of scores."""
 PERCENT = {
     "subset_accuracy", "micro_precision", "micro_recall", "micro_f1", "hamming_loss",
     "top_3_accuracy", "top_5_accuracy", "ece", "ece_uncalibrated",
@@ -41,9 +19,6 @@ PERCENT = {
     "span_recall", "span_f1", "label_accuracy", "label_macro_f1", "exact_match", "precision",
     "recall", "f1", "bleu", "chrf", "score",
 }  # fmt: skip
-DETAILED_CLASSES = 30
-SHOWN_TEXT = 200  # characters of a text in a table
-CONFUSED_CLASSES = 16
 
 
 def say(sentence: str) -> None:
@@ -83,99 +58,6 @@ def show_value(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-class Rate(ProgressColumn):
-    """Loss, speed and time left, as the training says."""
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["status"])
-
-
-class TrainingView:
-    """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
-    line an epoch everywhere."""
-
-    def __init__(self, *, higher_is_better: bool, time: str | None = None) -> None:
-        self.limit = parse_duration(time, "--time") if time else math.inf
-        self.watched = ""  # known with the first evaluation
-        self.better = max if higher_is_better else min
-        self.best: float | None = None
-        self.seconds = 0.0
-        self.loss = 0.0
-        self.speed = 0.0
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),  # what the text leaves of the width
-            Rate(table_column=Column(no_wrap=True)),
-            console=stderr,
-            expand=True,
-            transient=True,
-            disable=not stderr.is_terminal,
-        )
-        self.bar = self.progress.add_task("", total=1.0, status="")
-
-    def __enter__(self) -> TrainingView:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def note(self, sentence: str) -> None:
-        say(sentence)
-
-    def facts(self, facts: dict[str, str]) -> None:
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            stderr.print(Text.assemble((f"{name:<{width}}  ", "bold"), value))
-
-    def event(self, event: Event) -> None:
-        match event:
-            case Step():
-                self._step(event)
-            case Evaluation():
-                self._evaluation(event)
-            case Trouble():
-                say(f"warning: {event.sentence}")
-
-    def _step(self, event: Step) -> None:
-        rate = event.tokens / max(event.seconds, 1e-9)
-        self.loss = 0.95 * self.loss + 0.05 * event.loss if self.loss else event.loss
-        self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
-        self.seconds += event.seconds
-        done = (event.epoch - 1 + event.position / event.batches) / event.epochs
-        left = min(self.seconds / done * (1 - done), max(self.limit - self.seconds, 0))
-        watched = "" if self.best is None else f" · best {show_score(self.watched, self.best)}"
-        self.progress.update(
-            self.bar,
-            completed=event.position / event.batches,
-            description=f"epoch {event.epoch}/{event.epochs}",
-            status=f"loss {self.loss:.4f} · {self.speed:,.0f} tokens/s · "
-            f"{duration(left)} left{watched}",
-        )
-
-    def _evaluation(self, event: Evaluation) -> None:
-        self.watched = event.watched
-        self.best = event.value if self.best is None else self.better(self.best, event.value)
-        speed = event.tokens / max(event.seconds, 1e-9)
-        stderr.print(
-            Text.assemble(
-                (f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}", "bold"),
-                f"  loss {event.train_loss:.4f}  valid {_name(self.watched, event.scores)} ",
-                (show_score(self.watched, event.value), "green" if event.best else ""),
-                f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",
-                ("  best" if event.best else "", "green"),
-            )
-        )
-
-
-def _name(watched: str, scores: Mapping[str, Any]) -> str:
-    """The watched score in words; tag watches span F1 where its tags mark spans."""
-    if watched == "score":
-        watched = "span_f1" if "span_f1" in scores else "token_accuracy"
-        watched += " and label accuracy" if "label_accuracy" in scores else ""
-    return watched.replace("_", " ")
-
-
 def duration(seconds: float) -> str:
     """Seconds as 8 s, 3:05 or 1:02:03."""
     whole = round(seconds)
@@ -184,184 +66,3 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
-
-
-# ----------------------------------------------------------------------------------- on stdout
-
-
-def print_scores(
-    task: str,
-    scores: Mapping[str, Mapping[str, Any]],
-    baselines: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
-) -> None:
-    """Tables of a task's metrics by split, beside the baselines, and by class."""
-    out = _stdout()
-    names = _shown(task, list(scores.values()))
-    table = _score_table(("split", "predictor"), names)
-    for split, found in scores.items():
-        for name, other in (baselines or {}).get(split, {}).items():
-            table.add_row(split, Text(name), *_cells(names, other))
-        table.add_row(split, Text("network", "bold"), *_cells(names, found), end_section=True)
-    out.print(table)
-    last = list(scores.values())[-1]
-    for key in ("per_class", "per_type", "per_label"):
-        if last.get(key):
-            out.print(_class_table(list(scores)[-1], last[key]))
-    if "confusion" in last and len(last["confusion"]["labels"]) <= CONFUSED_CLASSES:
-        out.print(_confusion_table(list(scores)[-1], last["confusion"]))
-    _print_signatures(out, list(scores.values()))
-
-
-def print_seeds(repeated: Any) -> None:
-    """Tables of a task's metrics by split: the baselines, each seed, and mean ± deviation."""
-    reports, task = repeated.reports, repeated.task
-    names = _shown(task, [scores for report in reports for scores in report.scores.values()])
-    table = _score_table(("split", "predictor"), names)
-    for split, spreads in repeated.spreads.items():
-        for name, other in reports[0].baselines.get(split, {}).items():
-            table.add_row(split, Text(name), *_cells(names, other))
-        for seed, report in zip(repeated.seeds, reports, strict=True):
-            table.add_row(split, f"seed {seed}", *_cells(names, report.scores[split]))
-        cells = [
-            f"{show_score(name, spreads[name].mean)} ± "
-            f"{show_score(name, spreads[name].deviation).removesuffix(' %')}"
-            if name in spreads
-            else ""
-            for name in names
-        ]
-        mean = Text(f"mean of {len(reports)} ± deviation", "bold")
-        table.add_row(split, mean, *cells, end_section=True)
-    out = _stdout()
-    out.print(table)
-    _print_signatures(out, [scores for report in reports for scores in report.scores.values()])
-
-
-def print_models(task: str, models: Sequence[str], scores: Sequence[Mapping[str, Any]]) -> None:
-    """A table of a task's metrics by model."""
-    out = _stdout()
-    names = _shown(task, scores)
-    table = _score_table(("model",), names)
-    for model, found in zip(models, scores, strict=True):
-        table.add_row(Text(model, "bold"), *_cells(names, found))
-    out.print(table)
-    _print_signatures(out, scores)
-
-
-def print_comparison(task: str, first: str, second: str, differences: Mapping[str, Any]) -> None:
-    """A table of the differences between two models, and in words which is better."""
-    table = Table("score", "difference", "95 % interval", "p", "verdict")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for name in _shown(task, [differences]):
-        found = differences[name]
-        difference, low, high = (
-            _show_difference(name, value) for value in (found.difference, *found.interval)
-        )
-        verdict = ("cannot be told apart", "the first is better", "the second is better")
-        p = f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
-        table.add_row(
-            name.replace("_", " "), difference, f"{low} … {high}", p, verdict[found.better]
-        )
-    out = _stdout()
-    out.print(Text(f"{second} (the second) minus {first} (the first)"), soft_wrap=True)
-    out.print(table)
-
-
-def _show_difference(name: str, value: float) -> str:
-    """In points for fractions, which are shown in percent."""
-    return f"{100 * value:+.2f}" if name in PERCENT else f"{value:+.4f}"
-
-
-def _stdout() -> Console:
-    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
-    if not out.is_terminal:
-        out.width = 140
-    return out
-
-
-def _shown(task: str, scores: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The columns of a task that some of the scores have."""
-    return [name for name in SHOWN[task] if any(name in found for found in scores)]
-
-
-def _score_table(first: Sequence[str], names: Sequence[str]) -> Table:
-    table = Table(*first, *(name.replace("_", " ") for name in names))
-    for column in table.columns[len(first) :]:
-        column.justify = "right"
-    return table
-
-
-def _print_signatures(out: Console, scores: Sequence[Mapping[str, Any]]) -> None:
-    keys = ("signature", "bleu_signature", "chrf_signature", "interval_signature")
-    lines = [found[key] for found in scores for key in keys if key in found]
-    for line in dict.fromkeys(lines):
-        out.print(Text(line, "dim"), soft_wrap=True)
-
-
-def _cells(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
-    """The scores for reading, each with its interval where it has one."""
-    cells = []
-    for name in names:
-        cell = show_score(name, scores[name]) if name in scores else ""
-        if name in scores.get("intervals", ()):
-            low, high = (
-                show_score(name, bound).removesuffix(" %") for bound in scores["intervals"][name]
-            )
-            cell += f" [{low}, {high}]"
-        cells.append(cell)
-    return cells
-
-
-def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(split, "precision", "recall", "f1", "support")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    largest = sorted(classes, key=lambda name: -classes[name]["support"])[:DETAILED_CLASSES]
-    for name in (name for name in classes if name in set(largest)):
-        cells = _cells(("precision", "recall", "f1"), classes[name])
-        table.add_row(Text(name), *cells, f"{classes[name]['support']:,}")
-    if rest := len(classes) - len(largest):
-        table.add_row(Text(f"and {rest:,} smaller ones (--json has all)", "dim"))
-    return table
-
-
-def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
-    """Rows are true labels, columns what they were taken for, under the letters of the rows."""
-    letters = string.ascii_lowercase[: len(confusion["labels"])]
-    table = Table("", f"{split}: true ↓ taken for →", box=None, padding=(0, 1, 0, 0))
-    for letter in letters:
-        table.add_column(letter, justify="right")
-    rows = zip(letters, confusion["labels"], confusion["matrix"], strict=True)
-    for letter, label, row in rows:
-        table.add_row(letter, Text(label), *(str(count) if count else "·" for count in row))
-    return table
-
-
-def print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
-    """Rows answered wrongly, with the probability of what was said and of the truth."""
-    rows = []
-    for one in mistakes:
-        texts = [one[role] for role in ("text", "pair") if role in one]
-        said, gold = (
-            name if isinstance(name, str) else ", ".join(name)
-            for name in (one["predicted"], one["gold"])
-        )
-        rows.append(
-            (
-                f"{one['row']:,}",
-                f"{gold} {one['gold_probability']:.1%}",
-                f"{said} {one['probability']:.1%}",
-                " ⏎ ".join(
-                    text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]} …" for text in texts
-                ),
-            )
-        )
-    print_table(("row", "true", "taken for", "text"), rows)
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table on stdout."""
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    _stdout().print(table)

@@ -29,12 +29,15 @@ LAYERS = [
     ["run"],
     ["generation", "seeds", "sweep", "stream", "facts", "export", "bench"],
     ["console"],
+    ["progress", "results"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 LIGHT = (
     "cli",
     "console",
+    "progress",
+    "results",
     "config",
     "recipes",
     "errors",

@@ -40,8 +40,9 @@ def bench(
     """How fast each cell trains and predicts here, against torch.nn and the machine's peak."""
     from seqcli.bench import Shape
     from seqcli.bench import bench as measure
-    from seqcli.console import print_table, say
+    from seqcli.console import say
     from seqcli.nn.cells import CELLS
+    from seqcli.results import print_table
 
     names = list(CELLS) if cells is None else [name.strip() for name in cells.split(",")]
     for name in names:

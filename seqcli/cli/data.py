@@ -30,9 +30,10 @@ def check(
     import dataclasses
 
     from seqcli.config import make_config
-    from seqcli.console import print_table, say
+    from seqcli.console import say
     from seqcli.data.check import MOST_SHOWN
     from seqcli.data.check import check as look
+    from seqcli.results import print_table
 
     section = dataclasses.replace(make_config(task, {}).data, data=data, limit=limit)
     found = look(task, section)

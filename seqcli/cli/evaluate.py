@@ -72,8 +72,9 @@ def evaluate(
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
     request = Request(**decoding)
-    from seqcli.console import print_comparison, print_mistakes, print_models, print_scores, say
+    from seqcli.console import say
     from seqcli.evaluation import evaluate as judge
+    from seqcli.results import print_comparison, print_mistakes, print_models, print_scores
 
     models, data = split_targets(targets)
     if mistakes and len(models) > 1:

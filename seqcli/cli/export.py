@@ -28,7 +28,8 @@ def export(
 ) -> None:
     """Write a model for other programs, with a script that answers lines without seqcli."""
     from seqcli import export as exporting
-    from seqcli.console import print_table, say
+    from seqcli.console import say
+    from seqcli.results import print_table
 
     found = exporting.export(model, out or model / format)
     sizes = {str(path): path.stat().st_size for path in found.files}

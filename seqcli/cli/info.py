@@ -28,7 +28,8 @@ def info(
     if (model is None) == (not system):
         raise UsageError("give a model folder or --system")
     from seqcli import facts
-    from seqcli.console import print_table, show_value
+    from seqcli.console import show_value
+    from seqcli.results import print_table
 
     found: dict[str, Any] = facts.of_system() if model is None else facts.of_model(model)
     if json_output:
@@ -79,8 +80,8 @@ def recipes(
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Settings of known networks, for --recipe NAME of the verbs that train."""
-    from seqcli.console import print_table
     from seqcli.recipes import list_recipes
+    from seqcli.results import print_table
 
     found = [one for one in list_recipes(task) if name is None or one.name == name]
     if not found:

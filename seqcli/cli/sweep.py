@@ -117,7 +117,8 @@ def _show(settings: dict[str, Any]) -> str:
 
 
 def _print(found: Any, *, json_output: bool) -> None:
-    from seqcli.console import print_scores, print_table, show_score
+    from seqcli.console import show_score
+    from seqcli.results import print_scores, print_table
 
     if json_output:
         content = {

@@ -18,7 +18,7 @@ from seqcli.errors import SeqcliError, UsageError
 from seqcli.recipes import find_recipe
 
 if TYPE_CHECKING:
-    from seqcli.console import TrainingView
+    from seqcli.progress import TrainingView
 
 HELP = {
     "classify": "Train a network that gives a text a label (N → 1).",
@@ -111,7 +111,8 @@ def _verb(task: str) -> Any:
 
 def _train(task: str, config: Config | None, folder: Path, *, json_output: bool) -> None:
     """Train one model, or where there is no configuration go on with it."""
-    from seqcli.console import print_scores, say, say_loading
+    from seqcli.console import say, say_loading
+    from seqcli.results import print_scores
 
     say_loading()
     from seqcli import bundle, run
@@ -142,7 +143,8 @@ def _train_seeds(
     task: str, config: Config | None, folder: Path, *, seeds: int, json_output: bool
 ) -> None:
     """Train with several seeds, or where there is no configuration go on with them."""
-    from seqcli.console import print_seeds, say, say_loading
+    from seqcli.console import say, say_loading
+    from seqcli.results import print_seeds
 
     say_loading()
     from seqcli import seeds as several
@@ -188,7 +190,7 @@ def _train_seeds(
 
 
 def _view(config: Config) -> TrainingView:
-    from seqcli.console import TrainingView
+    from seqcli.progress import TrainingView
     from seqcli.tasks import TASKS
 
     return TrainingView(

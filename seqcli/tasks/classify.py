@@ -21,7 +21,6 @@ from seqcli.data.sequences import Sequences
 from seqcli.data.spelling import Spelling
 from seqcli.data.tokens import Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
-from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
@@ -31,7 +30,7 @@ from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
-from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
+from seqcli.tasks.text import describe_tokens, learn_tokenizer, limits_of, read_fields
 
 PREDICTION_TOKENS = 8_192
 LONGEST = 100_000
@@ -87,20 +86,13 @@ class Classify:
         """The codec that the training rows call for."""
         if config.network.cell == "tree" and config.data.pair_column is not None:
             raise UsageError("--cell tree reads one tree a text; leave --pair-column out")
-        tokens = config.tokens
         texts = [text for role in SIDES for text in train.columns.get(role, ())]
-        options: Any = {
-            "vocabulary_size": tokens.vocabulary_size,
-            "min_count": tokens.min_count,
-            "lowercase": tokens.lowercase,
-        }
         tokenizer: Tokenizer
         if config.network.cell == "tree":
-            tokenizer = trees = train_trees(texts, config.network.tree, **options)
+            tokenizer = trees = train_trees(texts, config.network.tree, **limits_of(config.tokens))
             reason = "labels of nodes left out" if trees.labelled else "nodes have no labels"
         else:
-            kind, reason = resolve_kind(config, texts)
-            tokenizer = train_tokenizer(kind, texts, **options)
+            tokenizer, reason = learn_tokenizer(config, texts)
             if config.network.spelling and isinstance(tokenizer, WordTokenizer):
                 tokenizer = replace(tokenizer, spelling=Spelling.learn(tokenizer.tokens))
         decision: OneLabel | ManyLabels

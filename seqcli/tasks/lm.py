@@ -30,7 +30,6 @@ from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.sequences import Sequences, bounds_of
 from seqcli.data.tokens import EOS, SPECIALS, UNK, Tokenizer, tokenizer_from_json
-from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel
@@ -39,7 +38,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach
 from seqcli.nn.softmax import check_softmax
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
-from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
+from seqcli.tasks.text import describe_tokens, learn_tokenizer, read_fields
 
 EVALUATION_STREAMS = 16
 EVALUATION_TOKENS = 4_096
@@ -106,16 +105,7 @@ class LanguageModeling:
     @classmethod
     def learn(cls, config: LanguageConfig, train: Rows) -> LanguageModeling:
         """The codec that the training rows call for."""
-        kind, reason = resolve_kind(config, train["text"])
-        tokens = config.tokens
-        tokenizer = train_tokenizer(
-            kind,
-            train["text"],
-            vocabulary_size=tokens.vocabulary_size,
-            min_count=tokens.min_count,
-            lowercase=tokens.lowercase,
-            joiner=True,
-        )
+        tokenizer, reason = learn_tokenizer(config, train["text"], joiner=True)
         check_softmax(config.network, len(tokenizer.vocabulary))
         condition = None
         if "condition" in train.columns:

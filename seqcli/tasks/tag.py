@@ -30,6 +30,7 @@ from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
+from seqcli.tasks.text import limits_of
 
 PREDICTION_TOKENS = 8_192
 LONGEST_WORD = 100
@@ -91,14 +92,7 @@ class Tag:
         """The codec that the training rows call for."""
         if config.tokens.tokens not in ("auto", "word"):
             raise SeqcliError("the tokens of tag are given by its data; leave --tokens out")
-        tokens = config.tokens
-        tokenizer = train_tokenizer(
-            "word",
-            train["tokens"],
-            vocabulary_size=tokens.vocabulary_size,
-            min_count=tokens.min_count,
-            lowercase=tokens.lowercase,
-        )
+        tokenizer = train_tokenizer("word", train["tokens"], **limits_of(config.tokens))
         words = sorted({token for row in train["tokens"] for token in row})
         characters = train_tokenizer("character", words)
         tagset = Tagset.learn(train["tags"], config.data.scheme)

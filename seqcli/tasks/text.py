@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqcli.config import Config, Tokens
 from seqcli.data.tokens import Tokenizer
-from seqcli.data.vocabulary import choose_kind
+from seqcli.data.vocabulary import choose_kind, train_tokenizer
 from seqcli.errors import SeqcliError
 
 
-def resolve_kind(config: Any, texts: Sequence[str]) -> tuple[str, str]:
-    """The kind of token asked for, or the one that suits task and script; and the reason."""
-    kind = config.tokens.tokens
-    if kind != "auto":
-        return kind, "as asked"
-    return choose_kind(config.task, texts)
+def limits_of(tokens: Tokens) -> dict[str, Any]:
+    """What the settings say of a vocabulary, as the training of tokenizers takes it."""
+    return {
+        "vocabulary_size": tokens.vocabulary_size,
+        "min_count": tokens.min_count,
+        "lowercase": tokens.lowercase,
+    }
+
+
+def learn_tokenizer(
+    config: Config, texts: Sequence[str], *, joiner: bool = False
+) -> tuple[Tokenizer, str]:
+    """The tokenizer that was asked for, or the one that suits task and script; and the reason.
+
+    joiner: words tell where they touched, so that text can be written with them.
+    """
+    kind, reason = config.tokens.tokens, "as asked"
+    if kind == "auto":
+        kind, reason = choose_kind(config.task, texts)  # type: ignore[assignment]
+    return train_tokenizer(kind, texts, **limits_of(config.tokens), joiner=joiner), reason
 
 
 def read_fields(

@@ -17,7 +17,6 @@ from seqcli.data.names import PAIRS, TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.sequences import Sequences
 from seqcli.data.tokens import BOS, EOS, Tokenizer, tokenizer_from_json
-from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.beam import Hypothesis, Search, beam_search, normalise
 from seqcli.nn.ensemble import Ensemble
@@ -26,7 +25,7 @@ from seqcli.nn.translator import Translator
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh, spell
 from seqcli.tasks.forcing import Pairs, mix_guesses, teach
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
-from seqcli.tasks.text import describe_tokens, read_fields, resolve_kind
+from seqcli.tasks.text import describe_tokens, learn_tokenizer, read_fields
 
 DECODING_TOKENS = 3_072
 SCORING_TOKENS = 4_096
@@ -77,16 +76,7 @@ class Translate:
             sides = [[*sides[0], *sides[1]]]
         tokenizers, reasons = [], []
         for texts in sides:
-            kind, reason = resolve_kind(config, texts)
-            tokens = config.tokens
-            tokenizer = train_tokenizer(
-                kind,
-                texts,
-                vocabulary_size=tokens.vocabulary_size,
-                min_count=tokens.min_count,
-                lowercase=tokens.lowercase,
-                joiner=True,
-            )
+            tokenizer, reason = learn_tokenizer(config, texts, joiner=True)
             tokenizers.append(tokenizer)
             reasons.append(reason)
         return cls(config, tokenizers[0], tokenizers[-1], (reasons[0], reasons[-1]))

@@ -11,8 +11,8 @@ import pytest
 from conftest import TINY, Result, make_rows, write_jsonl
 
 from seqcli import bundle
-from seqcli.console import print_scores
 from seqcli.data.rows import Rows
+from seqcli.results import print_scores
 
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
