@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from seqcli import bundle, metrics
-from seqcli.config import Request, for_other_rows
+from seqcli.config import Data, Request, for_other_rows
 from seqcli.data.load import load, load_split
 from seqcli.data.names import SPLITS
 from seqcli.data.rows import Rows
@@ -80,14 +80,8 @@ def evaluate(
     classify. say: is told which model is at work, where there are several.
     """
     set_threads(None)
-    tasks = [bundle.load_task(folder) for folder in folders]
+    tasks = _load_tasks(folders)
     first = tasks[0]
-    for folder, task in zip(folders, tasks, strict=True):
-        if task.name != first.name:
-            raise UsageError(
-                f"{folders[0]} holds a model of {first.name} and {folder} one of {task.name}; "
-                f"compare models of one task"
-            )
     request.check_task(first.name)
     if others and len(folders) > 1:
         raise UsageError("--with makes one model of several; evaluate it by itself")
@@ -97,17 +91,8 @@ def evaluate(
         raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
     if mistakes and first.name != "classify":
         raise UsageError(f"--mistakes is for models of classify, and this is one of {first.name}")
-    own = first.config.data
-    chosen = for_other_rows(own, data, columns, task=first.name, limit=limit)
-    if data is None and split in SPLITS:
-        rows = getattr(load(first.name, chosen), split)
-        if rows is None:
-            raise UsageError(
-                f"the data that {folders[0]} was trained with has no {split} split; name DATA, or "
-                f"--split validation"
-            )
-    else:
-        rows = load_split(first.name, chosen, split, usual=first.columns)
+    chosen = for_other_rows(first.config.data, data, columns, task=first.name, limit=limit)
+    rows = _find_rows(first, chosen, split, folder=folders[0], own=data is None)
     scores, worst = [], None
     for folder in folders:
         if len(folders) > 1:
@@ -122,6 +107,31 @@ def evaluate(
     models = list(zip(folders, tasks, scores, strict=True))
     comparisons = [_compare(models[0], other) for other in models[1:]]
     return Evaluated(first.name, rows, scores, comparisons, worst)
+
+
+def _load_tasks(folders: Sequence[Path]) -> list[Any]:
+    """The task of each folder. Raises UsageError where they are not one and the same."""
+    tasks = [bundle.load_task(folder) for folder in folders]
+    for folder, task in zip(folders, tasks, strict=True):
+        if task.name != tasks[0].name:
+            raise UsageError(
+                f"{folders[0]} holds a model of {tasks[0].name} and {folder} one of {task.name}; "
+                f"compare models of one task"
+            )
+    return tasks
+
+
+def _find_rows(task: Any, data: Data, split: str, *, folder: Path, own: bool) -> Rows:
+    """A split of the data. own: of those of the training in `folder`, cut as they were there."""
+    if not own or split not in SPLITS:
+        return load_split(task.name, data, split, usual=task.columns)
+    rows = getattr(load(task.name, data), split)
+    if rows is None:
+        raise UsageError(
+            f"the data that {folder} was trained with has no {split} split; name DATA, or "
+            f"--split validation"
+        )
+    return rows
 
 
 def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -> Scores:
