@@ -35,6 +35,7 @@ PASSES = {"train": 3, "predict": 1}
 SPREAD = 0.55
 """Deviation of the logarithm of unequal lengths, about that of sentences."""
 GEMM = 1024
+"""Rows and columns of the product that tells the peak: large enough to reach it."""
 CPU = torch.device("cpu")
 Run = Callable[[], object]
 

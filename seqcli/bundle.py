@@ -39,6 +39,7 @@ WEIGHTS = "model.safetensors"
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 HISTORY = "history.jsonl"
 LARGEST_JSON = 512 * 2**20
+"""Bytes of a JSON file that are read: more is no file of ours."""
 CODEC_FILES = (
     "tokenizer.json",
     "characters.json",

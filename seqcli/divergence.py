@@ -12,7 +12,9 @@ FIRST = 10
 LEAST = 100
 """Updates before which nothing is judged: a training may begin roughly."""
 WORSE = 1.25
+"""How far above an untrained network's loss the level means divergence."""
 RISE = 3.0
+"""How far above its lowest the level means divergence, see `diverged`."""
 
 
 @dataclass

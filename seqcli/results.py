@@ -26,9 +26,9 @@ SHOWN = {
     "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
 }
 """The columns of each task's table of scores."""
-DETAILED_CLASSES = 30
+DETAILED_CLASSES = 30  # rows of a table of classes
 SHOWN_TEXT = 200  # characters of a text in a table
-CONFUSED_CLASSES = 16
+CONFUSED_CLASSES = 16  # of a confusion matrix that fits a terminal
 
 
 def print_scores(

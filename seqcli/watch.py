@@ -27,8 +27,9 @@ from seqcli.inspect.trace import list_layers
 
 GRADIENTS = "gradients.jsonl"
 PROBE_TOKENS = 4_096
+"""Validation tokens that the gradients are followed in."""
 BARS = "▁▂▃▄▅▆▇█"
-PLOTTED = 40
+PLOTTED = 40  # lags drawn, a character each
 FAINTEST = 1e-4
 """The share of a gradient that is drawn as the lowest bar."""
 

@@ -17,7 +17,7 @@ from seqcli.config.duration import parse_duration
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.recipes import find_recipe
 
-MOST_SHOWN = 15
+MOST_SHOWN = 15  # trials in the table
 
 
 EXAMPLES = """\

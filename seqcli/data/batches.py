@@ -15,6 +15,7 @@ UPDATES = 200
 """Updates an epoch where no budget is named: small data want many small steps, large data large
 ones, which the kernels run faster."""
 SMALLEST, LARGEST = 64, 4_096
+"""Bounds of that budget, in tokens."""
 
 POOL = 64
 """Batches that are sorted by length together: enough to fill batches with like lengths, few enough

@@ -18,7 +18,7 @@ from seqcli.data.vocabulary import choose_kind, train_tokenizer
 
 INPUTS = {"classify": "text", "tag": "tokens", "translate": "source", "lm": "text"}
 OUTPUTS = {"classify": "label", "tag": "tags", "translate": "target"}
-MOST_SHOWN = 12
+MOST_SHOWN = 12  # labels in the table
 
 
 def check(task: str, data: Data) -> dict[str, Any]:

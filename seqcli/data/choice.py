@@ -21,7 +21,8 @@ ROLES = {
     "translate": {"source": "source", "target": "target"},
     "lm": {"text": "text_column", "condition": "condition"},
 }
-MOST_LABELS = 1000
+MOST_LABELS = 1_000
+"""A column of more distinct values is no label unless the user says so."""
 
 Choice = dict[str, str]  # role → column
 

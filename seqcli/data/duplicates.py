@@ -16,6 +16,7 @@ import numpy as np
 from seqcli.data.sequences import Sequences
 
 ALIKE = 0.8
+"""The share of common shingles that makes near-duplicates, usual in deduplication."""
 MOST_SHARING = 200
 """Texts that share a shingle and are compared, at most: what more share is no trace of a copy."""
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from seqcli.errors import SeqcliError
 
-READ = 1 << 18
-BATCH_LINES = 4_096
+READ = 1 << 18  # bytes asked for at once; a pipe gives what it has
+BATCH_LINES = 4_096  # lines answered together, at most
 
 Read = Callable[[], bytes]
 """What has arrived, at least one byte; nothing at the end."""

@@ -24,7 +24,7 @@ UNK, BOS, EOS = 0, 1, 2
 SPECIALS = ("<unk>", "<bos>", "<eos>")
 
 CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
-CACHED_LENGTH = 48
+CACHED_LENGTH = 48  # longer chunks hardly come again
 
 
 class Tokenizer(Protocol):

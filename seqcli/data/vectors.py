@@ -22,7 +22,7 @@ import numpy as np
 from seqcli.data.words import JOINER
 from seqcli.errors import SeqcliError, UsageError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes read at once
 FASTTEXT = b"\xba\x16\x4f\x2f"  # what a fastText model begins with
 EXACT, AS_LOWER, SAME_FOLDED, NONE = range(4)  # how well a word of the file fits a token
 

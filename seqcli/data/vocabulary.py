@@ -22,7 +22,7 @@ from seqcli.data.tokens import (
 from seqcli.data.words import UNSPACED, count_words
 from seqcli.errors import UsageError
 
-LEAST_BPE, MOST_BPE = 500, 8_000
+LEAST_BPE, MOST_BPE = 500, 8_000  # tokens; a byte each already takes 256
 WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
 ONE_WORD = 1.5  # words a line on average, below which lines are single words
 SELDOM = 2.5  # times that a word comes on average, below which there is no use in learning words

@@ -18,7 +18,7 @@ from seqcli.nn.ragged import Ragged, ragged
 
 SHAPES = ((1, 1), (3, 7), (5, 20))
 """B and T of the batches that are compared."""
-SEED = 1
+SEED = 1  # of the random batches that are compared
 Rows = list[Tensor]
 Feeds = dict[str, np.ndarray]
 Pairs = Iterable[tuple[Tensor, np.ndarray]]

@@ -21,6 +21,7 @@ from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
 ABLATION_TOKENS = 4_000
+"""Tokens that each ablation and each random set of units is judged on."""
 NO_CLUSTERS = Clustering(np.zeros(0), np.zeros(0), np.zeros(0), None, 0.0, 0.0)
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 

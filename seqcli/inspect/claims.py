@@ -24,7 +24,7 @@ from seqcli.nn.ragged import to_ragged
 STOPS = frozenset(".,;:!?")
 LEAST = 8
 """Occurrences of a word that a group must have to be compared."""
-MOST = 400
+MOST = 400  # occurrences of the word that are looked at
 
 
 class Claim(NamedTuple):

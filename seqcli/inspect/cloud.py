@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+# All lengths are in pixels of the page.
 WIDTH = 380
 TALLEST = 1_500
 """Of all clouds together; each has the share of its words, but at least SHORTEST."""
 SHORTEST = 60
-SMALLEST, LARGEST = 11.0, 21.0
-GAP = 9
-LEADING = 1.28
+SMALLEST, LARGEST = 11.0, 21.0  # font sizes
+GAP = 9  # between words
+LEADING = 1.28  # height of a line in font sizes
 NARROW = set("iljtfrI.,:;'|!()[]`-")
 WIDE = set("mwMW@%—…")
 

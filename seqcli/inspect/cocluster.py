@@ -18,10 +18,11 @@ import numpy as np
 
 from seqcli.errors import SeqcliError, UsageError
 
-MOST = 20
+MOST = 20  # clusters
 STABLE = 12
 """Numbers of clusters up to this are tried for stability; more are only offered on the page."""
 SEEDS = 10
+"""Clusterings whose agreement is the stability of a number of clusters."""
 ALIKE = 0.02
 """Stabilities, and silhouettes, this close count as equal."""
 

@@ -31,7 +31,7 @@ from seqcli.inspect.survey import Survey, survey
 from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
 
 SCHEMA = "seqcli.compare/1"
-SAMPLE = 5_000
+SAMPLE = 5_000  # tokens whose states are kept for CKA and matching
 CLAIM_WORD = "though"
 
 

@@ -28,7 +28,7 @@ from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.tasks.task import device_of
 
 BATCH_TOKENS = 4_096
-STREAMS, STREAM_STEPS = 16, 128
+STREAMS, STREAM_STEPS = 16, 128  # of running text: as lm evaluates it, in smaller blocks
 CHUNK = 64
 """Tokens of a stream that count as one example where a language model's numbers are resampled."""
 

@@ -26,14 +26,18 @@ from seqcli.inspect.trace import Call, Layer, complete, watched
 from seqcli.nn.ragged import Ragged
 
 LAGS = 100
+"""Steps that a gradient is followed back."""
 TEXTS = 32
+"""Sequences that it is followed in, the longest of a batch."""
 LOST = 0.6
 """A gradient that keeps less than this share a step has lost 99 % within nine steps."""
 GROWN = 1.05
+"""A gradient that grows by more than this a step explodes: 130-fold in a hundred."""
 FAINT = 0.01
+"""The share that is left at the horizon."""
 FELT, REACH = 0.05, 10
 """The share of the gradient that must be left after a tenth of a text."""
-SMALLEST, LARGEST = 1e-30, 1e38
+SMALLEST, LARGEST = 1e-30, 1e38  # what float32 can still tell from nothing and from everything
 
 
 class Flow(NamedTuple):

@@ -28,7 +28,7 @@ from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
 from seqcli.tasks.task import count_parameters
 
 SCHEMA = "seqcli.inspect/1"
-EXAMPLES = 6
+EXAMPLES = 6  # sentences on the page where none are named
 
 
 class Inspection(NamedTuple):

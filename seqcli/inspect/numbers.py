@@ -25,7 +25,7 @@ from seqcli.inspect.trace import SQUASHED, Steps
 SATURATED = 0.9
 MOVED = 0.1
 SHUT, OPEN = 0.1, 0.9
-RESAMPLES = 1_000
+RESAMPLES = 1_000  # of the bootstrap
 
 EXPLAIN = {
     "saturation": "share of |h| above 0.9",

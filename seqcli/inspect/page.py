@@ -25,8 +25,8 @@ from seqcli.inspect.response import Response
 from seqcli.inspect.summary import describe_network, pole_words
 from seqcli.storage import write_text
 
-LIMIT = 2_850_000
-SAMPLE_BYTES = 450_000
+LIMIT = 2_850_000  # bytes of the data, so that a page stays below three megabytes
+SAMPLE_BYTES = 450_000  # of these for the search
 UNIT_NUMBERS = ("saturation", "update", "update_density", "kept_rate", "memory_scale")
 BOXES = 4
 """Words with the lowest, and with the highest, response that a unit's detail shows."""

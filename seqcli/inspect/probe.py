@@ -18,8 +18,8 @@ import numpy as np
 from seqcli.errors import UsageError
 from seqcli.inspect.cocluster import single_thread
 
-TRAIN, TEST = 4_000, 2_000
-CLASSES = 12
+TRAIN, TEST = 4_000, 2_000  # tokens, at most
+CLASSES = 12  # the commonest ones of a property; the rest is one more
 
 
 class Probe(NamedTuple):

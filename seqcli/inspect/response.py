@@ -22,11 +22,11 @@ from torch import Tensor
 from seqcli.errors import UsageError
 from seqcli.inspect.corpus import Tokens
 
-PERCENTILES = (9, 25, 50, 75, 91)
+PERCENTILES = (9, 25, 50, 75, 91)  # those that Ming et al. (2017) draw, and the median
 CANDIDATES = 4
 """Words that are followed while reading, for each word that is shown in the end."""
 SAMPLE_BYTES = 128 * 2**20
-SAMPLES = (256, 128, 64, 32, 16, 8)
+SAMPLES = (256, 128, 64, 32, 16, 8)  # occurrences kept of a word: the most that fits in memory
 
 
 class Words(NamedTuple):

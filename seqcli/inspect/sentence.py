@@ -21,8 +21,8 @@ from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watched
 from seqcli.nn.ragged import to_ragged
 
-LONGEST = 120
-LABELS = 6
+LONGEST = 120  # tokens of a sentence on the page
+LABELS = 6  # the likeliest ones of a text
 
 
 class Sentence(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-WORDS = 8
-WIDTH = 60
+WORDS = 8  # listed of each pole
+WIDTH = 60  # columns of a curve
 LOW = 1e-6
 """The bottom of the gradient curve: a millionth of the gradient at lag 0."""
 

@@ -22,6 +22,7 @@ from seqcli.inspect.trace import Site, complete, watched
 
 SAMPLE_BYTES = 64 * 2**20
 SAMPLE_TOKENS = 20_000
+"""Tokens whose states are kept, at most, and the memory that they may take."""
 CHECKED = 2
 """Batches whose every state is compared with the reference step."""
 

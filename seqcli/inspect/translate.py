@@ -20,7 +20,7 @@ from seqcli.inspect.trace import Call, Layer, watched
 from seqcli.nn.beam import normalise
 from seqcli.nn.ragged import Ragged, ragged, to_ragged
 
-MOST_STEPS = 60
+MOST_STEPS = 60  # of a beam tree that can still be looked at
 
 
 class Node(NamedTuple):

@@ -11,7 +11,7 @@ from seqcli.metrics.tally import Measured, Tally
 LEVEL = 0.95
 RESAMPLES = 1_000
 SEED = 1
-WEIGHTS_AT_ONCE = 1 << 21
+WEIGHTS_AT_ONCE = 1 << 21  # 16 MB of them
 BOOTSTRAP = f"interval:{LEVEL:.0%}|bootstrap:percentile,ece:basic|resamples:{RESAMPLES}|seed:{SEED}"
 """The signature of the intervals."""
 

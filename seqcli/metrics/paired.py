@@ -19,6 +19,7 @@ from seqcli.metrics.intervals import BOOTSTRAP, join, middle, resamples, swaps
 from seqcli.metrics.tally import Tally
 
 TRIALS = 2_000
+"""Of the randomisation: a p of 0.05 is then good to ±0.01."""
 ALIKE = 0.05
 """Differences that chance brings about more often than this cannot be told."""
 LOWER_IS_BETTER = {

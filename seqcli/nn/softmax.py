@@ -28,6 +28,7 @@ from seqcli.nn import kernels
 LEAST_VOCABULARY = 3_000
 """Below this the full softmax costs little."""
 NEGATIVES = 1_024
+"""Tokens that sampled is trained against, one draw for a whole batch."""
 NARROWING = 4.0
 """Each cluster has vectors narrower than the one before by this."""
 

@@ -18,7 +18,7 @@ from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
 
-CHARACTER_WIDTH = 32
+CHARACTER_WIDTH = 32  # of a character's vector, about as Lample et al. (2016)
 
 
 class Tagger(nn.Module):

@@ -14,8 +14,8 @@ import numpy as np
 
 from seqcli.errors import SeqcliError
 
-COLDEST, HOTTEST = 0.01, 100.0
-HALVINGS = 60
+COLDEST, HOTTEST = 0.01, 100.0  # bounds of the temperature
+HALVINGS = 60  # of its logarithm's range: to the last digit
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from seqcli.tasks.one_label import OneLabel
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, learn_tokenizer, limits_of, read_fields
 
-PREDICTION_TOKENS = 8_192
+PREDICTION_TOKENS = 8_192  # of a batch
 LONGEST = 100_000
 """Tokens of a text that are read where no limit is named: memory stays bounded."""
 SEPARATOR = "|"

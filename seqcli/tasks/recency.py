@@ -25,10 +25,11 @@ from seqcli.tasks.task import Scores, device_of
 
 SHARPNESS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 """θ to choose from, in standard deviations of what it multiplies."""
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
-DECAYS = (0.001, 0.01, 0.1)
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # λ of the cache
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)  # η of learning on
+DECAYS = (0.001, 0.01, 0.1)  # λ of learning on
 SEGMENT = 20
+"""Tokens that are scored before the weights learn from them."""
 MEASURED = 20_000
 """Tokens of the training text that tell how large gradients are."""
 TRIED = 10_000

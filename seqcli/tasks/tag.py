@@ -32,7 +32,7 @@ from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import limits_of
 
-PREDICTION_TOKENS = 8_192
+PREDICTION_TOKENS = 8_192  # of a batch
 LONGEST_WORD = 100
 """Characters of a word that are read: enough for all words, and no line exhausts the memory."""
 MOST_CRF_TAGS = 1_000

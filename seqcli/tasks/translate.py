@@ -27,8 +27,8 @@ from seqcli.tasks.forcing import Pairs, mix_guesses, teach
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, learn_tokenizer, read_fields
 
-DECODING_TOKENS = 3_072
-SCORING_TOKENS = 4_096
+DECODING_TOKENS = 3_072  # source tokens of a batch times hypotheses
+SCORING_TOKENS = 4_096  # target tokens of a batch
 LONGEST = 1_000
 """Tokens of a translation, at most, where no limit is named."""
 LONGEST_LINE = 20_000

@@ -13,7 +13,7 @@ from seqcli.nn import kernels
 from seqcli.nn.cells.cell import State
 from seqcli.nn.ragged import Ragged
 
-SQUARINGS = 12
+SQUARINGS = 12  # the power is 2 to this, see `radius`
 OPEN = 100.0
 """A sum whose σ is 1 to the last bit."""
 
