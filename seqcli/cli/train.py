@@ -88,12 +88,7 @@ def _verb(task: str) -> Any:
         if resume is not None:
             if settings or out or config or recipe or seeds > 1:
                 raise UsageError("--resume takes every setting from its folder; give it alone")
-            if not resume.is_dir():
-                raise SeqcliError(f"no model folder at {resume} to resume")
-            if (resume / "seeds.json").is_file():
-                _train_seeds(task, None, resume, seeds=0, json_output=json_output)
-            else:
-                _train(task, None, resume, json_output=json_output)
+            _resume(task, resume, json_output=json_output)
             return
         known = find_recipe(task, recipe).values if recipe else {}
         values = read_config(config, task) if config else {}
@@ -107,6 +102,16 @@ def _verb(task: str) -> Any:
             _train(task, chosen, folder, json_output=json_output)
 
     return train
+
+
+def _resume(task: str, folder: Path, *, json_output: bool) -> None:
+    """Go on with a training, or with those of several seeds."""
+    if not folder.is_dir():
+        raise SeqcliError(f"no model folder at {folder} to resume")
+    if (folder / "seeds.json").is_file():
+        _train_seeds(task, None, folder, seeds=0, json_output=json_output)
+    else:
+        _train(task, None, folder, json_output=json_output)
 
 
 def _train(task: str, config: Config | None, folder: Path, *, json_output: bool) -> None:

@@ -199,7 +199,7 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     aside = set(order[: min(MOST, max(1, round(n * SHARE)))]) if n > 1 else set()
     if not aside:
         return rows | {"validation": train}, [
-            f"{n} rows are too few to set one aside, so they are validated on too"
+            f"{n} rows are too few to set one aside, so they serve for validation, too"
         ]
     cut = {
         "train": train.take([i for i in range(n) if i not in aside]),

@@ -61,6 +61,12 @@ class Prepared(NamedTuple):
 
 
 class Classify:
+    """A configuration of classify with its codec; its methods are those of `Task`.
+
+    decision: from scores to labels, one or any number a text. ngrams: the linear model beside the
+    network, without its trained weights. reason: why the tokenizer is of its kind.
+    """
+
     name: ClassVar[str] = "classify"
     higher_is_better: ClassVar[bool] = True
     columns: Mapping[str, str] = types.MappingProxyType({})

@@ -88,6 +88,12 @@ class Passage(NamedTuple):
 
 
 class LanguageModeling:
+    """A configuration of lm with its codec; its methods are those of `Task`.
+
+    condition: what texts are written from, None for running text. reason: why the tokenizer is of
+    its kind.
+    """
+
     name: ClassVar[str] = "lm"
     watched: ClassVar[str] = "cross_entropy"
     higher_is_better: ClassVar[bool] = False

@@ -140,7 +140,7 @@ class OneLabel:
             name = self.labels[rare]
             self.calibration = Calibration(self.calibration.temperature, {name: threshold})
             notes.append(
-                f"threshold, chosen on validation for the best F1 of {name!r}: it is said "
+                f"threshold, chosen on validation for the best F1 of {name!r}: it is the answer "
                 f"from a probability of {threshold:.3f} on"
             )
         return notes

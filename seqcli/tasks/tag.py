@@ -51,6 +51,12 @@ class Found(NamedTuple):
 
 
 class Tag:
+    """A configuration of tag with its codec; its methods are those of `Task`.
+
+    tokenizer: of whole tokens. characters: of the characters within them. labels: of sentences,
+    none where they are not learned. crf: whether the network has one.
+    """
+
     name: ClassVar[str] = "tag"
     watched: ClassVar[str] = "score"
     higher_is_better: ClassVar[bool] = True

@@ -50,6 +50,12 @@ class Batch(NamedTuple):
 
 
 class Translate:
+    """A configuration of translate with its codec; its methods are those of `Task`.
+
+    source, target: the tokenizers, the same one where they share a vocabulary. reasons: why each is
+    of its kind.
+    """
+
     name: ClassVar[str] = "translate"
     # Not BLEU, which is 0 for perfect outputs of fewer than four tokens.
     watched: ClassVar[str] = "chrf"

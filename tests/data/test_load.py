@@ -89,7 +89,7 @@ def test_the_last_row_of_a_label_stays_in_train(folder: Path) -> None:
     assert set(made.train["label"]) == {"x", "y"}
     made = load("classify", settings("classify", data="b.csv"))
     assert sizes(made)[:2] == [2, 2]
-    assert "2 rows are too few to set one aside, so they are validated on too" in made.notes
+    assert "2 rows are too few to set one aside, so they serve for validation, too" in made.notes
 
 
 def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
