@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqcli import __version__
 from seqcli.config import flatten, make_config
+from seqcli.data.rows import Rows
+from seqcli.data.values import write_cell
 from seqcli.tasks.task import Scores
 
 IN_CARD = {
@@ -16,10 +19,14 @@ IN_CARD = {
     "lm": ("cross_entropy", "perplexity", "bits_per_character"),
 }
 """The scores of each task that a model card has."""
+EXAMPLES, SHORT = 100, 60
+"""Rows that are looked at for an example, and its characters at most."""
+UNFIT = re.compile(r"^\s*-|[\n\\]")
+"""What `echo` or an option would not take as it is."""
 
 
 class Report(NamedTuple):
-    """scores: by split. baselines: by split, then by name."""
+    """scores: by split. baselines: by split, then by name. example: an input to try it with."""
 
     task: str
     folder: Path
@@ -27,6 +34,28 @@ class Report(NamedTuple):
     parameters: int
     scores: dict[str, Scores]
     baselines: dict[str, dict[str, Scores]]
+    example: str = ""
+
+
+def choose_example(task: Any, rows: Rows) -> str:
+    """One of the first rows as a line of input that fits a command line, or '': of lm the
+    beginning of a text, or what one is written from."""
+    for number in range(min(len(rows), EXAMPLES)):
+        row = {role: values[number] for role, values in rows.columns.items()}
+        if "condition" in row:
+            found = row["condition"]
+            line = ",".join(map(write_cell, found)) if isinstance(found, list) else found
+        elif "tokens" in row:
+            line = ("" if task.unspaced else " ").join(row["tokens"])
+        elif "source" in row:
+            line = row["source"]
+        elif task.name == "lm":
+            line = " ".join(row["text"][:SHORT].split()[:3])
+        else:
+            line = "\t".join(row[role] for role in ("text", "pair") if role in row)
+        if isinstance(line, str) and 0 < len(line.strip()) <= SHORT and not UNFIT.search(line):
+            return line.strip()
+    return ""
 
 
 def model_card(task: Any, report: Report) -> str:

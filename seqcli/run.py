@@ -31,7 +31,7 @@ from seqcli.nn.device import (
     describe,
     set_threads,
 )
-from seqcli.report import Report, model_card
+from seqcli.report import Report, choose_example, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.pretrained import freeze_vectors, place_vectors, take_width
 from seqcli.tasks.task import count_parameters
@@ -162,7 +162,8 @@ def _train(
     if training.watch == "gradients":
         watch = _watch(fit, judged, folder, observer, fresh=fresh)
     _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
-    report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {})
+    example = choose_example(task, splits.test or judged)
+    report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {}, example)
     if scored:
         bundle.load_weights(folder, model)
         report = _score(task, model.eval().requires_grad_(False), splits, report, say=observer.note)

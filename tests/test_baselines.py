@@ -39,6 +39,11 @@ def test_bag_of_words_reads_chinese_and_knows_nothing_of_empty_text() -> None:
     assert bag_of_words.fit_bag_of_words(["a", "b"], ["one", "one"]).predict(["c"]) == ["one"]
 
 
+def test_bag_of_words_of_texts_that_tell_nothing() -> None:
+    model = baselines.fit_bag_of_words(["a b"] * 8, ["one", "two"] * 4)
+    assert model.predict(["a b", "c"])[0] in ("one", "two")
+
+
 def test_rarest_ngrams_are_left_out_of_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bag_of_words, "MOST_NGRAMS", 60)
     texts, labels = make_reviews(300, 1)

@@ -50,7 +50,7 @@ def separate(x: SparseMatrix, y: np.ndarray, *, cost: float = 2.0) -> np.ndarray
         gradient = w - 2 * cost * x.multiply_transposed(y * slack)
         norm = float(np.linalg.norm(gradient))
         enough = enough or 0.01 * norm
-        if norm < enough:
+        if norm <= enough:  # 0 where no feature tells anything
             break
 
         step, change = np.zeros_like(w), np.zeros_like(scores)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqcli.cli.options import read_config, with_options
-from seqcli.config import CONFIGS, Config, list_settings, make_config
+from seqcli.config import CONFIGS, Config, LanguageConfig, list_settings, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.recipes import find_recipe
 
@@ -45,10 +45,10 @@ seqcli lm poems.jsonl --condition author
 seqcli lm --resume runs/book""",
 }
 NEXT = {
-    "classify": "echo 'your text' | seqcli predict {folder}",
-    "tag": "echo 'your text' | seqcli predict {folder}",
-    "translate": "echo 'your text' | seqcli predict {folder} --beam 5",
-    "lm": "seqcli generate {folder} --prompt 'your text'",
+    "classify": "echo {example} | seqcli predict {folder}",
+    "tag": "echo {example} | seqcli predict {folder}",
+    "translate": "echo {example} | seqcli predict {folder} --beam 5",
+    "lm": "seqcli generate {folder} --prompt {example}",
 }
 
 
@@ -141,7 +141,7 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
     else:
         print_scores(task, report.scores, report.baselines)
     say(f"best epoch {report.best_epoch}, saved in {folder}; try it:")
-    say("  " + NEXT[task].format(folder=shlex.quote(str(folder))))
+    say("  " + _suggest(config, folder, report.example))
 
 
 def _train_seeds(
@@ -191,7 +191,19 @@ def _train_seeds(
     else:
         print_seeds(found)
     say(f"{folder} is the model of seed {found.seeds[found.best]}, best on validation; try it:")
-    say("  " + NEXT[task].format(folder=shlex.quote(str(folder))))
+    say("  " + _suggest(chosen, folder, found.reports[found.best].example))
+
+
+def _suggest(config: Config, folder: Path, example: str) -> str:
+    """A command to try a model with."""
+    command, otherwise = NEXT[config.task], "your text"
+    if isinstance(config, LanguageConfig) and config.data.condition:
+        command, otherwise = command.replace("--prompt", "--condition"), "picture.png"
+    words = {"example": example or otherwise, "folder": str(folder)}
+    if "\t" in example:  # of a pair, which a terminal would show as spaces
+        command = command.replace("echo", "printf")
+        words["example"] = example.replace("%", "%%").replace("\t", "\\t") + "\\n"
+    return command.format(**{name: shlex.quote(word) for name, word in words.items()})
 
 
 def _view(config: Config) -> TrainingView:

@@ -55,7 +55,7 @@ class ClassifyConfig:
     data: ClassifyData = ClassifyData()
     tokens: Tokens = Tokens(lowercase=True)
     network: ClassifyNetwork = ClassifyNetwork()
-    training: ClassifyTraining = ClassifyTraining(adversarial=0.15)
+    training: ClassifyTraining = ClassifyTraining()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,8 +114,12 @@ class ClassifyNetwork(Network):
     pool: Literal["last", "mean", "max", "attention"] = setting(
         "max", "How the states of a text are made into one vector."
     )
-    word_dropout: float = setting(
-        0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
+    word_dropout: float | None = setting(
+        None,
+        "Fraction of tokens replaced by unknown in training; default: 0.1, but 0 where each token "
+        "is seen hundreds of times.",
+        minimum=0,
+        maximum=0.95,
     )
     ngrams: bool = setting(
         True,

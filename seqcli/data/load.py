@@ -24,8 +24,9 @@ from seqcli.errors import SeqcliError, UsageError
 
 SEED = 13  # of the rows set aside for validation and of those a limit keeps
 SHARE = 0.1  # of train that becomes validation where there is none
-MOST = 2_000  # rows of such a validation split
+LEAST, MOST = 10, 2_000  # rows of such a validation split; of small data a quarter at most
 LM_SHARE = 0.05  # of a text's characters that becomes validation, and as many test
+SHORT = 2_000  # characters of a text, below which a line that is cut counts as two
 
 
 def load(task: str, data: Data) -> Splits:
@@ -191,12 +192,16 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     train = rows["train"]
     n = len(train)
     order = random.Random(SEED).sample(range(n), n)
-    if "label" in train.columns:  # the last row of a label stays in train
+    size = min(MOST, max(round(n * SHARE), min(LEAST, n // 4), 1)) if n > 1 else 0
+    if "label" in train.columns:
         labels = as_lists(train["label"])
         last = {label: i for i in order for label in labels[i]}
-        kept = set(last.values())
-        order = [i for i in order if i not in kept]
-    aside = set(order[: min(MOST, max(1, round(n * SHARE)))]) if n > 1 else set()
+        kept = set(last.values())  # the last row of a label stays in train
+        free = sorted((i for i in order if i not in kept), key=lambda i: labels[i])
+        # Evenly spaced in an order by label, so that each label has its share of both parts.
+        size = min(size, len(free))
+        order = [free[(2 * i + 1) * len(free) // (2 * size)] for i in range(size)]
+    aside = set(order[:size])
     if not aside:
         return rows | {"validation": train}, [
             f"{n} rows are too few to set one aside, so they serve for validation, too"
@@ -207,7 +212,8 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     }
     return rows | cut, [
         f"no validation split: {len(aside):,} of {n:,} rows of train are set aside for it, "
-        f"drawn with seed {SEED}"
+        + ("by label, " if "label" in train.columns else "")
+        + f"drawn with seed {SEED}"
     ]
 
 
@@ -218,16 +224,19 @@ def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     missing = ["validation"] if "test" in rows else ["validation", "test"]
     train = rows["train"]
     shares = [1 - LM_SHARE * (len(missing) - i) for i in range(len(missing))]
-    parts = split_text(train["text"], shares)
+    cuts = _find_cuts(train["text"], shares)
+    parts = _cut_lines(train["text"], cuts)
     names = ["train", *missing]
     if not all(parts[:2]):
         raise SeqcliError(
             f"{train.origin} is too short to set a part aside for validation; name a longer text, "
             "or a file with --validation"
         )
+    ends = _list_ends(train["text"])
+    inside = [False, *(ends[-1] >= SHORT and place not in ends for place in cuts), False]
     cut = {
-        name: Rows({"text": part}, train.origin, names=train.names)
-        for name, part in zip(names, parts, strict=True)
+        name: Rows({"text": part}, train.origin, names=train.names, joined=joined)
+        for name, part, joined in zip(names, parts, itertools.pairwise(inside), strict=True)
         if part
     }
     percent = " and ".join(f"{LM_SHARE:.0%} for {name}" for name in missing)
@@ -241,23 +250,45 @@ def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
 def split_text(lines: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
     """Lines in contiguous parts that end at these shares of all characters, line ends counted.
 
-    A part ends with a line, unless no line ends within a hundredth of the text: then inside one.
+    A part ends with a line, unless no line ends within a hundredth of the text: then inside one,
+    after a space if there is one as near.
     """
-    ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+    return _cut_lines(lines, _find_cuts(lines, shares))
+
+
+def _list_ends(lines: Sequence[str]) -> list[int]:
+    """After how many characters each line ends, line ends counted."""
+    return list(itertools.accumulate(len(line) + 1 for line in lines))
+
+
+def _find_cuts(lines: Sequence[str], shares: Sequence[float]) -> list[int]:
+    """After how many characters a part ends, for each of these shares."""
+    ends = _list_ends(lines)
     cuts = [0]
     for share in shares:
-        goal = share * ends[-1]
+        goal, span = share * ends[-1], max(1, ends[-1] // 100)
         i = bisect.bisect_right(ends, goal)
-        nearest = min([ends[i - 1] if i else 0, *ends[i : i + 1]], key=lambda end: abs(end - goal))
-        near = abs(nearest - goal) <= max(1, ends[-1] / 100) and cuts[-1] < nearest < ends[-1]
-        cuts.append(nearest if near else max(cuts[-1], round(goal)))
+        start = ends[i - 1] if i else 0
+        nearest = min([start, *ends[i : i + 1]], key=lambda end: abs(end - goal))
+        if abs(nearest - goal) > span or not cuts[-1] < nearest < ends[-1]:
+            nearest = at = round(goal)
+            if i < len(lines):
+                space = lines[i].find(" ", at - start, at - start + span)
+                nearest = at if space < 0 else start + space + 1
+        cuts.append(max(cuts[-1], nearest))
+    return cuts[1:]
+
+
+def _cut_lines(lines: Sequence[str], cuts: Sequence[int]) -> list[list[str]]:
+    """The lines of the text before, between and after the cuts."""
+    ends = _list_ends(lines)
     return [
         [
             lines[i][max(0, first - start) : last - start]
             for i in range(bisect.bisect_right(ends, first), len(lines))
             if (start := ends[i] - len(lines[i]) - 1) < last
         ]
-        for first, last in itertools.pairwise([*cuts, ends[-1]])
+        for first, last in itertools.pairwise([0, *cuts, ends[-1]])
     ]
 
 

@@ -22,6 +22,8 @@ class Rows:
     origin: str  # for messages: 'train.csv' or 'hub imdb, split train'
     notes: tuple[str, ...] = ()  # what was chosen, dropped or repaired while reading
     names: Mapping[str, str] = field(default_factory=dict)  # the column of each role, if it has one
+    # Of running text: the first line goes on from one that is not here, the last one goes on there.
+    joined: tuple[bool, bool] = (False, False)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -46,7 +48,8 @@ class Rows:
     def head(self, n: int) -> Rows:
         """The first n rows (all of them where there are fewer)."""
         columns = {role: values[:n] for role, values in self.columns.items()}
-        return replace(self, columns=columns)
+        before, after = self.joined
+        return replace(self, columns=columns, joined=(before, after and n >= len(self)))
 
 
 @dataclass(frozen=True)

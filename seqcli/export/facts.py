@@ -78,6 +78,7 @@ def _tag(task: Any, model: Any) -> dict[str, Any]:
         "tags": task.tags,
         "scheme": task.scheme,
         "labels": task.labels,
+        "unspaced": task.unspaced,
         "joined": task.joined,
         "longest_word": LONGEST_WORD,
         "characters": describe_tokenizer(task.characters) if model.spelling else None,

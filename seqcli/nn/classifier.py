@@ -55,7 +55,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = make_dropout(network)
-        self.word_dropout = network.word_dropout
+        self.word_dropout = network.word_dropout or 0.0
         words = make_embedding(network, len(tokenizer.vocabulary))
         self.embedding: Embedding | SpelledEmbedding = words
         if isinstance(tokenizer, WordTokenizer) and tokenizer.spelling:

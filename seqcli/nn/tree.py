@@ -168,7 +168,7 @@ class TreeClassifier(nn.Module):
         super().__init__()
         self.vocabulary = vocabulary
         self.dropout = make_dropout(network)
-        self.word_dropout = network.word_dropout
+        self.word_dropout = network.word_dropout or 0.0
         self.embedding = make_embedding(network, vocabulary)
         self.tree = TreeLSTM(
             network.embedding, network.hidden, network.tree, forget_bias=network.forget_bias

@@ -60,6 +60,11 @@ class Prepared(NamedTuple):
     tokens: int
 
 
+OFTEN = 500
+"""Times that each token is seen in training, on average, from which on none is learnt by heart."""
+WORD_DROPOUT, ADVERSARIAL = 0.1, 0.15
+
+
 class Classify:
     """A configuration of classify with its codec; its methods are those of `Task`.
 
@@ -108,6 +113,7 @@ class Classify:
             separator = config.data.label_separator or SEPARATOR
             decision = ManyLabels.learn(config.training, train["label"], separator=separator)
         task = cls(config, tokenizer, decision, reason=reason)
+        task.config = _settle(config, task._list_tokens(train), len(tokenizer.vocabulary))
         if config.network.ngrams:
             encoded = task.encode(train)
             task.ngrams = Ngrams.fit(
@@ -325,3 +331,18 @@ class Classify:
         if not self.pairs:
             return words(self.tokenizer, rows["text"])
         return [f"{text} {other}" for text, other in zip(rows["text"], rows["pair"], strict=True)]
+
+
+def _settle(config: ClassifyConfig, tokens: Sequences, vocabulary: int) -> ClassifyConfig:
+    """The configuration with what stands against learning words by heart where nothing is asked.
+
+    A few tokens that come again and again, such as letters, digits or brackets, call for none of
+    it: each of them counts, and another one in its place is another text.
+    """
+    rare = len(tokens.values) < OFTEN * vocabulary
+    network, training = config.network, config.training
+    if network.word_dropout is None:
+        network = replace(network, word_dropout=WORD_DROPOUT if rare else 0.0)
+    if training.adversarial is None:
+        training = replace(training, adversarial=ADVERSARIAL if rare else 0.0)
+    return replace(config, network=network, training=training)

@@ -161,9 +161,12 @@ class LanguageModeling:
         return Texts(lines, self.condition.encode(rows["condition"]))
 
     def encode_stream(self, rows: Rows) -> Corpus:
-        """All rows as running text."""
-        lines = self.tokenizer.encode(rows["text"], eos=True)
-        return Corpus(np.concatenate([[EOS], lines.values]).astype(np.int64))
+        """All rows as running text, after the end of a line and with one behind, but for a line
+        that is cut."""
+        values = self.tokenizer.encode(rows["text"], eos=True).values
+        before, after = rows.joined
+        first = [] if before else [EOS]
+        return Corpus(np.concatenate([first, values[: len(values) - after]]).astype(np.int64))
 
     def lookup(self, model: nn.Module, encoded: Corpus | Texts) -> Lookup:
         assert isinstance(model, LanguageModel)
@@ -281,10 +284,18 @@ class LanguageModeling:
     def scores_of(self, nats_N: np.ndarray, rows: Rows) -> Scores:
         """The metrics of rows, from the −log p of each of their tokens, ends counted, in order."""
         lines = self.tokenizer.encode(rows["text"], eos=True)
+        lengths, characters = lines.lengths, np.array([len(text) + 1 for text in rows["text"]])
+        before, after = rows.joined
+        if before:  # nothing says what the first token of a cut line comes after
+            lengths[0] -= 1
+            characters[0] -= len(self.tokenizer.decode(lines.values[:1]))
+        lengths[-1] -= after
+        characters[-1] -= after
+        starts = np.cumsum(lengths) - lengths
         return metrics.language(
-            np.add.reduceat(nats_N.astype(np.float64), lines.offsets[:-1]),
-            lines.lengths,
-            characters=np.array([len(text) + 1 for text in rows["text"]]),
+            np.add.reduceat(nats_N.astype(np.float64), starts),
+            lengths,
+            characters=characters,
             unknown=int((lines.values == UNK).sum()),
             kind=self.tokenizer.kind,
             gold=rows["text"],

@@ -71,6 +71,7 @@ class Tag:
         *,
         labels: Sequence[str] = (),
         crf: bool = False,
+        unspaced: bool = False,
         joined: bool = False,
     ) -> None:
         self.config = config
@@ -80,8 +81,10 @@ class Tag:
         self.labels = list(labels)
         self.crf = crf
         self.ngrams: Ngrams | None = None
+        self.unspaced = unspaced
+        """Tokens are characters of a script without spaces, so that a line needs none."""
         self.joined = joined
-        """Tokens and tags are characters of text without spaces, as in couplets."""
+        """Tags are such characters too, as in couplets."""
 
     @property
     def tags(self) -> list[str]:
@@ -111,8 +114,17 @@ class Tag:
         if crf is None:
             crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
         labels = sorted(set(train.columns.get("label", ())))
-        joined = _are_characters(words) and _are_characters(tagset.tags)
-        task = cls(config, tokenizer, characters, tagset, labels=labels, crf=crf, joined=joined)
+        unspaced = _are_characters(words)
+        task = cls(
+            config,
+            tokenizer,
+            characters,
+            tagset,
+            labels=labels,
+            crf=crf,
+            unspaced=unspaced,
+            joined=unspaced and _are_characters(tagset.tags),
+        )
         if labels:
             encoded = task.encode(train)
             task.ngrams = Ngrams.fit(
@@ -131,6 +143,7 @@ class Tag:
             tagset = Tagset.from_json(stored)
             labels, ngrams = list(stored.get("labels", ())), int(stored.get("ngrams") or 0)
             crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
+            unspaced = bool(stored.get("unspaced", joined))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SeqcliError(
                 "labels.json of the model is corrupt; train or copy the model again"
@@ -143,6 +156,7 @@ class Tag:
             tagset,
             labels=labels,
             crf=crf,
+            unspaced=unspaced,
             joined=joined,
         )
         if ngrams:
@@ -157,6 +171,7 @@ class Tag:
                 **self.tagset.to_json(),
                 "labels": self.labels,
                 "crf": self.crf,
+                "unspaced": self.unspaced,
                 "joined": self.joined,
                 "ngrams": len(self.ngrams.keys_F) if self.ngrams else None,
             },
@@ -311,7 +326,7 @@ class Tag:
         return Rows({"tokens": list(map(self._split, lines))}, "input")
 
     def _split(self, text: str) -> list[str]:
-        return list("".join(text.split())) if self.joined else text.split()
+        return list("".join(text.split())) if self.unspaced else text.split()
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
@@ -353,8 +368,9 @@ class Tag:
         """Tags as fields of a record, with the spans that they mark."""
         if not self.scheme:
             return {"tags": tags}
+        space = "" if self.unspaced else " "
         marked = [
-            {"type": kind, "start": start, "end": end, "text": " ".join(tokens[start:end])}
+            {"type": kind, "start": start, "end": end, "text": space.join(tokens[start:end])}
             for kind, start, end in spans(tags)
         ]
         return {"tags": tags, "spans": marked}

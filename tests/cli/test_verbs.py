@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TASKS, TINY, Result
+from conftest import TASKS, TINY, Result, write_jsonl
 
 from seqcli.config import CONFIGS, flatten, make_config
 
@@ -33,11 +33,34 @@ def test_without_data_the_sample_is_used(cli: Cli, task: str) -> None:
     words = shlex.split(last)
     arguments = words[words.index("seqcli") + 1 :]
     if arguments[0] == "predict":
-        Path("lines.txt").write_text("your text\n")
+        assert words[0] == "echo"
+        Path("lines.txt").write_text(f"{words[1]}\n")
         arguments.insert(2, "lines.txt")
     used = cli(*arguments)
     assert used.status == 0, used.err
     assert used.out.strip()
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "wanted"),
+    [
+        ("classify", ("--pair-column", "other"), r"printf 'a b\tc\n' | seqcli predict m"),
+        ("lm", ("--condition", "label"), "seqcli generate m --condition y"),
+        ("lm", ("--condition", "number,size"), "seqcli generate m --condition 1,2.5"),
+        ("lm", (), "seqcli generate m --prompt 'a b'"),
+    ],
+)
+def test_what_to_try_is_taken_from_the_data(
+    cli: Cli, task: str, options: tuple[str, ...], wanted: str
+) -> None:
+    numbers = {"number": 1, "size": 2.5}
+    rows = [{"text": "a b", "other": "c", **numbers, "label": "xy"[i % 2]} for i in range(8)]
+    write_jsonl(Path("t.jsonl"), rows)
+    write_jsonl(Path("v.jsonl"), [{**rows[1], "text": "-a\\"}, *rows[1:]])
+    files = ("--train", "t.jsonl", "--validation", "v.jsonl")
+    result = cli(task, *files, *options, "--text-column", "text", "--out", "m", *SMALL)
+    assert result.status == 0, result.err
+    assert result.err.splitlines()[-1].strip() == wanted
 
 
 @pytest.mark.parametrize("task", TASKS)

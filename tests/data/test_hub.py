@@ -133,7 +133,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_a_short_name_and_its_classes(answers: dict[str, Any]) -> None:
     train, validation, test = answers["alias"]["rows"]
-    assert (len(train["text"]), len(validation["text"]), len(test["text"])) == (18, 2, 4)
+    assert (len(train["text"]), len(validation["text"]), len(test["text"])) == (15, 5, 4)
     assert test["label"] == ["neg", "pos", "neg", "pos"]
     assert "splits train (20 rows), test (4 rows), unsupervised (1 rows)" in str(answers["alias"])
 

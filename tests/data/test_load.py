@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,20 @@ def test_split_files_beside_data(folder: Path) -> None:
 def test_the_last_row_of_a_label_stays_in_train(folder: Path) -> None:
     fill(folder, a__csv="text,label\n" + "a,x\n" * 19 + "b,y\n", b__csv="text,label\na,x\nb,y\n")
     made = load("classify", settings("classify", data="a.csv"))
-    assert sizes(made)[:2] == [18, 2]
+    assert sizes(made)[:2] == [15, 5]
     assert set(made.train["label"]) == {"x", "y"}
     made = load("classify", settings("classify", data="b.csv"))
     assert sizes(made)[:2] == [2, 2]
     assert "2 rows are too few to set one aside, so they serve for validation, too" in made.notes
+
+
+def test_each_label_has_its_share_of_a_cut_validation_split(folder: Path) -> None:
+    counts = {"x": 900, "y": 80, "z": 20}
+    lines = [f"a{i},{label}\n" for label, n in counts.items() for i in range(n)]
+    fill(folder, a__csv="text,label\n" + "".join(lines))
+    made = load("classify", settings("classify", data="a.csv"))
+    assert Counter(made.validation["label"]) == {"x": 90, "y": 8, "z": 2}
+    assert made.validation["text"] != [f"a{i}" for i in range(100)]  # drawn, not the first
 
 
 def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
@@ -298,6 +308,17 @@ def test_a_text_of_one_line_is_cut_inside(folder: Path) -> None:
     assert [len(part) for part in parts] == [1, 1, 1]
     assert "".join(part[0] for part in parts) == text
     assert len(parts[0][0]) == 900
+    assert not made.validation.joined[0]  # it is short
+
+
+def test_a_long_line_is_cut_after_a_word_and_has_no_end_there(folder: Path) -> None:
+    fill(folder, a__txt="one seven eleven " * 200, b__txt="one seven\n" * 400)
+    made = load("lm", settings("lm", data="a.txt"))
+    assert [made.train["text"][0][-1], made.validation["text"][0][-1]] == [" ", " "]
+    joined = [rows.joined for rows in (made.train, made.validation, made.test)]
+    assert joined == [(False, True), (True, True), (True, False)]
+    made = load("lm", settings("lm", data="b.txt"))
+    assert {rows.joined for rows in (made.train, made.validation, made.test)} == {(False, False)}
 
 
 @given(

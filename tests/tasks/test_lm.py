@@ -94,3 +94,26 @@ def test_a_text_goes_on_where_it_was_left(cell: str) -> None:
     second = Writing(model, task.tokenizer)
     second.restore(first.to_tensors())
     assert begun + go_on(second, "", 7) == whole
+
+
+# --------------------------------------------------------------------------------- cut lines
+
+
+@pytest.mark.parametrize("tokens", ["character", "word"])
+def test_a_cut_line_is_scored_without_ends_that_are_not_there(tokens: str) -> None:
+    """By hand: the nats of each piece of one line are those of reading it from its first token."""
+    task, model, _ = make(tokens=tokens)
+    model.eval()
+    text = "go to paris on day 3 and stay in rome " * 9
+    for joined in ((False, False), (True, False), (False, True), (True, True)):
+        rows = Rows({"text": [text]}, "test", joined=joined)
+        ids = task.tokenizer.encode([text], eos=True).values
+        read = np.concatenate([[2], ids])[joined[0] : len(ids) + 1 - joined[1]].astype(np.int64)
+        assert task.encode_stream(rows).tokens.tolist() == read.tolist()
+        scores = task.evaluate(model, rows)
+        nats_N = task.nats(model, read)
+        assert scores["tokens"] == len(read) - 1
+        assert scores["cross_entropy"] == pytest.approx(nats_N.mean())
+        first = len("g" if tokens == "character" else "go")
+        assert scores["characters"] == len(text) + 1 - joined[1] - joined[0] * first
+        assert set(task.baselines(rows, {"test": rows})["test"]) == {"unigram", "bigram"}

@@ -266,6 +266,24 @@ def test_couplets(cli: Cli) -> None:
     assert len(first["n_best"]) == 2
 
 
+def test_lines_of_chinese_need_no_spaces(cli: Cli) -> None:
+    """Named entities a character a line, as Chinese data come; a line of input is plain text."""
+    people, places = ("王伟", "李小娜", "张敏"), ("北京", "长沙")
+    blocks = []
+    for person, place in itertools.product(people, places):
+        marks = [*zip(person, ["B-PER", *["I-PER"] * 2], strict=False), ("去", "O")]
+        marks += zip(place, ("B-LOC", "I-LOC"), strict=True)
+        blocks.append("".join(f"{character} {tag}\n" for character, tag in marks))
+    Path("t.txt").write_text("\n".join(blocks * 5), encoding="utf-8")
+    options = ("--epochs", "20", "--learning-rate", "0.02", "--adversarial", "0")
+    assert cli("tag", "t.txt", "--out", "m", *SMALL, *options).status == 0
+    Path("in.txt").write_text("张敏去北京\n\n张 敏 去 北 京\n", encoding="utf-8")
+    plain = "张/B-PER 敏/I-PER 去/O 北/B-LOC 京/I-LOC"
+    assert cli("predict", "m", "in.txt").lines == [plain, "", plain]
+    record = json.loads(cli("predict", "m", "in.txt", "--format", "jsonl").lines[0])
+    assert [span["text"] for span in record["spans"]] == ["张敏", "北京"]
+
+
 def test_couplet_of_unequal_lines(cli: Cli) -> None:
     write_couplets("t.tsv", 60, seed=1)
     with Path("t.tsv").open("a", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ SESSION = onnxruntime.InferenceSession(HERE / "model.onnx")
 
 def split(line: str) -> list[str]:
     """The tokens of a line."""
-    return list("".join(line.split())) if FACTS["joined"] else line.split()
+    return list("".join(line.split())) if FACTS["unspaced"] else line.split()
 
 
 def run(sentences: list[list[str]]) -> dict[str, np.ndarray]:
