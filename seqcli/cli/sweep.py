@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqcli.cli.options import read_config
-from seqcli.cli.train import NEXT, free_folder, interruptible
+from seqcli.cli.train import NEXT, check_unused, free_folder, interruptible
 from seqcli.config import make_config
 from seqcli.config.duration import parse_duration
 from seqcli.errors import SeqcliError, UsageError
@@ -69,8 +69,8 @@ def sweep(
         raise UsageError("--resume takes its settings from its folder; give --trials and --time")
     if resume is not None and not resume.is_dir():
         raise SeqcliError(f"no folder at {resume} to resume")
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SeqcliError(f"{out} exists and is not empty; choose another --out, or --resume it")
+    if out is not None:
+        check_unused(out)
     from seqcli.console import say, say_loading
 
     say_loading()

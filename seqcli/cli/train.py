@@ -94,8 +94,7 @@ def _verb(task: str) -> Any:
         values = read_config(config, task) if config else {}
         chosen = make_config(task, {**known, **values, **settings})
         folder = out or free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
-        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise SeqcliError(f"{out} exists and is not empty; choose another --out")
+        check_unused(folder)
         if seeds > 1:
             _train_seeds(task, chosen, folder, seeds=seeds, json_output=json_output)
         else:
@@ -247,6 +246,14 @@ def _signals() -> Iterator[Any]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def check_unused(folder: Path) -> None:
+    """Raise SeqcliError for a folder with files in it, or a file: nothing is overwritten."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SeqcliError(
+            f"{folder} exists and is not empty; choose another --out, or go on with --resume"
+        )
 
 
 def free_folder(path: Path) -> Path:
