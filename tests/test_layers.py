@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,18 @@ def test_the_map_of_the_code_shows_these_layers() -> None:
     assert {name for row in rows for name in row} == {*RANK} - {"__main__"}
     ranks = [[RANK[name] for name in row] for row in rows]
     assert all(min(above) >= max(below) for above, below in itertools.pairwise(ranks))
+
+
+def test_imports_make_no_circle() -> None:
+    """Within a layer, too; imports for types and within functions count."""
+    named = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in FILES}
+    modules = {name.removesuffix(".__init__"): path for name, path in named.items()}
+
+    def read(path: Path) -> Iterator[str]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                within = {f"{node.module}.{one.name}" for one in node.names} & modules.keys()
+                yield from within or {node.module} & modules.keys()
+
+    graph = {name: set(read(path)) for name, path in modules.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError and names it

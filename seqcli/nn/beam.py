@@ -8,27 +8,20 @@ longest, t tokens so far.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqcli.nn.attention import Weights
+from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.greedy import write_greedily
 from seqcli.nn.likely import NEVER, Likely, likeliest
-from seqcli.nn.ragged import Ragged
-from seqcli.nn.writer import Writer
+from seqcli.nn.translator import Translator
+from seqcli.nn.writer import Writer, make_writer
 
 LEAST_COVERAGE = 1e-9
 """Attention that a source token has got at least: its logarithm stays finite."""
-
-
-class Decoder(Protocol):
-    """What is searched: a `Translator` or an `Ensemble`."""
-
-    def encode(self, tokens: Ragged) -> Any: ...
-
-    def writer(self, source: Any, *, capacity: int) -> Writer: ...
 
 
 class Hypothesis(NamedTuple):
@@ -79,7 +72,13 @@ def normalise(log_probability: float, length: int, penalty: float) -> float:
 
 @torch.inference_mode()
 def beam_search(
-    model: Decoder, source: Any, search: Search, *, begin: int, end: int, limits: list[int]
+    model: Translator | Ensemble,
+    source: Any,
+    search: Search,
+    *,
+    begin: int,
+    end: int,
+    limits: list[int],
 ) -> list[list[Hypothesis]]:
     """The best finished hypotheses of each sentence, best first, at most `beam` of them.
 
@@ -91,7 +90,7 @@ def beam_search(
         live      a ─┬─ a b          finished     a END
                      └─ a c                       a b END
     """
-    writer = model.writer(source, capacity=len(limits) * search.beam)
+    writer = make_writer(model, source, capacity=len(limits) * search.beam)
     if search.greedy:
         written = write_greedily(
             writer, begin=begin, end=end, limits=limits, min_length=search.min_length

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seqcli.nn.attention import Weights
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.translator import DecoderState, Source, Translator
-from seqcli.nn.writer import MeanWriter, Writer, average
 
 
 class Sources(NamedTuple):
@@ -60,11 +59,6 @@ class Ensemble(nn.Module):
             attended.append(weights)
         return torch.stack(logs).mean(0), States(tuple(after)), average(attended)
 
-    def writer(self, source: Sources, *, capacity: int) -> Writer:
-        """What a search writes outputs with, at most `capacity` at once."""
-        pairs = zip(self.models, source.parts, strict=True)
-        return MeanWriter([model.writer(part, capacity=capacity) for model, part in pairs])  # type: ignore[operator]
-
     def forward(self, source: Ragged, read: Ragged) -> Tensor:
         """Teacher forcing: (M, V) mean log-probabilities of the token after each that is read."""
         encoded = self.encode(source)
@@ -74,3 +68,11 @@ class Ensemble(nn.Module):
     def nats(self, source: Ragged, read: Ragged, gold_M: Tensor) -> Tensor:
         """(M,) −log p of each token after those that are read."""
         return F.cross_entropy(self(source, read), gold_M, reduction="none")
+
+
+def average(parts: Sequence[Weights | None]) -> Weights | None:
+    """The mean attention over the same tokens, of those that there are."""
+    attended = [weights for weights in parts if weights is not None]
+    if not attended:
+        return None
+    return attended[0]._replace(values=torch.stack([one.values for one in attended]).mean(0))

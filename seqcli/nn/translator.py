@@ -32,7 +32,6 @@ from seqcli.nn.cells.cell import has_hidden_states
 from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
 from seqcli.nn.ragged import Ragged, offsets
 from seqcli.nn.recurrent import States
-from seqcli.nn.writer import Writer, make_writer
 
 
 class Source(NamedTuple):
@@ -193,10 +192,6 @@ class Translator(nn.Module):
         out_ME = self.dropout(tokens.with_values(out_ME)).values
         fed_RE = out_ME.float() if self.feeding else None
         return out_ME, DecoderState(lower, upper, fed_RE), weights
-
-    def writer(self, source: Source, *, capacity: int) -> Writer:
-        """What a search writes outputs with, at most `capacity` at once."""
-        return make_writer(self, source, capacity=capacity)
 
     def _step_by_step(
         self, tokens: Ragged, source: Source, state: DecoderState, *, hypotheses: Tensor

@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from seqcli.nn import kernels
 from seqcli.nn.attention import Weights
+from seqcli.nn.ensemble import Ensemble, Sources, average
 from seqcli.nn.likely import Likely, likeliest
 from seqcli.nn.native.step import Attending, Choice, Product
 from seqcli.nn.ragged import Ragged, offsets
 from seqcli.nn.steps import Steps, can_step
-
-if TYPE_CHECKING:
-    from seqcli.nn.translator import Source, Translator
+from seqcli.nn.translator import Source, Translator
 
 
 class Writer(Protocol):
@@ -242,16 +241,12 @@ class MeanWriter:
             part.select(rows_R, going_L)
 
 
-def average(parts: Sequence[Weights | None]) -> Weights | None:
-    """The mean attention over the same tokens, of those that there are."""
-    attended = [weights for weights in parts if weights is not None]
-    if not attended:
-        return None
-    return attended[0]._replace(values=torch.stack([one.values for one in attended]).mean(0))
-
-
-def make_writer(model: Translator, source: Source, *, capacity: int) -> Writer:
-    """The fastest writer that there is for a translator. capacity: hypotheses at most."""
+def make_writer(model: Translator | Ensemble, source: Source | Sources, *, capacity: int) -> Writer:
+    """The fastest writer that there is for what `model.encode` gave. capacity: hypotheses at
+    most."""
+    if isinstance(model, Ensemble):
+        pairs = zip(model.models, source.parts, strict=True)
+        return MeanWriter([make_writer(one, part, capacity=capacity) for one, part in pairs])
     steps = can_step(model.lower) and can_step(model.upper)
     if steps and kernels.runs_natively(source.memory.values):
         return KernelWriter(model, source, capacity=capacity)

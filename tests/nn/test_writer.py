@@ -82,7 +82,7 @@ def test_chosen_tokens_are_those_of_the_scores(bf16: bool) -> None:
     with torch.autocast("cpu", enabled=bf16, dtype=torch.bfloat16):
         for model in (*models, Ensemble(models)):
             source = model.encode(SOURCES)
-            writer, other = (model.writer(source, capacity=3) for _ in range(2))
+            writer, other = (make_writer(model, source, capacity=3) for _ in range(2))
             for count, without in ((1, None), (4, 2), (1, 2), (VOCABULARY + 1, None)):
                 tokens_R = torch.tensor([1, 4, count % VOCABULARY])
                 logs_RV = other.read(tokens_R).log_softmax(1)
@@ -111,7 +111,7 @@ def torch_steps(model: Translator, source: Source, tokens: Tensor) -> Tensor:
 def test_steps_are_those_of_torch() -> None:
     model = make(attention="general", bridge="linear")
     source = model.encode(SOURCES)
-    writer = model.writer(source, capacity=3)
+    writer = make_writer(model, source, capacity=3)
     tokens = torch.tensor([1, 4, 3, 8, 0])
     ours = torch.stack([writer.read(token.expand(3)).clone() for token in tokens], dim=1)
     torch.testing.assert_close(ours, torch_steps(model, source, tokens), atol=1e-5, rtol=1e-5)
@@ -121,8 +121,10 @@ def test_steps_are_those_of_torch() -> None:
 def test_an_ensemble_writes_the_mean_of_its_parts() -> None:
     models = [make("gru"), make("sru"), make("gru", attention="none")]
     both = Ensemble(models)
-    together = write(both.writer(both.encode(SOURCES), capacity=CAPACITY))
-    parts = [write(model.writer(model.encode(SOURCES), capacity=CAPACITY)) for model in models]
+    together = write(make_writer(both, both.encode(SOURCES), capacity=CAPACITY))
+    parts = [
+        write(make_writer(model, model.encode(SOURCES), capacity=CAPACITY)) for model in models
+    ]
     logs = [[one for one in part if one.shape[1] == VOCABULARY] for part in parts]
     scores = [one for one in together if one.shape[1] == VOCABULARY]
     for ours, *theirs in zip(scores, *logs, strict=True):
