@@ -19,6 +19,8 @@ from seqcli.nn.ragged import Ragged, offsets, to_ragged
 
 MOST_WEIGHTS = 1 << 22
 """Weights of the model at most; of more n-grams the commonest are kept."""
+PRIOR_PAIRS = 100
+"""Texts that are imagined to share an n-gram: enough that chance settles little."""
 
 
 class Ngrams(nn.Module):
@@ -27,8 +29,8 @@ class Ngrams(nn.Module):
         score_BL = Σ_f  x_Bf W_fL / ‖x_B‖ + b_L        x_Bf = w_f where n-gram f comes in text B
 
     w weighs an n-gram by what it tells about the label in training, √KL(label given f ‖ label), in
-    the spirit of the naive Bayes features of Wang and Manning (2012). An n-gram that training did
-    not have says nothing.
+    the spirit of the naive Bayes features of Wang and Manning (2012); how little to believe a rare
+    one is estimated from the data. An n-gram that training did not have says nothing.
 
     size: F. Keys and w come from `fit`, or from a saved model.
     """
@@ -69,6 +71,8 @@ class Ngrams(nn.Module):
             text, place = text[held], (kept.cumsum(0) - 1)[place[held]]
             keys = keys[kept]
         label = torch.from_numpy(labels)
+        shares_RL = label.double() if label.dim() == 2 else nn.functional.one_hot(label, count)
+        strength = estimate_prior(text, place, shares_RL.double())
         if label.dim() == 1:
             prior_L = torch.bincount(label, minlength=count) / len(labels)
             counts = torch.bincount(place * count + label[text], minlength=len(keys) * count)
@@ -78,7 +82,7 @@ class Ngrams(nn.Module):
             places = [place[label_R[text] > 0] for label_R in label.unbind(1)]
             columns = [torch.bincount(one, minlength=len(keys)) for one in places]
             counts_FL = torch.stack(columns, dim=1)
-        counts_FL = counts_FL + prior_L  # one text of prior to each n-gram
+        counts_FL = counts_FL + strength * prior_L
         given_FL = counts_FL / counts_FL.sum(1, keepdim=True)
         told_F = (given_FL * (given_FL / prior_L.clamp_min(1e-9)).clamp_min(1e-9).log()).sum(1)
         model = cls(vocabulary, count, len(keys), longest=longest)
@@ -149,6 +153,29 @@ def list_keys(tokens: Ragged, vocabulary: int, longest: int) -> list[Tensor]:
         begin, base = begin * vocabulary + BOS, (base + 1) * vocabulary
         found.append(base + digits_N)
     return found
+
+
+def estimate_prior(text_M: Tensor, place_M: Tensor, labels_RL: Tensor) -> float:
+    """How many texts of the usual labels outweigh one text that has an n-gram, in [0.1, 1,000].
+
+    Labels given an n-gram are taken to be drawn from a Dirichlet distribution of this strength
+    around the shares p of all texts. Two texts that share an n-gram then agree in their label with
+    the probability P + (1 − P) / (strength + 1), P = Σ p²; how often they do is counted over the
+    n-grams that come in just two. Where texts are long, hardly more often than by chance: there a
+    rare n-gram tells nothing. PRIOR_PAIRS of strength 1 are added, for when there are few.
+
+    text_M, place_M: the n-grams of each text, once. labels_RL: the labels that each text has.
+    """
+    shares_RL = labels_RL / labels_RL.sum(1, keepdim=True).clamp_min(1)
+    by_chance = float(shares_RL.mean(0).square().sum())
+    twice_M = torch.bincount(place_M)[place_M] == 2
+    order_M = place_M[twice_M].argsort(stable=True)
+    one_P, other_P = text_M[twice_M][order_M].view(-1, 2).unbind(1)
+    agreed_P = (shares_RL[one_P] * shares_RL[other_P]).sum(1)
+    prior = PRIOR_PAIRS * (by_chance + 1) / 2
+    agreed = (float(agreed_P.sum()) + prior) / (len(agreed_P) + PRIOR_PAIRS)
+    above, room = agreed - by_chance, 1 - by_chance
+    return min(max(room / above - 1, 0.1), 1_000.0) if above > 0 else 1_000.0
 
 
 def distinct(text_M: Tensor, place_M: Tensor, size: int) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from seqcli.data.rows import Rows
 from seqcli.data.sequences import Sequences
 from seqcli.data.tokens import BOS
 from seqcli.nn.native import status
-from seqcli.nn.ngrams import Ngrams, list_keys
+from seqcli.nn.ngrams import Ngrams, estimate_prior, list_keys
 from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.tasks.classify import Classify
 
@@ -85,15 +85,46 @@ def test_texts_begin_with_a_token_of_their_own() -> None:
 def test_weights_tell_how_much_an_ngram_says() -> None:
     model, texts, labels = fitted()
     prior = np.bincount(labels, minlength=3) / len(labels)
-    for place, key in enumerate(model.keys_F.tolist()):
-        counts = Counter(
+    found = [
+        [
             int(label)
             for row, label in zip(split(texts), labels, strict=True)
             if (key in row if key < VOCABULARY else key in pairs(row))
-        )
-        given = (np.array([counts[i] for i in range(3)]) + prior) / (counts.total() + 1)
+        ]
+        for key in model.keys_F.tolist()
+    ]
+    # Pairs of texts that share an n-gram, and 100 that agree as with a strength of 1.
+    by_chance = float((prior**2).sum())
+    agreed = [float(one[0] == one[1]) for one in found if len(one) == 2]
+    agreed += [(1 + by_chance) / 2] * 100
+    strength = (1 - by_chance) / (np.mean(agreed) - by_chance) - 1
+    assert strength != pytest.approx(1, abs=0.01)
+    for place, one in enumerate(found):
+        counts = Counter(one)
+        given = np.array([counts[i] for i in range(3)]) + strength * prior
+        given /= given.sum()
         told = math.sqrt(max(float((given * np.log(given / prior)).sum()), 0.0))
         assert math.isclose(float(model.weight_F[place]), told, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0, 5.0])
+def test_how_little_a_rare_ngram_is_believed(strength: float) -> None:
+    """Two texts for each n-gram, whose labels come from a Dirichlet distribution of its own."""
+    random = np.random.default_rng(1)
+    usual = np.array([0.6, 0.3, 0.1])
+    given = random.dirichlet(strength * usual, 20_000)
+    labels = (given.cumsum(1)[:, None] < random.random((20_000, 2, 1))).sum(2).clip(max=2)
+    texts = torch.arange(40_000)
+    shares = torch.eye(3, dtype=torch.float64)[torch.from_numpy(labels.ravel())]
+    assert estimate_prior(texts, texts // 2, shares) == pytest.approx(strength, rel=0.1)
+
+
+def test_a_rare_ngram_that_tells_nothing_is_not_believed() -> None:
+    labels = torch.eye(2, dtype=torch.float64).repeat(5_000, 1)  # two texts never agree
+    texts = torch.arange(10_000)
+    assert estimate_prior(texts, texts // 2, labels) == 1_000
+    alone = estimate_prior(texts, texts, labels)  # no n-gram comes twice
+    assert alone == pytest.approx(1)
 
 
 def pairs(row: list[int]) -> list[int]:
@@ -162,7 +193,7 @@ def test_the_commonest_are_kept(monkeypatch) -> None:
     assert torch.equal(model.keys_F, model.keys_F.sort().values)
 
 
-def test_several_labels_count_each_for_itself() -> None:
+def test_several_labels_count_each_for_itself(monkeypatch) -> None:
     """As if each text came once with each of its labels; one label a text gives the same."""
     texts, labels = make_texts(30)
     once = Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
@@ -170,6 +201,7 @@ def test_several_labels_count_each_for_itself() -> None:
     same = Ngrams.fit(texts, table, vocabulary=VOCABULARY, count=3)
     torch.testing.assert_close(same.weight_F, once.weight_F)
     table[:10, 0] = 1
+    monkeypatch.setattr("seqcli.nn.ngrams.estimate_prior", lambda *_: 1.0)  # it pairs texts
     rows, several = table.nonzero()
     repeated = Ngrams.fit(texts.take(rows), several, vocabulary=VOCABULARY, count=3)
     found = Ngrams.fit(texts, table, vocabulary=VOCABULARY, count=3)
