@@ -136,7 +136,7 @@ def label_conditioning(output):
         ("mingru", {"layers": 3, "hidden": 5, "residual": True, "layer_norm": True}),
         ("rnn", {"conditioning": label_conditioning}),
     ],
-    ids=str,
+    ids=["gru", "lstm", "mingru", "rnn from a label"],
 )
 @torch.inference_mode()
 def test_prepared_steps_are_the_general_ones_to_the_bit(cell, settings):
