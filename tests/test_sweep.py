@@ -156,6 +156,7 @@ def test_command_line(cli: Cli, data: Path) -> None:
     assert "trial   1  complete" in result.err
     assert "hidden" in result.out
     assert "most frequent tag" in result.out
+    assert "| seqcli predict s" in result.err
     again = cli("sweep", "--resume", "s", "--trials", 3, "--json")
     found = json.loads(again.out)
     assert len(found["trials"]) == 3

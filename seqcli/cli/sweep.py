@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqcli.cli.options import read_config
-from seqcli.cli.train import NEXT, check_unused, free_folder, interruptible
+from seqcli.cli.train import check_unused, free_folder, interruptible, suggest
 from seqcli.config import make_config
 from seqcli.config.duration import parse_duration
 from seqcli.errors import SeqcliError, UsageError
@@ -96,7 +96,8 @@ def sweep(
     _print(found, json_output=json_output)
     folder = shlex.quote(str(found.folder))
     say(f"{found.folder} is the model of trial {found.best}; --config {folder}/best.toml trains it")
-    say("  " + NEXT[found.task].format(folder=folder))
+    best = make_config(found.task, read_config(found.folder / "best.toml", found.task))
+    say("  " + suggest(best, found.folder, found.report.example))
 
 
 def _tell(trial: Any) -> None:

@@ -140,7 +140,7 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
     else:
         print_scores(task, report.scores, report.baselines)
     say(f"best epoch {report.best_epoch}, saved in {folder}; try it:")
-    say("  " + _suggest(config, folder, report.example))
+    say("  " + suggest(config, folder, report.example))
 
 
 def _train_seeds(
@@ -190,10 +190,10 @@ def _train_seeds(
     else:
         print_seeds(found)
     say(f"{folder} is the model of seed {found.seeds[found.best]}, best on validation; try it:")
-    say("  " + _suggest(chosen, folder, found.reports[found.best].example))
+    say("  " + suggest(chosen, folder, found.reports[found.best].example))
 
 
-def _suggest(config: Config, folder: Path, example: str) -> str:
+def suggest(config: Config, folder: Path, example: str) -> str:
     """A command to try a model with."""
     command, otherwise = NEXT[config.task], "your text"
     if isinstance(config, LanguageConfig) and config.data.condition:
