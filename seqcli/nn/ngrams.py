@@ -71,8 +71,7 @@ class Ngrams(nn.Module):
             text, place = text[held], (kept.cumsum(0) - 1)[place[held]]
             keys = keys[kept]
         label = torch.from_numpy(labels)
-        shares_RL = label.double() if label.dim() == 2 else nn.functional.one_hot(label, count)
-        strength = estimate_prior(text, place, shares_RL.double())
+        strength = estimate_prior(text, place, label)
         if label.dim() == 1:
             prior_L = torch.bincount(label, minlength=count) / len(labels)
             counts = torch.bincount(place * count + label[text], minlength=len(keys) * count)
@@ -155,7 +154,7 @@ def list_keys(tokens: Ragged, vocabulary: int, longest: int) -> list[Tensor]:
     return found
 
 
-def estimate_prior(text_M: Tensor, place_M: Tensor, labels_RL: Tensor) -> float:
+def estimate_prior(text_M: Tensor, place_M: Tensor, labels: Tensor) -> float:
     """How many texts of the usual labels outweigh one text that has an n-gram, in [0.1, 1,000].
 
     Labels given an n-gram are taken to be drawn from a Dirichlet distribution of this strength
@@ -164,14 +163,20 @@ def estimate_prior(text_M: Tensor, place_M: Tensor, labels_RL: Tensor) -> float:
     n-grams that come in just two. Where texts are long, hardly more often than by chance: there a
     rare n-gram tells nothing. PRIOR_PAIRS of strength 1 are added, for when there are few.
 
-    text_M, place_M: the n-grams of each text, once. labels_RL: the labels that each text has.
+    text_M, place_M: the n-grams of each text, once. labels: (R,) numbers; or (R, L), 1 for each
+    label that a text has, which then share its vote.
     """
-    shares_RL = labels_RL / labels_RL.sum(1, keepdim=True).clamp_min(1)
-    by_chance = float(shares_RL.mean(0).square().sum())
     twice_M = torch.bincount(place_M)[place_M] == 2
     order_M = place_M[twice_M].argsort(stable=True)
     one_P, other_P = text_M[twice_M][order_M].view(-1, 2).unbind(1)
-    agreed_P = (shares_RL[one_P] * shares_RL[other_P]).sum(1)
+    if labels.dim() == 1:
+        usual_L = torch.bincount(labels).double() / len(labels)
+        agreed_P = labels[one_P] == labels[other_P]
+    else:
+        shares_RL = labels.double() / labels.sum(1, keepdim=True).clamp_min(1)
+        usual_L = shares_RL.mean(0)
+        agreed_P = (shares_RL[one_P] * shares_RL[other_P]).sum(1)
+    by_chance = float(usual_L.square().sum())
     prior = PRIOR_PAIRS * (by_chance + 1) / 2
     agreed = (float(agreed_P.sum()) + prior) / (len(agreed_P) + PRIOR_PAIRS)
     above, room = agreed - by_chance, 1 - by_chance
