@@ -55,7 +55,9 @@ def for_other_rows(
 class ClassifyData(Data):
     """Texts and their labels."""
 
-    text_column: str | None = setting(None, "Column that holds the text.")
+    text_column: str | None = setting(
+        None, "Column that holds the text; several, between commas, are read as one text."
+    )
     pair_column: str | None = setting(
         None, "Column that holds a second text, to label the two together."
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.tables import Table, list_columns
+from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
 
 # Each task's roles, with the setting that names a role's column.
@@ -21,8 +22,13 @@ ROLES = {
     "translate": {"source": "source", "target": "target"},
     "lm": {"text": "text_column", "condition": "condition"},
 }
+SEVERAL = {"classify": ("text", "pair"), "lm": ("condition",)}
+"""Roles that several columns may play together."""
 MOST_LABELS = 1_000
 """A column of more distinct values is no label unless the user says so."""
+PROSE = 3
+"""Words of a column's values, from which on it is text rather than a name, a date or a number."""
+LINE = 100  # characters of a value that are looked at for them
 
 Choice = dict[str, str]  # role → column
 
@@ -30,7 +36,7 @@ Choice = dict[str, str]  # role → column
 def find_given(task: str, table: Table, asked: Mapping[str, str | None]) -> Choice:
     """The columns that the user named. Raises UsageError where the table lacks one."""
     return {
-        role: (_find_several if role == "condition" else _find_asked)(
+        role: (_find_several if role in SEVERAL.get(task, ()) else _find_asked)(
             table, name, ROLES[task][role]
         )
         for role, name in asked.items()
@@ -42,9 +48,13 @@ def complete(task: str, table: Table, given: Choice) -> tuple[Choice, str]:
     """A column for each role that needs one, and what to remark on it. Raises UsageError where one
     cannot be found, or would be two things."""
     choice, remark = _FINDERS[task](table, given)
-    if len(set(choice.values())) < len(choice):
-        name = next(iter(choice.values()))
-        raise UsageError(f"{table.origin}: column {name!r} cannot be both {' and '.join(choice)}")
+    roles: dict[str, str] = {}
+    for role, names in choice.items():
+        for name in split_columns(names, table.columns):
+            if name in roles:
+                both = " and ".join(dict.fromkeys([roles[name], role]))
+                raise UsageError(f"{table.origin}: column {name!r} cannot be both {both}")
+            roles[name] = role
     return choice, remark
 
 
@@ -75,7 +85,8 @@ def _find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
-    rest = [name for name in table.columns if name not in given.values()]
+    taken = [name for names in given.values() for name in split_columns(names, table.columns)]
+    rest = [name for name in table.columns if name not in taken]
     label = given.get("label")
     text = given.get("text")
     if label is None:
@@ -96,12 +107,23 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
                 f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
                 "name one with --label-column"
             )
+    rest = [name for name in table.columns if name not in (*taken, label, text)]
     if text is None:
-        rest = [name for name in table.columns if name not in (label, given.get("pair"))]
         text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
         if text is None:
             raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
-    return {**given, "text": text, "label": label}, ""
+    choice = {**given, "text": text, "label": label}
+    rest = [] if "text" in given or "pair" in given else [name for name in rest if name != text]
+    if table.header:  # other columns may be anything, such as the text in another language
+        rest = [name for name in rest if name.lower() in TEXT]
+    more = [name for name in rest if _is_prose(table.columns[name])]
+    if not more:
+        return choice, ""
+    both = ",".join(name for name in table.columns if name in (*more, text))
+    if table.header:
+        return choice, f" (to read more: --text-column {both})"
+    # Such as a title and what stands under it.
+    return {**choice, "text": both}, f" (to read less: --text-column {text})"
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:
@@ -115,6 +137,17 @@ def _measure(values: Sequence[Any]) -> float:
     """The mean number of characters of the strings in a column's beginning."""
     head = values[:1000]
     return sum(len(value) for value in head if isinstance(value, str)) / max(1, len(head))
+
+
+def _is_prose(values: Sequence[Any]) -> bool:
+    """Whether a column's beginning is mostly strings of several words, which seldom repeat."""
+    head = [value for value in values[:1000] if value is not None]
+    long = sum(isinstance(value, str) and _has_words(value[:LINE], PROSE) for value in head)
+    return long > len(head) / 2 and len(set(map(str, head))) > len(head) / 2
+
+
+def _has_words(text: str, count: int) -> bool:
+    return sum(piece[0].isalpha() for piece in split_chunk(text)) >= count
 
 
 def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:

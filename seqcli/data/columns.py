@@ -13,7 +13,7 @@ from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
-from seqcli.data.values import read_labels, split_cell, write_cell
+from seqcli.data.values import join_cells, read_labels, split_cell, write_cell
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError
 
@@ -35,14 +35,18 @@ def choose(
     if task == "translate":
         table = _unfold(table)
     given = find_given(task, table, asked)
-    found = {role: name for role, name in usual.items() if table.header and name in table.columns}
+    found = {
+        role: names
+        for role, names in usual.items()
+        if table.header and all(one in table.columns for one in split_columns(names, table.columns))
+    }
     choice, remark = complete(task, table, {**found, **given})
     columns, dropped = _MAKERS[task](table, choice)
     notes = [*table.notes]
     if task == "tag":
         notes += _mend_tags(columns, table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
-        said = [f"{role} from {_describe(table, name)}" for role, name in choice.items()]
+        said = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
         notes.append(f"{' and '.join(said)}{remark}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
@@ -53,8 +57,11 @@ def choose(
     return Rows(columns, table.origin, tuple(notes), names), choice
 
 
-def _describe(table: Table, name: str) -> str:
-    return repr(name) if table.header else f"column {name}"
+def _describe(table: Table, names: str) -> str:
+    several = split_columns(names, table.columns)
+    if table.header:
+        return " + ".join(map(repr, several))
+    return f"column {several[0]}" if len(several) == 1 else f"columns {' + '.join(several)}"
 
 
 def _unfold(table: Table) -> Table:
@@ -76,7 +83,7 @@ Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by
 
 def _make_classify(table: Table, choice: Choice) -> Made:
     sides: dict[str, list[Any]] = {
-        role: [write_cell(value) for value in table.columns[choice[role]]]
+        role: list(map(join_cells, zip(*take_columns(table, choice[role]), strict=True)))
         for role in ("text", "pair")
         if role in choice
     }
@@ -91,6 +98,11 @@ def _make_classify(table: Table, choice: Choice) -> Made:
             "without a label": [label is None or label == "" for label in labels],
         },
     )
+
+
+def take_columns(table: Table, names: str) -> list[list[Any]]:
+    """The values of one column, or of several between commas."""
+    return [table.columns[name] for name in split_columns(names, table.columns)]
 
 
 def _make_tag(table: Table, choice: Choice) -> Made:
@@ -167,8 +179,7 @@ def _make_text(table: Table, choice: Choice) -> Made:
     made = {"text": [write_cell(value) for value in values]}
     lost = {"without text": [value is None for value in values]}
     if "condition" in choice:
-        names = split_columns(choice["condition"], table.columns)
-        cells = zip(*[table.columns[name] for name in names], strict=True)
+        cells = zip(*take_columns(table, choice["condition"]), strict=True)
         made["condition"] = [read_condition(one) for one in cells]
         lost["without a condition"] = _empty(made["condition"])
     return _keep(made, lost)

@@ -275,7 +275,7 @@ def read(task: str, item: Item, asked: Asked) -> Table:
         table = files.read_parallel(item.files, names, origin=item.name)
         place = f"{item.files[0].absolute().parent.name}/{item.name}"
         return dataclasses.replace(table, place=place)
-    wanted = [name for name in asked.values() if name]
+    wanted = [part for names in asked.values() if names for part in {names, *names.split(",")}]
     tables = [_read_file(task, path, wanted) for path in item.files]
     first = tables[0]
     if len(tables) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import Any
 
 LIST = re.compile(r"\[\s*(['\"].*['\"])?\s*\]", re.DOTALL)
@@ -22,6 +23,11 @@ def write_cell(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(write_cell, value))
     return str(value)
+
+
+def join_cells(cells: Sequence[Any]) -> str:
+    """One text from a row's cells, of which some may be missing."""
+    return " ".join(text for text in map(write_cell, cells) if text)
 
 
 def split_cell(value: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -244,9 +244,11 @@ class MeanWriter:
 def make_writer(model: Translator | Ensemble, source: Source | Sources, *, capacity: int) -> Writer:
     """The fastest writer that there is for what `model.encode` gave. capacity: hypotheses at
     most."""
-    if isinstance(model, Ensemble):
-        pairs = zip(model.models, source.parts, strict=True)
+    if isinstance(source, Sources):
+        models = [cast(Translator, one) for one in cast(Ensemble, model).models]
+        pairs = zip(models, source.parts, strict=True)
         return MeanWriter([make_writer(one, part, capacity=capacity) for one, part in pairs])
+    model = cast(Translator, model)
     steps = can_step(model.lower) and can_step(model.upper)
     if steps and kernels.runs_natively(source.memory.values):
         return KernelWriter(model, source, capacity=capacity)

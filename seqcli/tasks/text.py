@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqcli.config import Config, Tokens
+from seqcli.data.choice import split_columns
 from seqcli.data.tokens import Tokenizer
+from seqcli.data.values import join_cells
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
 from seqcli.errors import SeqcliError
 
@@ -41,18 +43,26 @@ def read_fields(
     usual: str | None,
 ) -> list[str]:
     """Each record's text: from the column that training was told to read (asked), else the one it
-    found (usual), else the first of the well-known names. Raises SeqcliError where none is there
-    or it holds no text."""
+    found (usual), else the first of the well-known names. Of several columns, between commas, the
+    texts are joined. Raises SeqcliError where none is there or it holds no text."""
     names = [usual, *known] if usual else known
     found = []
     for record in records:
-        column = asked or next((name for name in names if name in record), names[0])
-        if column not in record:
-            raise SeqcliError(f"no field {column!r}; it has: {', '.join(record) or 'nothing'}")
-        if not isinstance(record[column], str):
+        column = asked or next((name for name in names if _holds(record, name)), names[0])
+        several = split_columns(column, record)
+        for name in several:
+            if name not in record:
+                raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+        cells = [record[name] for name in several]
+        written = [cell for cell in cells if cell is not None]
+        if not written or not all(isinstance(cell, str) for cell in written):
             raise SeqcliError(f"field {column!r} is not text")
-        found.append(record[column])
+        found.append(join_cells(cells))
     return found
+
+
+def _holds(record: Mapping[str, Any], names: str) -> bool:
+    return all(name in record for name in split_columns(names, record))
 
 
 def describe_tokens(tokenizer: Tokenizer, reason: str) -> str:

@@ -59,8 +59,46 @@ def test_asked_columns_win_and_missing_ones_are_listed() -> None:
         UsageError, match=r"no column 'foo' \(--label-column\); its columns are 'text'"
     ):
         take("classify", columns, label="foo")
-    with pytest.raises(UsageError, match="cannot be both"):
+    with pytest.raises(UsageError, match="'text' cannot be both text and label"):
         take("classify", columns, text="text", label="text")
+
+
+def test_several_columns_are_one_text() -> None:
+    columns = {"title": ["a b", "c", None], "body": ["d e", None, None], "label": ["x", "y", "x"]}
+    taken = take("classify", columns, text="Title,body")
+    assert taken == {"text": ["a b d e", "c"], "label": ["x", "y"]}
+    named = {"one, two": ["a", "b"], "label": ["x", "y"]}  # a comma may stand in a name
+    assert take("classify", named, text="one, two")["text"] == ["a", "b"]
+    with pytest.raises(UsageError, match=r"no column 'foot' \(--text-column\)"):
+        take("classify", columns, text="title,foot")
+    with pytest.raises(UsageError, match="'body' cannot be both text and pair"):
+        take("classify", columns, text="title,body", pair="body")
+    with pytest.raises(UsageError, match="'title' cannot be both text"):
+        take("classify", columns, text="title,title")
+
+
+def test_columns_of_prose_without_names_are_one_text() -> None:
+    """As in AG News: a class, a title and a description."""
+    titles = [f"Some title number {i}" for i in range(20)]
+    bodies = [f"And a longer description of it, the {i}th of its kind" for i in range(20)]
+    dates = [f"2024-01-{i:02}" for i in range(20)]
+    columns = {"1": ["3", "4"] * 10, "2": titles, "3": dates, "4": bodies}
+    table = Table("t.csv", columns, header=False)
+    rows, choice = choose("classify", table, {})
+    assert choice == {"text": "2,4", "label": "1"}
+    assert rows["text"][0] == f"{titles[0]} {bodies[0]}"
+    assert rows.notes == (
+        "text from columns 2 + 4 and label from column 1 (to read less: --text-column 4)",
+    )
+    assert take("classify", columns, header="no", text="4")["text"] == bodies
+    named = {"class": columns["1"], "title": titles, "other": bodies, "text": bodies}
+    rows, choice = choose("classify", Table("t.csv", named), {})
+    assert choice == {"text": "text", "label": "class"}
+    assert rows.notes == (
+        "text from 'text' and label from 'class' (to read more: --text-column title,text)",
+    )
+    rows, _ = choose("classify", Table("t.csv", named), {"text": "title,text"})
+    assert rows.notes == ("text from 'title' + 'text' and label from 'class'",)
 
 
 def test_labels_become_strings_and_broken_rows_are_counted() -> None:
