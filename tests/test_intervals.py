@@ -205,6 +205,15 @@ def test_interval_of_the_calibration_error_is_not_negative() -> None:
     assert low == 0 <= scores["ece"] <= high + 1e-12
 
 
+def test_interval_of_the_calibration_error_holds_the_score() -> None:
+    """Where confidence is right chance alone makes the error, and is taken off the interval."""
+    for rows in (60, 500, 2_000):
+        confidence = DRAW.uniform(0.5, 1, rows)
+        scores = metrics.calibration(confidence, DRAW.random(rows) < confidence)
+        low, high = metrics.intervals(scores.tallies)["ece"]
+        assert 0 <= low <= scores["ece"] <= high
+
+
 def test_interval_of_the_first_few_is_that_of_a_share() -> None:
     chance_RL, gold_R = DRAW.random((200, 6)), DRAW.integers(-1, 6, 200)
     scores = metrics.top_accuracy(chance_RL, gold_R, first=3)

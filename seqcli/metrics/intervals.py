@@ -21,7 +21,8 @@ def intervals(tallies: Sequence[Tally]) -> dict[str, tuple[float, float]]:
     1,000 draws of as many rows with replacement. None for fewer than two rows.
 
     Of a reflected tally the middle of 2 · score − value, which is not below 0: where drawn rows
-    score higher than these by some bias, these do so than all rows by about the same.
+    score higher than these by some bias, these do so than all rows by about the same. Where that
+    leaves the score itself outside, the interval reaches to it.
     """
     found = {}
     for tally in tallies:
@@ -29,9 +30,12 @@ def intervals(tallies: Sequence[Tally]) -> dict[str, tuple[float, float]]:
             whole = tally.weigh(np.ones((1, tally.rows)))
             drawn = [tally.weigh(weights_SR) for weights_SR in resamples(tally.rows)]
             for name, values_S in join(drawn).items():
-                if tally.reflected:
-                    values_S = np.maximum(2 * whole[name] - values_S, 0)
-                found[name] = middle(values_S)
+                if not tally.reflected:
+                    found[name] = middle(values_S)
+                    continue
+                score = float(whole[name][0])
+                low, high = middle(np.maximum(2 * score - values_S, 0))
+                found[name] = min(low, score), max(high, score)
     return found
 
 
