@@ -207,8 +207,8 @@ def test_interval_of_the_calibration_error_is_not_negative() -> None:
 
 def test_interval_of_the_calibration_error_holds_the_score() -> None:
     """Where confidence is right chance alone makes the error, and is taken off the interval."""
-    for rows in (60, 500, 2_000):
-        confidence = DRAW.uniform(0.5, 1, rows)
+    for rows in (60, 2_000, 60, 2_000, 60, 2_000):
+        confidence = DRAW.uniform(0.9, 1, rows) ** 4
         scores = metrics.calibration(confidence, DRAW.random(rows) < confidence)
         low, high = metrics.intervals(scores.tallies)["ece"]
         assert 0 <= low <= scores["ece"] <= high
