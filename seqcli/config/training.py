@@ -89,7 +89,8 @@ class RowTraining(Training):
 
     batch_tokens: int | None = setting(
         None,
-        "Tokens of a batch, about; default: a 200th of the training tokens, between 64 and 4,096.",
+        "Tokens of a batch, about; default: a 200th of the training tokens, between 64 and 2,048; "
+        "of more than a million a 500th, up to 4,096.",
         minimum=1,
     )
 

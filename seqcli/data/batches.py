@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-UPDATES = 200
+UPDATES, MOST_UPDATES = 200, 500
 """Updates an epoch where no budget is named: small data want many small steps, large data large
 ones, which the kernels run faster."""
-SMALLEST, LARGEST = 64, 4_096
-"""Bounds of that budget, in tokens."""
+SMALLEST, ENOUGH, LARGEST = 64, 2_048, 4_096
+"""Bounds of that budget, in tokens: it goes beyond ENOUGH for the sake of speed alone, where that
+leaves MOST_UPDATES."""
 
 POOL = 64
 """Batches that are sorted by length together: enough to fill batches with like lengths, few enough
@@ -27,14 +28,14 @@ def bucket(
 ) -> list[np.ndarray]:
     """Split rows into batches of about `budget` tokens, rows of like length together.
 
-    lengths: (R,) tokens of each row. budget None: a 200th of all tokens, within bounds. With a
-    seed the rows are shuffled, sorted by length within pools of many batches, and the batches
-    shuffled; the result depends on seed and epoch alone. Without one they are sorted by length
-    throughout, for prediction. Returns row indices.
+    lengths: (R,) tokens of each row. budget None: see `choose_budget`. With a seed the rows are
+    shuffled, sorted by length within pools of many batches, and the batches shuffled; the result
+    depends on seed and epoch alone. Without one they are sorted by length throughout, for
+    prediction. Returns row indices.
     """
     rows = len(lengths)
     if budget is None:
-        budget = min(max(int(lengths.sum()) // UPDATES, SMALLEST), LARGEST)
+        budget = choose_budget(int(lengths.sum()))
     if seed is None:
         return cut(np.argsort(lengths, kind="stable"), lengths, budget)
     random = np.random.default_rng([seed, epoch])
@@ -45,6 +46,12 @@ def bucket(
         part = order[begin : begin + pool]
         batches += cut(part[np.argsort(lengths[part], kind="stable")], lengths, budget)
     return [batches[at] for at in random.permutation(len(batches))]
+
+
+def choose_budget(tokens: int) -> int:
+    """The tokens of a batch, for so many in all."""
+    small, large = max(tokens // UPDATES, SMALLEST), max(tokens // MOST_UPDATES, ENOUGH)
+    return min(small, large, LARGEST)
 
 
 def cut(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqcli.data.batches import block_bounds, blocks, bucket, stream
+from seqcli.data.batches import block_bounds, blocks, bucket, choose_budget, stream
 
 lengths_of_rows = st.lists(st.integers(1, 40), min_size=1, max_size=200).map(np.array)
 
@@ -72,3 +72,9 @@ def test_blocks_of_random_length_cover_the_streams():
     for bptt in (1, 2, 13, 14, 200):  # short ones end with the text too
         assert block_bounds(30, bptt, seed=1)[-1] == 30
         assert (np.diff(block_bounds(30, bptt, seed=1)) > 0).all()
+
+
+def test_a_budget_for_any_number_of_tokens() -> None:
+    tokens = [1, 12_799, 20_000, 400_000, 500_000, 1_024_000, 1_500_000, 5_000_000]
+    budgets = [64, 64, 100, 2_000, 2_048, 2_048, 3_000, 4_096]
+    assert [choose_budget(count) for count in tokens] == budgets
