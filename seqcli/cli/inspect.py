@@ -63,7 +63,7 @@ def inspect(
     from seqcli.console import say
     from seqcli.inspect import inspection, page, summary
 
-    path = out or model / "inspect.html"
+    path = _place(out, model / "inspect.html")
     page.check_writable(path)
     found = inspection.inspect(loaded.model, loaded.task, rows, wanted, folder=model, say=say)
     inspection.write(found, path.with_suffix(".json"), path.with_suffix(".npz"))
@@ -102,7 +102,7 @@ def compare(
     from seqcli.inspect import compare_page, page, summary
 
     folders = [comparing.split_name(text) for text in (first, second)]
-    path = out or folders[1][0] / "compare.html"
+    path = _place(out, folders[1][0] / "compare.html")
     loaded, rows = _load(folders[0][0], data, columns, split=split, limit=limit, threads=threads)
     other = bundle.load(folders[1][0])
     page.check_writable(path)
@@ -119,6 +119,15 @@ def compare(
     else:
         print("\n".join(summary.summarise_comparison(found.content)))
     say(f"open {path} in a browser; numbers in {path.with_suffix('.json')}")
+
+
+def _place(out: Path | None, usual: Path) -> Path:
+    """The file of a page. A browser shows one that does not end in .html as its source."""
+    if out is None:
+        return usual
+    if out.is_dir():
+        return out / usual.name
+    return out if out.suffix.lower() in (".html", ".htm") else out.with_name(f"{out.name}.html")
 
 
 def _count(clusters: str) -> int | None:

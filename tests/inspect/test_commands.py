@@ -34,6 +34,25 @@ def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None
     assert str(page) in result.err
 
 
+@pytest.mark.parametrize(
+    ("out", "written"),
+    [("v1.0", "v1.0.html"), ("page.json", "page.json.html"), (".", "{}.html"), ("a.HTM", "a.HTM")],
+)
+def test_a_page_ends_in_html(
+    cli: Cli, models: Models, tmp_path: Path, out: str, written: str
+) -> None:
+    """Otherwise a browser shows its source, and its numbers could have its own name."""
+    model, few = models("classify"), ("--limit", "4", "--min-count", "1", "--threads", "1")
+    for command, folders in (("inspect", [model]), ("compare", [model, model])):
+        page = tmp_path / written.format(command)
+        page.unlink(missing_ok=True)
+        result = cli(command, *folders, *few, "--out", tmp_path / out)
+        assert result.status == 0, result.err
+        assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert str(page) in result.err
+        assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+
+
 def test_json_goes_to_stdout_alone(cli: Cli, models: Models) -> None:
     result = cli(
         "inspect", models("classify"), *QUICK, "--json", "--ablate", "none", "--probe", "none",
