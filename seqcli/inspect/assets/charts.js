@@ -25,14 +25,14 @@ function buildNumbers() {
 
 function gateChart(one, letter) {
   const shut = one.unit_numbers[`gate_${letter}_shut`], open = one.unit_numbers[`gate_${letter}_open`];
-  const { root, x0, x1, y0, y1 } = frame(226, 190, [22, 10, 34, 40], `Gate ${letter}, ${one.title}`);
+  const { root, x0, x1, y0, y1 } = frame(240, 190, [22, 24, 34, 40], `Gate ${letter}, ${one.title}`);
   const name = { i: "input", f: "forget", o: "output", r: "reset", z: "update" }[letter] || letter;
   root.append(label(x0 - 34, 13, `${name} gate, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
   for (const value of [0, 0.5, 1]) {
     root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: y0 + value * (y1 - y0), y2: y0 + value * (y1 - y0) }),
       label(x0 - 5, y0 + value * (y1 - y0) + 4, percent(value), "end"), label(x0 + value * (x1 - x0), y0 + 14, percent(value), "middle"));
   }
-  root.append(svg("line", { class: "axis", x1: x0, x2: x1, y1: y1, y2: y0, "stroke-dasharray": "3 3" }), label((x0 + x1) / 2, y0 + 28, "shut (below 0.1)", "middle"));
+  root.append(svg("line", { class: "axis", x1: x0, x2: x1, y1: y1, y2: y0, "stroke-dasharray": "3 3" }), label((x0 + x1) / 2, y0 + 28, "→ shut (below 0.1)   ↑ open (above 0.9)", "middle"));
   shut.forEach((value, unit) => root.append(svg("circle", { cx: x0 + value * (x1 - x0), cy: y0 + open[unit] * (y1 - y0), r: 3, fill: "var(--accent)", opacity: 0.5,
     onmouseenter: (event) => showTip(event, `unit ${unit}\nshut ${percent(value)}, open (above 0.9) ${percent(open[unit])}`), onmouseleave: hideTip })));
   return root;
