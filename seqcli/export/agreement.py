@@ -111,7 +111,7 @@ def real(values: np.ndarray, rows: Rows) -> np.ndarray:
 def _classify(
     task: Any, model: Any, sessions: dict[str, Any], shape: tuple[int, int], random: torch.Generator
 ) -> Pairs:
-    many = model.spelled.numbers if model.spelled else len(task.tokenizer.vocabulary)
+    many = model.spelled.table.numbers if model.spelled else len(task.tokenizer.vocabulary)
     sides = [
         quote(draw(shape, many, random), model.ngrams, random)
         for _ in range(2 if task.pairs else 1)

@@ -12,15 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqcli.data.spelling import CASES
 from seqcli.data.tokens import BOS
 from seqcli.export.cells import run
-from seqcli.export.graph import ML, Graph, Operand, Value
+from seqcli.export.graph import ML, Graph, Value
 from seqcli.export.padded import Padded, State, first_states, pad
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.recurrent import Recurrent
-from seqcli.nn.spelling import SpelledEmbedding
 
 
 def look_up(graph: Graph, vectors: Tensor, tokens: Value) -> Value:
@@ -31,24 +29,6 @@ def look_up(graph: Graph, vectors: Tensor, tokens: Value) -> Value:
 def embed(graph: Graph, vectors: Tensor, tokens: Value, lengths: Value) -> Padded:
     """(B, T) ids to a batch of vectors."""
     return pad(look_up(graph, vectors, tokens), lengths)
-
-
-def look_up_spelled(graph: Graph, embedding: SpelledEmbedding, numbers: Value) -> Value:
-    """Numbers of words, of any shape, to vectors, as `SpelledEmbedding`."""
-    word = graph("Mod", numbers, embedding.size)
-    code = numbers / embedding.size
-    case, both = graph("Mod", code, CASES), code / CASES
-    known, ends = graph("Equal", both, 0), embedding.ends_V2
-    own = (graph("Mod", both, embedding.beginnings), both / embedding.beginnings)
-    total = look_up(graph, embedding.parts[1 : 1 + CASES], case)
-    count: Operand = 1.0
-    for at, chains in enumerate((embedding.first, embedding.last)):
-        place = graph.where(known, look_up(graph, ends[:, at], word), own[at])
-        real = (chains > 0).float()
-        sums = (embedding.parts[chains] * real[:, :, None]).sum(1)
-        total = total + look_up(graph, sums, place)
-        count = look_up(graph, real.sum(1, keepdim=True), place) + count
-    return (look_up(graph, embedding.words.weight, word) + total / graph("Sqrt", count)) * 0.5**0.5
 
 
 def recur(

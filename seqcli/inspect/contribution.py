@@ -116,8 +116,8 @@ def of_text(model: Any, tokens: Ragged, h_TH: Tensor, scores_L: Tensor) -> Contr
     values_TL = parts_TH @ weight_LH.T
     method = f"exact for {model.pool.kind} pooling"
     if model.ngrams is not None:
-        values_TL = (values_TL + model.ngrams.spread(model.ids(tokens))) / 2
-        bias_L = (bias_L + model.ngrams.bias) / 2
+        values_TL = (values_TL + model.spread(tokens)) / 2
+        bias_L = (bias_L + sum(one.bias for one in model.linear)) / 2
         method += " and n-grams together"
     off = ((values_TL.sum(0) + bias_L - scores_L).abs() / (1 + scores_L.abs())).max()
     if not float(off) <= EXACT:
@@ -133,7 +133,7 @@ def by_gradients(model: Any, tokens: Ragged, scores_L: Tensor) -> Contribution:
     method = "integrated gradients"
     if model.ngrams is not None:
         whole = Ragged(tokens.values, torch.tensor([0, len(tokens.values)]))
-        values_TL = values_TL + model.ngrams.spread(model.ids(whole)) / 2
+        values_TL = values_TL + model.spread(whole) / 2
         method += ", those of n-grams exact"
     return Contribution(values_TL, torch.zeros(len(scores_L)), False, method)
 

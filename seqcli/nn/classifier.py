@@ -19,15 +19,16 @@ from seqcli.nn.native.lookup import Entries
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
-from seqcli.nn.spelling import Forms, SpelledEmbedding
+from seqcli.nn.spelling import Forms, Parts, SpelledEmbedding
 
 
 class Reading(NamedTuple):
-    """A batch of texts: the ids of words, what their spelling adds, and their n-grams."""
+    """A batch of texts: the ids of words, what their spelling adds, and what the linear models find
+    in each text."""
 
     ids: Ragged
     parts: Entries | None
-    ngrams: Entries | None
+    recalled: tuple[Entries, ...]
 
 
 class Classifier(nn.Module):
@@ -35,7 +36,8 @@ class Classifier(nn.Module):
 
     Recurrent layers see order and distance, a linear model on n-grams is sure of rare words: with
     `ngrams` each learns for itself, and the scores are the mean of both (a product of experts,
-    Hinton 2002; side by side as in Cheng et al. 2016).
+    Hinton 2002; side by side as in Cheng et al. 2016). To the linear model `forms` adds the
+    parts of the words' spelling.
 
     Of pairs both texts are read by the same layers, and what is scored is [u; v; |u − v|; u * v] of
     their two vectors (Conneau et al. 2017).
@@ -52,6 +54,7 @@ class Classifier(nn.Module):
         pairs: bool = False,
         bptt: int | None = None,
         ngrams: Ngrams | None = None,
+        forms: Ngrams | None = None,
     ) -> None:
         super().__init__()
         self.dropout = make_dropout(network)
@@ -68,6 +71,7 @@ class Classifier(nn.Module):
         self.pairs = pairs
         self.head = nn.Linear(4 * size if pairs else size, labels)
         self.ngrams = ngrams
+        self.forms = forms
 
     @property
     def spelled(self) -> SpelledEmbedding | None:
@@ -82,22 +86,39 @@ class Classifier(nn.Module):
 
     def prepare(self, tokens: Ragged) -> Reading:
         """What a batch is, whatever the weights. To the n-grams a pair is one text."""
-        ids, parts = tokens, None
+        ids, parts, recalled = tokens, None, []
         if self.spelled:
             ids_N, parts = self.spelled.read(tokens.values)
             ids = tokens.with_values(ids_N)
-        if self.ngrams is None:
-            return Reading(ids, parts, None)
-        texts = ids._replace(offsets=ids.offsets[::2]) if self.pairs else ids
-        return Reading(ids, parts, self.ngrams.find(texts))
+        bounds = ids.offsets[::2] if self.pairs else ids.offsets
+        if self.ngrams is not None:
+            recalled.append(self.ngrams.find(Ragged(ids.values, bounds)))
+        if self.forms is not None and parts is not None:
+            recalled.append(self.forms.find(Ragged(parts.places, bounds * Parts.EACH)))
+        return Reading(ids, parts, tuple(recalled))
 
     def ids(self, tokens: Ragged) -> Ragged:
         """The tokens without their spelling."""
         return tokens.with_values(self.spelled.ids(tokens.values)) if self.spelled else tokens
 
+    @property
+    def linear(self) -> list[Ngrams]:
+        """The linear models beside the network, whose scores are summed."""
+        return [model for model in (self.ngrams, self.forms) if model is not None]
+
     def recall(self, reading: Reading) -> Tensor | None:
-        """(B, L) scores by the n-grams, if any: no token vector enters."""
-        return self.ngrams.score(reading.ngrams) if self.ngrams and reading.ngrams else None
+        """(B, L) scores by the linear models, if any: no token vector enters."""
+        pairs = zip(self.linear, reading.recalled, strict=True)
+        scores = [model.score(found) for model, found in pairs]
+        return sum(scores[1:], scores[0]) if scores else None
+
+    def spread(self, tokens: Ragged) -> Tensor:
+        """(T, L) what each token of one text adds to what `recall` gives, biases aside."""
+        parts = [] if self.ngrams is None else [self.ngrams.spread(self.ids(tokens))]
+        if self.forms is not None and self.spelled:
+            found = self.forms.spread(self.spelled.table.of_texts(tokens))
+            parts.append(found.view(len(tokens.values), Parts.EACH, -1).sum(1))
+        return sum(parts[1:], parts[0])
 
     def read(self, reading: Reading) -> Tensor:
         """(B, L) scores by the recurrent layers alone."""

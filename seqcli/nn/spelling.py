@@ -13,11 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqcli.data.spelling import CASES, Spelling
+from seqcli.data.spelling import CASES, LETTERS, Spelling
 from seqcli.data.tokens import WordTokenizer
 from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.native.lookup import Entries, Reader
+from seqcli.nn.ragged import Ragged
 
 
 class Forms(NamedTuple):
@@ -27,32 +28,22 @@ class Forms(NamedTuple):
     parts: Entries
 
 
-class SpelledEmbedding(nn.Module):
-    """Numbers of words (see data/spelling.py), or what `read` finds in them, to vectors.
+class Parts(nn.Module):
+    """Which parts of its spelling a word has, from its number (see data/spelling.py).
 
-        x = (word + Σ parts / √|parts|) / √2
-
-    The parts are the case, and the beginnings and endings of two to four letters that the
-    vocabulary has. A word that is unknown, or dropped in training, has the vector of the unknown
-    word and its own parts.
-
-    words: the vectors by id, (V, E). spelling: of `tokenizer`, which has one. All numbers are below
-    `numbers`.
+    A part is a case, or a beginning or an ending of two to four letters that the vocabulary has;
+    0 stands for none. size: V. numbers: all are below it. count: of parts, with 0.
     """
 
-    by_rows = "parts"
-    reader: Reader | None = None
+    EACH = 1 + 2 * len(LETTERS)
+    """Of a word: its case, and as many beginnings and endings at most."""
 
-    def __init__(self, words: Embedding, tokenizer: WordTokenizer, spelling: Spelling) -> None:
+    def __init__(self, tokenizer: WordTokenizer, spelling: Spelling) -> None:
         super().__init__()
-        self.words = words
         self.size = len(tokenizer.vocabulary)
         self.beginnings = len(spelling.beginnings) + 1
         self.numbers = self.size * CASES * self.beginnings * (len(spelling.endings) + 1)
-        parts = 1 + CASES + len(spelling.beginnings) + len(spelling.endings)
-        width = words.embedding_dim
-        weight = torch.randn(parts, width) * width**-0.5
-        self.parts = nn.Parameter(weight, requires_grad=words.weight.requires_grad)
+        self.count = 1 + CASES + len(spelling.beginnings) + len(spelling.endings)
         known = spelling.table(tokenizer.tokens)
         ends_V2 = torch.zeros(self.size, 2, dtype=torch.long)
         ends_V2[self.size - len(known) :] = torch.from_numpy(known)
@@ -67,6 +58,42 @@ class SpelledEmbedding(nn.Module):
         }.items():
             self.register_buffer(name, value, persistent=False)
 
+    def read(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) numbers to (N,) ids of words and (N, EACH) parts."""
+        word_N, code_N = numbers % self.size, numbers // self.size
+        case_N, both_N = code_N % CASES, code_N // CASES
+        own_N2 = torch.stack([both_N % self.beginnings, both_N // self.beginnings], dim=1)
+        ends_N2 = torch.where(both_N[:, None] > 0, own_N2, self.ends_V2[word_N])
+        first_N3, last_N3 = self.first[ends_N2[:, 0]], self.last[ends_N2[:, 1]]
+        return word_N, torch.cat([1 + case_N[:, None], first_N3, last_N3], dim=1)
+
+    def of_texts(self, numbers: Ragged) -> Ragged:
+        """(EACH · N,) the parts of all words of each text, one word's after the other's."""
+        return Ragged(self.read(numbers.values)[1].flatten(), numbers.offsets * self.EACH)
+
+
+class SpelledEmbedding(nn.Module):
+    """Numbers of words, or what `read` finds in them, to vectors.
+
+        x = (word + Σ parts / √|parts|) / √2
+
+    A word that is unknown, or dropped in training, has the vector of the unknown word and its own
+    parts.
+
+    words: the vectors by id, (V, E). spelling: of `tokenizer`, which has one.
+    """
+
+    by_rows = "parts"
+    reader: Reader | None = None
+
+    def __init__(self, words: Embedding, tokenizer: WordTokenizer, spelling: Spelling) -> None:
+        super().__init__()
+        self.words = words
+        self.table = Parts(tokenizer, spelling)
+        width = words.embedding_dim
+        weight = torch.randn(self.table.count, width) * width**-0.5
+        self.parts = nn.Parameter(weight, requires_grad=words.weight.requires_grad)
+
     def forward(self, numbers: Tensor | Forms) -> Tensor:
         """(N,) to (N, E) vectors."""
         ids_N, parts = numbers if isinstance(numbers, Forms) else self.read(numbers)
@@ -76,9 +103,7 @@ class SpelledEmbedding(nn.Module):
 
     def read(self, numbers: Tensor) -> Forms:
         """(N,) numbers taken apart. What stands for no part has no weight."""
-        word_N, case_N, ends_N2 = self._read(numbers)
-        first_N3, last_N3 = self.first[ends_N2[:, 0]], self.last[ends_N2[:, 1]]
-        parts_N7 = torch.cat([1 + case_N[:, None], first_N3, last_N3], dim=1)
+        word_N, parts_N7 = self.table.read(numbers)
         real_N7 = (parts_N7 > 0).float()
         weights_N7 = real_N7 * (2 * real_N7.sum(1, keepdim=True)).rsqrt()
         bounds = torch.arange(0, parts_N7.numel() + 1, parts_N7.shape[1])
@@ -86,11 +111,4 @@ class SpelledEmbedding(nn.Module):
 
     def ids(self, numbers: Tensor) -> Tensor:
         """(N,) the ids of the words."""
-        return numbers % self.size
-
-    def _read(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N,) id, (N,) case and (N, 2) ends of each number."""
-        word_N, code_N = numbers % self.size, numbers // self.size
-        case_N, both_N = code_N % CASES, code_N // CASES
-        own_N2 = torch.stack([both_N % self.beginnings, both_N // self.beginnings], dim=1)
-        return word_N, case_N, torch.where(both_N[:, None] > 0, own_N2, self.ends_V2[word_N])
+        return numbers % self.table.size

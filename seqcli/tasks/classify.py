@@ -25,7 +25,7 @@ from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import to_ragged
-from seqcli.nn.spelling import SpelledEmbedding
+from seqcli.nn.spelling import Parts, SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
@@ -68,8 +68,9 @@ WORD_DROPOUT, ADVERSARIAL = 0.1, 0.15
 class Classify:
     """A configuration of classify with its codec; its methods are those of `Task`.
 
-    decision: from scores to labels, one or any number a text. ngrams: the linear model beside the
-    network, without its trained weights. reason: why the tokenizer is of its kind.
+    decision: from scores to labels, one or any number a text. ngrams, forms: the linear models
+    beside the network, on words and on their spelling, without their trained weights. reason: why
+    the tokenizer is of its kind.
     """
 
     name: ClassVar[str] = "classify"
@@ -83,12 +84,14 @@ class Classify:
         decision: OneLabel | ManyLabels,
         *,
         ngrams: Ngrams | None = None,
+        forms: Ngrams | None = None,
         reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.decision: Any = decision
         self.ngrams = ngrams
+        self.forms = forms
         self.reason = reason
         self.cut = 0  # training texts that were longer than what is read of them
 
@@ -123,6 +126,15 @@ class Classify:
                 count=len(task.labels),
                 longest=LONGEST_NGRAM.get(tokenizer.kind, 2),
             )
+            if (parts := find_parts(tokenizer)) is not None:
+                found = parts.of_texts(to_ragged(task._join(encoded.tokens)))
+                task.forms = Ngrams.fit(
+                    Sequences(found.values.numpy(), found.offsets.numpy()),
+                    encoded.labels,
+                    vocabulary=parts.count,
+                    count=len(task.labels),
+                    longest=1,
+                )
         return task
 
     @classmethod
@@ -140,6 +152,9 @@ class Classify:
             try:
                 size, longest = int(facts["size"]), int(facts.get("longest", 2))
                 task.ngrams = Ngrams(*sizes, size, longest=longest)
+                parts, forms = find_parts(tokenizer), facts.get("forms")
+                if parts is not None and forms is not None:  # models of before have none
+                    task.forms = Ngrams(parts.count, sizes[1], int(forms), longest=1)
             except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
                 raise SeqcliError(
                     "ngrams.json of the model is corrupt; train or copy the model again"
@@ -163,7 +178,10 @@ class Classify:
         files = {"tokenizer.json": self.tokenizer.to_json(), **self.decision.files()}
         if self.ngrams is None:
             return files
-        return {**files, "ngrams.json": self.ngrams.facts()}
+        facts = self.ngrams.facts()
+        if self.forms is not None:
+            facts["forms"] = len(self.forms.keys_F)
+        return {**files, "ngrams.json": facts}
 
     def facts(self) -> dict[str, str]:
         tokens = describe_tokens(self.tokenizer, self.reason)
@@ -180,12 +198,18 @@ class Classify:
 
     def build(self) -> nn.Module:
         labels, network = len(self.labels), self.config.network
-        ngrams = copy.deepcopy(self.ngrams)
+        ngrams, forms = copy.deepcopy((self.ngrams, self.forms))
         if network.cell == "tree":
             return TreeClassifier(len(self.tokenizer.vocabulary), labels, network, ngrams=ngrams)
         bptt = self.config.training.bptt
         return Classifier(
-            self.tokenizer, labels, network, pairs=self.pairs, bptt=bptt, ngrams=ngrams
+            self.tokenizer,
+            labels,
+            network,
+            pairs=self.pairs,
+            bptt=bptt,
+            ngrams=ngrams,
+            forms=forms,
         )
 
     def ids(self, tokens: Sequences) -> Sequences:
@@ -331,6 +355,12 @@ class Classify:
         if not self.pairs:
             return words(self.tokenizer, rows["text"])
         return [f"{text} {other}" for text, other in zip(rows["text"], rows["pair"], strict=True)]
+
+
+def find_parts(tokenizer: Tokenizer) -> Parts | None:
+    """The parts of words' spelling, where the tokenizer tells of it."""
+    spelling = getattr(tokenizer, "spelling", None)
+    return Parts(cast(WordTokenizer, tokenizer), spelling) if spelling else None
 
 
 def _settle(config: ClassifyConfig, tokens: Sequences, vocabulary: int) -> ClassifyConfig:

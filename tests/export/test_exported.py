@@ -80,7 +80,7 @@ def test_texts_of_any_shape(ngrams: bool, tokens: str, pairs: bool) -> None:
     settings = {"pair_column": "pair"} if pairs else {}
     task, model = make_model("classify", ngrams=ngrams, tokens=tokens, **settings)
     session = export(task, model)["model"]
-    vocabulary = model.spelled.numbers if tokens == "word" else len(task.tokenizer.vocabulary)
+    vocabulary = model.spelled.table.numbers if tokens == "word" else len(task.tokenizer.vocabulary)
     dice = np.random.default_rng(1)
     for batch, steps in SHAPES:
         feeds: dict[str, np.ndarray] = {}

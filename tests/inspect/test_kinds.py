@@ -120,14 +120,15 @@ def test_contributions_of_each_label_sum_to_its_score(kinds: dict[str, Path]) ->
 
 
 def test_contributions_of_a_pair_sum_to_what_the_texts_change(kinds: dict[str, Path]) -> None:
-    """Completeness: to the scores less those of zero vectors and of the n-grams' bias."""
+    """Completeness: to the scores less those of zero vectors and of the linear models' biases."""
     task, model, _ = load(kinds["pairs"])
     facts = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["pairs"]).facts
     assert facts["contributions"]["method"].startswith("integrated gradients")
     with torch.no_grad():
         for weight in model.embedding.parameters():
             weight.zero_()
-        model.ngrams.table.zero_()
+        for linear in model.linear:
+            linear.table.zero_()
     zero = read_sentence(task, model, list_sites(list_layers(model)), TEXTS["pairs"]).facts
     order = [zero["labels"].index(name) for name in facts["labels"]]
     change = torch.tensor(facts["scores"]) - torch.tensor(zero["scores"])[order]

@@ -217,8 +217,13 @@ def test_characters_count_to_three_and_words_to_two() -> None:
         task = Classify.learn(make_config("classify", {"tokens": kind}), rows)
         assert task.ngrams is not None
         files = task.files()
-        assert files["ngrams.json"] == {"size": len(task.ngrams.keys_F), "longest": longest}
+        facts = {"size": len(task.ngrams.keys_F), "longest": longest}
+        if kind == "word":
+            assert task.forms is not None
+            facts["forms"] = len(task.forms.keys_F)
+        assert files["ngrams.json"] == facts
         for written, expected in ((files["ngrams.json"], longest), ({"size": 5}, 2)):
             again = Classify.restore(task.config, {**files, "ngrams.json": written})
             assert again.ngrams is not None
             assert again.ngrams.longest == expected
+            assert (again.forms is not None) == ("forms" in written)

@@ -79,11 +79,12 @@ def test_scores_are_those_of_the_formula(model: Path) -> None:
     tokens = to_ragged(task.encode(rows_with_labels(rows)).tokens)
     read = network.read(network.prepare(tokens))
     torch.testing.assert_close(read, expected)
-    # To the n-grams a pair is one text.
-    joined = task.tokenizer.encode(
-        [f"{a} {b}" for a, b in zip(*rows.columns.values(), strict=True)]
+    # To the linear models a pair is one text.
+    joined = to_ragged(
+        task.tokenizer.encode([f"{a} {b}" for a, b in zip(*rows.columns.values(), strict=True)])
     )
-    linear = network.ngrams(to_ragged(joined))
+    forms = network.forms(network.spelled.table.of_texts(joined))
+    linear = network.ngrams(network.ids(joined)) + forms
     scores = torch.from_numpy(task.scores(network, rows))
     torch.testing.assert_close(scores, (expected + linear) / 2)
 
