@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqcli.data.sequences import Sequences
 from seqcli.data.spelling import CASES, LETTERS, Spelling
 from seqcli.data.tokens import WordTokenizer
 from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.native.lookup import Entries, Reader
-from seqcli.nn.ragged import Ragged
+from seqcli.nn.ngrams import Ngrams
+from seqcli.nn.ragged import Ragged, to_ragged
 
 
 class Forms(NamedTuple):
@@ -70,6 +73,14 @@ class Parts(nn.Module):
     def of_texts(self, numbers: Ragged) -> Ragged:
         """(EACH · N,) the parts of all words of each text, one word's after the other's."""
         return Ragged(self.read(numbers.values)[1].flatten(), numbers.offsets * self.EACH)
+
+
+def fit_forms(parts: Parts, tokens: Sequences, labels: np.ndarray, *, count: int) -> Ngrams:
+    """A linear model on the parts of the words of texts, to stand beside that on their n-grams; the
+    labels as `Ngrams.fit` takes them. tokens: numbers."""
+    found = parts.of_texts(to_ragged(tokens))
+    spelled = Sequences(found.values.numpy(), found.offsets.numpy())
+    return Ngrams.fit(spelled, labels, vocabulary=parts.count, count=count, longest=1)
 
 
 class SpelledEmbedding(nn.Module):

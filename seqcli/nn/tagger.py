@@ -17,13 +17,15 @@ from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recu
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
+from seqcli.nn.spelling import Parts
 
 CHARACTER_WIDTH = 32  # of a character's vector, about as Lample et al. (2016)
 
 
 class Tagger(nn.Module):
     """Tokens, and their characters → states → a score for each tag of each token (N → N), and with
-    `labels` one for each label of each sentence, by the states and by `ngrams` as in classify.
+    `labels` one for each label of each sentence, by the states and, as in classify, by `ngrams` and
+    `forms`, which has the `parts` of the words' spelling.
 
     A token's characters make part of its vector, unless there are `characters` = 0 of them; each
     distinct word of a batch is read once.
@@ -38,6 +40,8 @@ class Tagger(nn.Module):
         *,
         labels: int = 0,
         ngrams: Ngrams | None = None,
+        forms: Ngrams | None = None,
+        parts: Parts | None = None,
         crf: CRF | None = None,
         bptt: int | None = None,
     ) -> None:
@@ -60,14 +64,16 @@ class Tagger(nn.Module):
         self.pool = Pool("max", size, bidirectional=network.bidirectional) if labels else None
         self.label_head = nn.Linear(size, labels) if labels else None
         self.ngrams = ngrams
+        self.forms = forms
+        self.parts = parts
 
     def forward(
         self, tokens: Ragged, words: Ragged, word_of_N: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """(N,) token ids; the characters of the W distinct words; which word each token is (N,).
 
-        Gives (N, L) scores of tags, and what the recurrent layers and the n-grams say about labels,
-        (B, K) each; nothing where none are learned.
+        Gives (N, L) scores of tags, and what the recurrent layers and the linear models say about
+        labels, (B, K) each; nothing where none are learned.
         """
         seen = drop_words(tokens, self.word_dropout, training=self.training)
         x_NE = self.embedding(seen.values)
@@ -80,7 +86,12 @@ class Tagger(nn.Module):
         pooled_BH = F.dropout(self.pool(h), self.dropout.fraction, self.training)
         head = self.label_head
         opinions = [kernels.linear(pooled_BH, head.weight, head.bias).float()]
-        return scores_NL, opinions if self.ngrams is None else [*opinions, self.ngrams(tokens)]
+        if self.ngrams is not None:
+            recalled_BK = self.ngrams(tokens)
+            if self.forms is not None and self.parts is not None:
+                recalled_BK = recalled_BK + self.forms(self.parts.of_texts(tokens))
+            opinions.append(recalled_BK)
+        return scores_NL, opinions
 
 
 class CharacterRecurrence(nn.Module):

@@ -25,7 +25,7 @@ from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import to_ragged
-from seqcli.nn.spelling import Parts, SpelledEmbedding
+from seqcli.nn.spelling import Parts, SpelledEmbedding, fit_forms
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
@@ -127,14 +127,8 @@ class Classify:
                 longest=LONGEST_NGRAM.get(tokenizer.kind, 2),
             )
             if (parts := find_parts(tokenizer)) is not None:
-                found = parts.of_texts(to_ragged(task._join(encoded.tokens)))
-                task.forms = Ngrams.fit(
-                    Sequences(found.values.numpy(), found.offsets.numpy()),
-                    encoded.labels,
-                    vocabulary=parts.count,
-                    count=len(task.labels),
-                    longest=1,
-                )
+                tokens = task._join(encoded.tokens)
+                task.forms = fit_forms(parts, tokens, encoded.labels, count=len(task.labels))
         return task
 
     @classmethod

@@ -19,13 +19,15 @@ from seqcli.data.batches import bucket
 from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
-from seqcli.data.tokens import Tokenizer, tokenizer_from_json
+from seqcli.data.spelling import Spelling
+from seqcli.data.tokens import Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import UNSPACED
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged, to_ragged
+from seqcli.nn.spelling import Parts, fit_forms
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
@@ -81,6 +83,7 @@ class Tag:
         self.labels = list(labels)
         self.crf = crf
         self.ngrams: Ngrams | None = None
+        self.forms: Ngrams | None = None
         self.unspaced = unspaced
         """Tokens are characters of a script without spaces, so that a line needs none."""
         self.joined = joined
@@ -133,7 +136,15 @@ class Tag:
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(labels),
             )
+            if not unspaced:
+                parts = task._list_parts()
+                task.forms = fit_forms(parts, encoded.tokens, encoded.labels, count=len(labels))
         return task
+
+    def _list_parts(self) -> Parts:
+        """The beginnings and endings of the words of the vocabulary."""
+        words = cast(WordTokenizer, self.tokenizer)
+        return Parts(words, Spelling.learn(words.tokens))
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
@@ -141,7 +152,8 @@ class Tag:
         stored = files["labels.json"]
         try:
             tagset = Tagset.from_json(stored)
-            labels, ngrams = list(stored.get("labels", ())), int(stored.get("ngrams") or 0)
+            labels = list(stored.get("labels", ()))
+            ngrams, forms = (int(stored.get(name) or 0) for name in ("ngrams", "forms"))
             crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
             unspaced = bool(stored.get("unspaced", joined))
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -161,6 +173,8 @@ class Tag:
         )
         if ngrams:
             task.ngrams = Ngrams(len(tokenizer.vocabulary), len(labels), ngrams)
+        if forms:  # models of before have none
+            task.forms = Ngrams(task._list_parts().count, len(labels), forms, longest=1)
         return task
 
     def files(self) -> dict[str, Any]:
@@ -174,6 +188,7 @@ class Tag:
                 "unspaced": self.unspaced,
                 "joined": self.joined,
                 "ngrams": len(self.ngrams.keys_F) if self.ngrams else None,
+                "forms": len(self.forms.keys_F) if self.forms else None,
             },
         }
 
@@ -195,6 +210,8 @@ class Tag:
             self.config.network,
             labels=len(self.labels),
             ngrams=copy.deepcopy(self.ngrams),
+            forms=copy.deepcopy(self.forms),
+            parts=self._list_parts() if self.forms else None,
             crf=CRF(self.tags, self.scheme) if self.crf else None,
             bptt=self.config.training.bptt,
         )
