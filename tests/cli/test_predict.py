@@ -381,7 +381,10 @@ def test_closed_input(models: Models) -> None:
 
 
 def test_interrupted(models: Models) -> None:
-    process = spawn("predict", models("lm"))
+    def listen() -> None:  # a shell's background jobs are started deaf to it, and so would these be
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = spawn("predict", models("lm"), preexec_fn=listen)
     assert process.stdin
     assert process.stdout
     process.stdin.write(b"go\n")
