@@ -17,6 +17,7 @@ import pytest
 import torch
 from planted import BAD, GOOD, WORDS, classify_rows, planted_classifier, random_model, rows_of
 
+from seqcli import storage
 from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
 from seqcli.inspect import compare, compare_page, inspection, page, search
@@ -237,7 +238,7 @@ def test_the_comparison(browser: Any, tmp_path: Path) -> None:
     ]
     found = compare.compare(models, rows, Comparing(min_count=1, max_tokens=None))
     path = tmp_path / "compare.html"
-    page.save(compare_page.build(found), path)
+    storage.write_text(path, compare_page.build(found))
     shown = Page(browser, path)
     assert len(shown.all("#map .unit")) == 16
     assert len(shown.all("#map .word")) == len(found.content["words"])
