@@ -124,7 +124,7 @@ class ClassifyNetwork(Network):
     ngrams: bool = setting(
         True,
         "Beside the network a linear model on words and pairs of words (of characters also three "
-        "in a row); the scores are the mean of both.",
+        "in a row) and, with --spelling, on their spelling; the scores are the mean of both.",
     )
     spelling: bool = setting(
         True,
