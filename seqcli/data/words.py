@@ -46,6 +46,12 @@ def face_each_other(pairs: Sequence[tuple[str, str]]) -> bool:
     return equal > 0.95 * len(written)
 
 
+def are_characters(words: Sequence[str]) -> bool:
+    """Whether these are single characters, most of them of a script without spaces."""
+    unspaced = sum(bool(re.fullmatch(f"[{UNSPACED}]", word)) for word in words)
+    return unspaced > len(words) / 2 and all(len(word) == 1 for word in words)
+
+
 def split_chunk(chunk: str, *, joiner: bool = False) -> list[str]:
     """The words and marks of a run without spaces; with `joiner`, marked where they touch."""
     pieces = PIECE.findall(chunk)

@@ -8,7 +8,7 @@ Dimensions: N tokens of a batch, U distinct forms among them, V vocabulary, E em
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seqcli.data.sequences import Sequences
 from seqcli.data.spelling import CASES, LETTERS, Spelling
-from seqcli.data.tokens import WordTokenizer
+from seqcli.data.tokens import Tokenizer, WordTokenizer
 from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.native.lookup import Entries, Reader
@@ -60,6 +60,13 @@ class Parts(nn.Module):
             "last": torch.where(last > 0, last + CASES + len(spelling.beginnings), 0),
         }.items():
             self.register_buffer(name, value, persistent=False)
+
+    @classmethod
+    def learn(cls, tokenizer: Tokenizer) -> Parts:
+        """The parts of the words of a vocabulary whose tokenizer tells nothing of spelling: its
+        numbers are ids."""
+        words = cast(WordTokenizer, tokenizer)
+        return cls(words, Spelling.learn(words.tokens))
 
     def read(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) numbers to (N,) ids of words and (N, EACH) parts."""

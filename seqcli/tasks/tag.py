@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
@@ -19,10 +18,9 @@ from seqcli.data.batches import bucket
 from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
-from seqcli.data.spelling import Spelling
-from seqcli.data.tokens import Tokenizer, WordTokenizer, tokenizer_from_json
+from seqcli.data.tokens import Tokenizer, tokenizer_from_json
 from seqcli.data.vocabulary import train_tokenizer
-from seqcli.data.words import UNSPACED
+from seqcli.data.words import are_characters
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
@@ -117,7 +115,7 @@ class Tag:
         if crf is None:
             crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
         labels = sorted(set(train.columns.get("label", ())))
-        unspaced = _are_characters(words)
+        unspaced = are_characters(words)
         task = cls(
             config,
             tokenizer,
@@ -126,7 +124,7 @@ class Tag:
             labels=labels,
             crf=crf,
             unspaced=unspaced,
-            joined=unspaced and _are_characters(tagset.tags),
+            joined=unspaced and are_characters(tagset.tags),
         )
         if labels:
             encoded = task.encode(train)
@@ -137,14 +135,9 @@ class Tag:
                 count=len(labels),
             )
             if not unspaced:
-                parts = task._list_parts()
+                parts = Parts.learn(tokenizer)
                 task.forms = fit_forms(parts, encoded.tokens, encoded.labels, count=len(labels))
         return task
-
-    def _list_parts(self) -> Parts:
-        """The beginnings and endings of the words of the vocabulary."""
-        words = cast(WordTokenizer, self.tokenizer)
-        return Parts(words, Spelling.learn(words.tokens))
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
@@ -174,7 +167,7 @@ class Tag:
         if ngrams:
             task.ngrams = Ngrams(len(tokenizer.vocabulary), len(labels), ngrams)
         if forms:  # models of before have none
-            task.forms = Ngrams(task._list_parts().count, len(labels), forms, longest=1)
+            task.forms = Ngrams(Parts.learn(tokenizer).count, len(labels), forms, longest=1)
         return task
 
     def files(self) -> dict[str, Any]:
@@ -211,7 +204,7 @@ class Tag:
             labels=len(self.labels),
             ngrams=copy.deepcopy(self.ngrams),
             forms=copy.deepcopy(self.forms),
-            parts=self._list_parts() if self.forms else None,
+            parts=Parts.learn(self.tokenizer) if self.forms else None,
             crf=CRF(self.tags, self.scheme) if self.crf else None,
             bptt=self.config.training.bptt,
         )
@@ -397,12 +390,6 @@ class Tag:
         if self.joined:
             return "".join(tags)
         return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
-
-
-def _are_characters(words: Sequence[str]) -> bool:
-    """Whether these are single characters, most of them of a script without spaces."""
-    unspaced = sum(bool(re.fullmatch(f"[{UNSPACED}]", word)) for word in words)
-    return unspaced > len(words) / 2 and all(len(word) == 1 for word in words)
 
 
 def crf_of(model: nn.Module) -> CRF | None:
