@@ -11,6 +11,9 @@
 //     gru    r, z = σ(input + hidden);  q = hidden_n;  n = tanh(input_n + r q)
 //            h = (1 - z) n + z h'
 //
+// `fetch_new` and `fetch_kept` ask early for the memory that a forward function will write beside y,
+// and that a backward function will read.
+//
 // A backward function fills `d`, the gradients of the sums inside the gates, and returns the part
 // of dh' that does not pass through W_hh. Columns of `dgates`, in units of H: the recurrent product
 // of the backward pass and the gradient of W_hh read the first GATES of them, the gradients of x
@@ -70,6 +73,9 @@ struct Rnn {
     }
 
     template <class T>
+    static INLINE void fetch_new(const Recurrent&, const Place&) {}
+
+    template <class T>
     static INLINE void fetch_kept(const Recurrent& call, const Place& at) {
         fetch(call.y + at.token * call.y_stride + at.unit);
     }
@@ -124,6 +130,11 @@ struct Lstm {
             store(gates + 3 * H, o[r], at.lanes);
         }
         for (int r = 0; r < rows; ++r) h[r] = o[r] * tanh(c[r]);
+    }
+
+    template <class T>
+    static INLINE void fetch_new(const Recurrent& call, const Place& at) {
+        fetch_to_write(cell_at(call, at, at.token));
     }
 
     template <class T>
@@ -190,6 +201,11 @@ struct Gru {
             if (call.keep) store(gates_at<T>(call, at) + 2 * H, n, at.lanes);
             h[row] = fma(z[row], load(state_before(call, at), at.lanes) - n, n);
         }
+    }
+
+    template <class T>
+    static INLINE void fetch_new(const Recurrent& call, const Place& at) {
+        if (call.keep) fetch_to_write(q_at<T>(call, at));
     }
 
     template <class T>

@@ -93,7 +93,7 @@ std::vector<Piece<Call>> cut(const Call* calls, int64_t count) {
     int64_t shares = calls->threads;
     if (shares % count == 0) shares /= count;
     if (small(*calls)) shares = 1;
-    const int64_t blocks = is_scan(*calls) ? (calls->hidden + SCAN_UNITS - 1) / SCAN_UNITS : 1;
+    const int64_t blocks = is_scan(*calls) ? scan_blocks(*calls, scan_units(*calls)) : 1;
     std::vector<Piece<Call>> pieces;
     for (const Call* call = calls; call < calls + count; ++call)
         for (std::vector<int32_t>& share : divide(lengths(*call, blocks), shares))

@@ -139,7 +139,7 @@ struct Kernels {
     void (*forward)(const Recurrent& call, const int32_t* share, int64_t count);
     // `totals`: sums of the share's dgates, zero before.
     void (*backward)(const Recurrent& call, const int32_t* share, int64_t count, float* totals);
-    // `share` lists (sequence, block of SCAN_UNITS units) pairs as sequence · blocks + block.
+    // `share` lists pairs of a sequence and a block of `scan_units`, as sequence · blocks + block.
     void (*scan_forward)(const Recurrent& call, const int32_t* share, int64_t count);
     void (*scan_backward)(const Recurrent& call, const int32_t* share, int64_t count,
                           float* totals);
@@ -147,7 +147,21 @@ struct Kernels {
     void (*attend_backward)(const Attention& call, const int32_t* share, int64_t count);
 };
 
-constexpr int64_t SCAN_UNITS = 64;
+// How many units of a sequence a thread takes at once in a scan: many, since memory is read fastest
+// from end to end, but fewer where the sequences alone do not keep all threads busy. (Static: see
+// kernels.cpp.)
+constexpr int64_t MOST_SCAN_UNITS = 256, LEAST_SCAN_UNITS = 64;
+template <class Call>
+static int64_t scan_blocks(const Call& call, int64_t units) {
+    return (call.hidden + units - 1) / units;
+}
+template <class Call>
+static int64_t scan_units(const Call& call) {
+    int64_t units = MOST_SCAN_UNITS;
+    while (units > LEAST_SCAN_UNITS && call.batch * scan_blocks(call, units) < call.threads)
+        units /= 2;
+    return units;
+}
 constexpr int64_t LINEAR_TOKENS = 96;
 
 }  // namespace seqcli

@@ -136,17 +136,18 @@ static void backward(const Recurrent& call, const int32_t* share, int64_t count,
               [&](auto cell, auto operand) { WALK(call, share, count, totals).backward(); });
 }
 
-// run(b, unit) for the pairs of a sequence and a block of units in a share of a scan.
+// run(strip) for the pairs of a sequence and a block of units in a share of a scan.
 template <class Call, class Run>
-static void each_pair(const Call& call, const int32_t* share, int64_t count, Run run) {
-    const int64_t blocks = (call.hidden + SCAN_UNITS - 1) / SCAN_UNITS;
-    for (int64_t i = 0; i < count; ++i) run(share[i] / blocks, share[i] % blocks * SCAN_UNITS);
+static void each_strip(const Call& call, const int32_t* share, int64_t count, Run run) {
+    const int64_t units = scan_units(call), blocks = scan_blocks(call, units);
+    for (int64_t i = 0; i < count; ++i)
+        run(Strip(call, share[i] / blocks, share[i] % blocks * units, units));
 }
 
 static void scan_forward(const Recurrent& call, const int32_t* share, int64_t count) {
     with_scan(call.kind, call.bf16, [&](auto cell, auto operand) {
         SCAN scan(call);
-        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.forward(b, unit); });
+        each_strip(call, share, count, [&](const Strip& strip) { scan.forward(strip); });
     });
 }
 
@@ -154,21 +155,21 @@ static void scan_backward(const Recurrent& call, const int32_t* share, int64_t c
                           float* totals) {
     with_scan(call.kind, call.bf16, [&](auto cell, auto operand) {
         SCAN scan(call, totals);
-        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.backward(b, unit); });
+        each_strip(call, share, count, [&](const Strip& strip) { scan.backward(strip); });
     });
 }
 
 static void sru_forward(const Sru& call, const int32_t* share, int64_t count) {
     with_operand<Sru>(call.bf16, [&](auto, auto operand) {
         SruScan<typename decltype(operand)::type> scan(call);
-        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.forward(b, unit); });
+        each_strip(call, share, count, [&](const Strip& strip) { scan.forward(strip); });
     });
 }
 
 static void sru_backward(const Sru& call, const int32_t* share, int64_t count, float* totals) {
     with_operand<Sru>(call.bf16, [&](auto, auto operand) {
         SruScan<typename decltype(operand)::type> scan(call, totals);
-        each_pair(call, share, count, [&](int64_t b, int64_t unit) { scan.backward(b, unit); });
+        each_strip(call, share, count, [&](const Strip& strip) { scan.backward(strip); });
     });
 }
 

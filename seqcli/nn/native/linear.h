@@ -18,6 +18,10 @@ template <class T, class Y>
 INLINE void linear_tile(const Linear& call, int64_t token, int rows, int64_t panel) {
     const T* x[ROWS];
     for (int r = 0; r < rows; ++r) x[r] = static_cast<const T*>(call.x) + (token + r) * call.x_stride;
+    Y* const y = static_cast<Y*>(call.y) + token * call.width + panel * LINEAR_UNITS;
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < LINEAR_COLUMNS; ++c)
+            fetch_to_write(y + r * call.width + c * LANES);
     Vec sum[ROWS * LINEAR_COLUMNS];
     const int64_t size = panel_elements(call.depth, LINEAR_COLUMNS);
     product<LINEAR_COLUMNS>(rows, x, static_cast<const T*>(call.panels) + panel * size, call.depth,
@@ -27,9 +31,9 @@ INLINE void linear_tile(const Linear& call, int64_t token, int rows, int64_t pan
             const int64_t unit = panel * LINEAR_UNITS + c * LANES;
             if (unit >= call.width) break;
             const int lanes = lanes_from(unit, call.width);
-            Vec y = sum[r * LINEAR_COLUMNS + c];
-            if (call.bias) y = y + load(call.bias + unit, lanes);
-            store(static_cast<Y*>(call.y) + (token + r) * call.width + unit, y, lanes);
+            Vec found = sum[r * LINEAR_COLUMNS + c];
+            if (call.bias) found = found + load(call.bias + unit, lanes);
+            store(y + r * call.width + c * LANES, found, lanes);
         }
 }
 

@@ -115,6 +115,12 @@ struct Walk {
             states[r] = before(at[r].token);
             for (int c = 0; c < FORWARD_COLUMNS; ++c)
                 fetch(inputs(at[r].token) + c % Cell::GATES * H + unit0 + c / Cell::GATES * LANES);
+            for (int u = 0; u < Cell::UNITS; ++u) {
+                at[r].unit = unit0 + u * LANES;
+                Cell::template fetch_new<T>(call, at[r]);
+                fetch_to_write(call.y + at[r].token * call.y_stride + at[r].unit);
+                if (at[r].next >= 0) fetch_to_write(before(at[r].next) + at[r].unit);
+            }
         }
 
         Vec sum[ROWS * FORWARD_COLUMNS];

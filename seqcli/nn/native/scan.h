@@ -10,7 +10,8 @@
 // (Feng et al. 2024, "Were RNNs All We Needed?"; Lei et al. 2018, "Simple Recurrent Units for Highly
 // Parallelizable Recurrence".)
 //
-// A share is pairs of a sequence and SCAN_UNITS of its units, whose states stay in registers.
+// A share is strips: a sequence and some of its units. A token's equations take less time than its
+// memory does to come, so each token asks for that of the next.
 // Columns of `inputs` and its gradients: a_z a_h, or a_f a_i a_h, or u a_f a_r and perhaps x.
 #pragma once
 
@@ -20,18 +21,19 @@
 namespace seqcli {
 namespace SEQCLI_ISA {
 
-// SCAN_UNITS units of one sequence, vector by vector and step by step.
+// Some units of one sequence, vector by vector and step by step.
 struct Strip {
-    static constexpr int VECTORS = SCAN_UNITS / LANES;
-    const int64_t b, length, unit0, H;
+    static constexpr int VECTORS = MOST_SCAN_UNITS / LANES;
+    const int64_t b, length;
+    const int64_t first, end;   // units
     const int64_t start, step;  // the token of step 0, and from each step to the next
 
     template <class Call>
-    Strip(const Call& call, int64_t b, int64_t unit0)
+    Strip(const Call& call, int64_t b, int64_t first, int64_t units)
         : b(b),
           length(call.offsets[b + 1] - call.offsets[b]),
-          unit0(unit0),
-          H(call.hidden),
+          first(first),
+          end(first + units < call.hidden ? first + units : call.hidden),
           start(call.reverse ? call.offsets[b + 1] - 1 : call.offsets[b]),
           step(call.reverse ? -1 : 1) {}
 
@@ -41,9 +43,9 @@ struct Strip {
     template <class Run>
     INLINE void each(Run run) const {
         for (int i = 0; i < VECTORS; ++i) {
-            const int64_t unit = unit0 + i * LANES;
-            if (unit >= H) break;
-            run(i, unit, lanes_from(unit, H));
+            const int64_t unit = first + i * LANES;
+            if (unit >= end) break;
+            run(i, unit, lanes_from(unit, end));
         }
     }
 };
@@ -102,46 +104,54 @@ struct Scan {
     T* dgates(int64_t token) const {
         return static_cast<T*>(call.dgates) + token * Cell::GATES * H;
     }
+    INLINE void fetch_gates(int64_t token, int64_t unit) const {
+        const T* inputs = static_cast<const T*>(call.inputs) + token * Cell::GATES * H + unit;
+        UNROLL for (int g = 0; g < Cell::GATES; ++g) fetch(inputs + g * H);
+    }
     INLINE void load_gates(int64_t token, int64_t unit, int lanes, Vec* a) const {
         const T* inputs = static_cast<const T*>(call.inputs) + token * Cell::GATES * H + unit;
         UNROLL for (int g = 0; g < Cell::GATES; ++g)
             a[g] = load(inputs + g * H, lanes) + load(call.b_ih + g * H + unit, lanes);
     }
 
-    void forward(int64_t b, int64_t unit0) {
-        const Strip strip(call, b, unit0);
+    void forward(const Strip& strip) {
         Vec h[Strip::VECTORS];
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            h[i] = load(call.h_first + b * H + unit, lanes);
+            h[i] = load(call.h_first + strip.b * H + unit, lanes);
         });
         for (int64_t s = 0; s < strip.length; ++s) {
             const int64_t n = strip.token(s);
             strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 Vec a[Cell::GATES];
                 load_gates(n, unit, lanes, a);
+                fetch_gates(strip.token(s + 1), unit);
                 h[i] = Cell::forward(a, h[i]);
                 store(call.y + n * call.y_stride + unit, h[i], lanes);
             });
         }
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            store(call.h_last + b * H + unit, h[i], lanes);
+            store(call.h_last + strip.b * H + unit, h[i], lanes);
         });
     }
 
-    void backward(int64_t b, int64_t unit0) {
-        const Strip strip(call, b, unit0);
+    void backward(const Strip& strip) {
         Vec dh[Strip::VECTORS], total[Strip::VECTORS][Cell::GATES] = {};
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            dh[i] = load(call.dh + b * H + unit, lanes);
+            dh[i] = load(call.dh + strip.b * H + unit, lanes);
         });
         for (int64_t s = strip.length - 1; s >= 0; --s) {
-            const int64_t n = strip.token(s);
+            const int64_t n = strip.token(s), earlier = strip.token(s - 1);
             strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 Vec a[Cell::GATES], da[Cell::GATES];
                 load_gates(n, unit, lanes, a);
-                const float* before = s > 0 ? call.y + (n - strip.step) * call.y_stride + unit
-                                            : call.h_first + b * H + unit;
-                if (call.dy) dh[i] = dh[i] + load(call.dy + n * call.dy_stride + unit, lanes);
+                fetch_gates(earlier, unit);
+                const float* before = s > 0 ? call.y + earlier * call.y_stride + unit
+                                            : call.h_first + strip.b * H + unit;
+                fetch(call.y + (earlier - strip.step) * call.y_stride + unit);
+                if (call.dy) {
+                    dh[i] = dh[i] + load(call.dy + n * call.dy_stride + unit, lanes);
+                    fetch(call.dy + earlier * call.dy_stride + unit);
+                }
                 dh[i] = Cell::backward(a, load(before, lanes), dh[i], da);
                 UNROLL for (int g = 0; g < Cell::GATES; ++g) {
                     store(dgates(n) + g * H + unit, da[g], lanes);
@@ -150,7 +160,7 @@ struct Scan {
             });
         }
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            store(call.dh + b * H + unit, dh[i], lanes);
+            store(call.dh + strip.b * H + unit, dh[i], lanes);
             for (int g = 0; g < Cell::GATES; ++g) add_to(totals + g * H + unit, total[i][g], lanes);
         });
     }
@@ -182,6 +192,11 @@ struct SruScan {
                                lanes);
         return sigmoid(fma(load(call.v + at, lanes), c, input + load(call.bias + at, lanes)));
     }
+    INLINE void fetch_inputs(int64_t n, int64_t unit) const {
+        const T* inputs = static_cast<const T*>(call.inputs);
+        for (int64_t k = 0; k < call.products; ++k) fetch(inputs + place(n, k, unit));
+        if (call.products == 3) fetch(call.x + n * H + unit);
+    }
     // Both gates, from the memory before, and what depends on the input alone.
     INLINE Token load_token(int64_t n, int64_t unit, int lanes, Vec c) const {
         const T* inputs = static_cast<const T*>(call.inputs);
@@ -191,41 +206,45 @@ struct SruScan {
                 gate(n, 1, unit, lanes, c), x * static_cast<float>(call.scale)};
     }
 
-    void forward(int64_t b, int64_t unit0) {
-        const Strip strip(call, b, unit0);
+    void forward(const Strip& strip) {
         Vec c[Strip::VECTORS];
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            c[i] = load(call.c_first + b * H + unit, lanes);
+            c[i] = load(call.c_first + strip.b * H + unit, lanes);
         });
         for (int64_t s = 0; s < strip.length; ++s) {
             const int64_t n = strip.token(s);
             strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 const Token t = load_token(n, unit, lanes, c[i]);
+                fetch_inputs(strip.token(s + 1), unit);
                 c[i] = fma(t.f, c[i] - t.u, t.u);
                 store(call.y + n * H + unit, fma(t.r, c[i] - t.x, t.x), lanes);
                 if (call.c) store(call.c + n * H + unit, c[i], lanes);
             });
         }
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            store(call.c_last + b * H + unit, c[i], lanes);
+            store(call.c_last + strip.b * H + unit, c[i], lanes);
         });
     }
 
-    void backward(int64_t b, int64_t unit0) {
-        const Strip strip(call, b, unit0);
+    void backward(const Strip& strip) {
         const auto scale = static_cast<float>(call.scale);
         T* const dinputs = static_cast<T*>(call.dinputs);
         Vec dc[Strip::VECTORS], total[Strip::VECTORS][4] = {};
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            dc[i] = load(call.dc + b * H + unit, lanes);
+            dc[i] = load(call.dc + strip.b * H + unit, lanes);
         });
         for (int64_t s = strip.length - 1; s >= 0; --s) {
-            const int64_t n = strip.token(s);
+            const int64_t n = strip.token(s), earlier = strip.token(s - 1);
             strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
                 const Vec c_before = load(before(strip, s, unit), lanes);
                 const Token t = load_token(n, unit, lanes, c_before);
+                fetch_inputs(earlier, unit);
+                fetch(call.c + (earlier - strip.step) * H + unit);
                 Vec dy{};
-                if (call.dy) dy = load(call.dy + n * call.dy_stride + unit, lanes);
+                if (call.dy) {
+                    dy = load(call.dy + n * call.dy_stride + unit, lanes);
+                    fetch(call.dy + earlier * call.dy_stride + unit);
+                }
                 const Vec c = load(call.c + n * H + unit, lanes);
                 const Vec dr = dy * (c - t.x) * (t.r * (1.f - t.r));
                 const Vec dx = (dy - dy * t.r) * scale;
@@ -245,7 +264,7 @@ struct SruScan {
             });
         }
         strip.each([&](int i, int64_t unit, int lanes) INLINE_LAMBDA {
-            store(call.dc + b * H + unit, dc[i], lanes);
+            store(call.dc + strip.b * H + unit, dc[i], lanes);
             for (int k = 0; k < 4; ++k) add_to(totals + k * H + unit, total[i][k], lanes);
         });
     }

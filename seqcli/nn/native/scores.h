@@ -22,6 +22,10 @@ INLINE void score(const Call& call, const T* x, int64_t x_stride, int64_t count,
     for_groups(count, [&](int64_t row, int n) INLINE_LAMBDA {
         const T* rows[ROWS];
         for (int r = 0; r < n; ++r) rows[r] = x + (row + r) * x_stride;
+        for (int r = 0; r < n; ++r)
+            for (int c = 0; c < LINEAR_COLUMNS; ++c)
+                fetch_to_write(scores + (row + r) * stride + c * LANES);
+
         Vec sum[ROWS * LINEAR_COLUMNS];
         product<LINEAR_COLUMNS>(n, rows, static_cast<const T*>(call.panels) + panel * size,
                                 call.depth, sum);

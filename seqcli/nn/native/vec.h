@@ -49,6 +49,8 @@ INLINE void store(float* p, Vec x) { *reinterpret_cast<AnyVec*>(p) = x; }
 
 // Ask for the memory at p before it is needed.
 INLINE void fetch(const void* p) { __builtin_prefetch(p); }
+// The same where it is only to be written.
+INLINE void fetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 // The first `lanes` floats at p, at most LANES; zeros behind.
 #if defined(__AVX512F__)
