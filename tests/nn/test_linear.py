@@ -71,6 +71,7 @@ def test_a_sum_over_any_number_of_tokens_takes_few_shapes(monkeypatch):
         filled = torch.zeros(fill_up(tokens, d.dtype), 7, dtype=d.dtype)
         filled[:tokens] = d
         assert torch.equal(sum_outer(filled, x), sum_outer(d, x))
+        assert torch.equal(sum_outer(filled, x, first=3), sum_outer(d, x).roll(-3, 0))
     assert {rows for dtype, rows in seen if dtype == torch.bfloat16} == {64, 128, 192, 256}
 
 

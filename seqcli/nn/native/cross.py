@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
-from seqcli.nn.native.linear import to_operand
 from seqcli.nn.native.ops import OPERATORS, sum_outer
-from seqcli.nn.native.packing import fill_up, new_operand
+from seqcli.nn.native.packing import fill_up, new_operand, to_operand
 
 
 def cross_entropy(
@@ -79,7 +78,7 @@ def _forward(
     keep: bool,
 ) -> list[Tensor]:
     """The losses and, with keep, the gradients of scores, filled up with zeros, and of the bias."""
-    x, gold = to_operand(x, bf16).contiguous(), gold.contiguous()
+    x, gold = to_operand(x, bf16)[: len(x)].contiguous(), gold.contiguous()
     bias = None if bias is None else bias.contiguous()
     (tokens, depth), width = x.shape, weight.shape[0]
     panels = packing.panels("rows of", weight, bf16=bf16)
@@ -110,10 +109,10 @@ def _shapes(x: Tensor, weight: Tensor, *rest: Any) -> list[Tensor]:
     *_, bf16, keep = rest
     tokens, width = x.shape[0], weight.shape[0]
     if not keep:
-        return [x.new_empty(tokens)]
+        return [weight.new_empty(tokens)]
     dtype = torch.bfloat16 if bf16 else torch.float32
     d = x.new_empty(fill_up(tokens, dtype), width, dtype=dtype)
-    return [x.new_empty(tokens), d, x.new_empty(width)]
+    return [weight.new_empty(tokens), d, weight.new_empty(width)]
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -121,22 +120,26 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        x, weight, _, _, _, count, bf16 = arguments
+        x, weight, *_, count, bf16 = arguments
+        x_operand = to_operand(x, bf16)
         with torch._C._AutoDispatchBelowAutograd():
-            nats_N, d, dbias = torch.ops.seqcli.cross_entropy.default(*arguments, True)
-        ctx.save_for_backward(to_operand(x, bf16), weight, d, dbias)
-        ctx.bf16 = bf16
+            nats_N, d, dbias = torch.ops.seqcli.cross_entropy.default(
+                x_operand[: len(x)], *arguments[1:], True
+            )
+        ctx.save_for_backward(x_operand, weight, d, dbias)
+        ctx.options = len(x), bf16
         return nats_N.sum() / count
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, d, dbias = ctx.saved_tensors
+        tokens, bf16 = ctx.options
         needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         found: list[Tensor | None] = [None, None, dbias if needs_bias else None]
         if needs_x:
             with torch._C._AutoDispatchBelowAutograd():
-                found[0] = torch.ops.seqcli.linear_backward.default(d[: len(x)], weight, ctx.bf16)
+                found[0] = torch.ops.seqcli.linear_backward.default(d[:tokens], weight, bf16)
         if needs_weight:
             found[1] = sum_outer(d, x)
         if gradient != 1:  # as after a plain backward()

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
 from seqcli.nn.native.ops import OPERATORS, sum_outer
+from seqcli.nn.native.packing import to_operand
 
 
 def linear(
@@ -34,16 +35,10 @@ def linear(
     return torch.ops.seqcli.linear.default(x_ND, weight_KD, bias_K, bf16)
 
 
-def to_operand(x: Tensor, bf16: bool) -> Tensor:
-    """x as products take it."""
-    return x.to(torch.bfloat16) if bf16 else x
-
-
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, bf16: bool) -> Tensor:
     panels = packing.panels("rows of", weight, bf16=bf16)
-    return packing.linear(
-        to_operand(x, bf16), panels, weight.shape[0], dtype=torch.float32, bias=bias
-    )
+    x_operand = to_operand(x, bf16)[: len(x)]
+    return packing.linear(x_operand, panels, weight.shape[0], dtype=torch.float32, bias=bias)
 
 
 def _backward(dy: Tensor, weight: Tensor, bf16: bool) -> Tensor:
@@ -54,10 +49,11 @@ def _backward(dy: Tensor, weight: Tensor, bf16: bool) -> Tensor:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, bf16: bool) -> Tensor:
-        ctx.save_for_backward(to_operand(x, bf16), weight)
+        x_operand = to_operand(x, bf16)
+        ctx.save_for_backward(x_operand, weight)
         ctx.bf16 = bf16
         with torch._C._AutoDispatchBelowAutograd():
-            return torch.ops.seqcli.linear.default(x, weight, bias, bf16)
+            return torch.ops.seqcli.linear.default(x_operand[: len(x)], weight, bias, bf16)
 
     @staticmethod
     @once_differentiable
@@ -68,7 +64,7 @@ class _Linear(torch.autograd.Function):
         dx = None
         if needs_x:
             with torch._C._AutoDispatchBelowAutograd():
-                dx = torch.ops.seqcli.linear_backward.default(d, weight, ctx.bf16)
+                dx = torch.ops.seqcli.linear_backward.default(d[: len(dy)], weight, ctx.bf16)
         dweight = sum_outer(d, x) if needs_weight else None
         return dx, dweight, dy.sum(0) if needs_bias else None, None
 
@@ -88,7 +84,7 @@ OPERATORS.impl("linear", _differentiable, "AutogradCPU")
 OPERATORS.impl("linear_backward", _backward, "CPU")
 torch.library.register_fake(
     "seqcli::linear",
-    lambda x, weight, bias, bf16: x.new_empty(x.shape[0], weight.shape[0]),
+    lambda x, weight, bias, bf16: weight.new_empty(x.shape[0], weight.shape[0]),
     lib=OPERATORS,
 )
 torch.library.register_fake(

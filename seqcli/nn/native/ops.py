@@ -106,9 +106,10 @@ def _check(
         raise ValueError("offsets must be int64")
 
 
-def sum_outer(d_NK: Tensor, x_ND: Tensor) -> Tensor:
+def sum_outer(d_NK: Tensor, x_ND: Tensor, *, first: int = 0) -> Tensor:
     """(K, D) the sum over tokens of d ⊗ x, a weight's gradient: float32 from operands as they are,
-    autocast or not. Either may have been filled up to `fill_up` rows by zeros.
+    autocast or not. Either may have been filled up to `fill_up` rows by zeros. first: the column of
+    d that comes first, those before it last.
 
     For each new shape of bf16 operands torch compiles a kernel, which takes as long as the product
     and stays in memory, and batches of texts have any number of tokens.
@@ -120,8 +121,17 @@ def sum_outer(d_NK: Tensor, x_ND: Tensor) -> Tensor:
     )
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
-            return torch.mm(d_NK.t(), x_ND).float()
-    return torch.mm(d_NK.t(), x_ND).float()
+            found_KD = torch.mm(d_NK.t(), x_ND)
+    else:
+        found_KD = torch.mm(d_NK.t(), x_ND)
+    return turn(found_KD, first) if first else found_KD.float()
+
+
+def turn(x: Tensor, first: int) -> Tensor:
+    """x in float32, its rows from `first` on before the others."""
+    found = torch.empty(x.shape)
+    found[: len(x) - first], found[len(x) - first :] = x[first:], x[:first]
+    return found
 
 
 class _Recurrent(torch.autograd.Function):
@@ -191,6 +201,7 @@ def _weight_gradients(
     """
     (width, _), hidden = own.w_ih.shape, own.h.shape[1]
     skip = dgates.shape[1] - width
+    first = hidden if kind == "gru" else 0  # its recurrent gradients stand in the order n r z
     found: list[Tensor | None] = [None] * len(wanted)
     if wanted[0]:
         found[0] = sum_outer(dgates[:, skip:], x)
@@ -202,11 +213,11 @@ def _weight_gradients(
         if not needed:
             continue
         if at == 1:
-            part = sum_outer(dgates[:, :width], before)
+            found[at] = sum_outer(dgates[:, :width], before, first=first)
+        elif at == 2:
+            found[at] = dbias[skip:].clone()
         else:
-            part = dbias[skip:].clone() if at == 2 else dbias[:width].clone()
-        # The recurrent gradients of a gru stand in the order n r z.
-        found[at] = part.roll(-hidden, 0) if kind == "gru" and at != 2 else part
+            found[at] = turn(dbias[:width], first)
     return found
 
 

@@ -32,6 +32,16 @@ def new_operand(tokens: int, width: int, dtype: torch.dtype) -> Tensor:
     return found
 
 
+def to_operand(x_ND: Tensor, bf16: bool) -> Tensor:
+    """x as products take it: as it is, or a copy in bf16, filled up."""
+    if not bf16 or x_ND.dtype == torch.bfloat16:
+        return x_ND
+    tokens, width = x_ND.shape
+    found = new_operand(tokens, width, torch.bfloat16)
+    found[:tokens] = x_ND
+    return found
+
+
 @contextmanager
 def unchanged() -> Iterator[None]:
     """While it lasts no weight changes: also those in training are packed only once."""

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library, packing
-from seqcli.nn.native.linear import to_operand
 from seqcli.nn.native.ops import OPERATORS, sum_outer
 
 
@@ -77,9 +76,9 @@ def _forward(
     """y, the last memory and, with keep, the products, the memories and x as an operand if that is
     a copy."""
     (tokens, _), (batch, hidden) = x.shape, c.shape
-    x_operand = to_operand(x, bf16)
+    x_operand = packing.to_operand(x, bf16)
     panels = packing.panels("rows of", weight, bf16=bf16)
-    inputs = packing.linear(x_operand, panels, weight.shape[0], dtype=x_operand.dtype)
+    inputs = packing.linear(x_operand[:tokens], panels, weight.shape[0], dtype=x_operand.dtype)
     y, last = torch.empty(tokens, hidden), torch.empty(batch, hidden)
     memories = torch.empty(tokens, hidden) if keep else None
     _call(
@@ -113,7 +112,8 @@ def _forward_shapes(reverse: bool, bf16: bool, keep: bool, scale: float, *tensor
         return found
     dtype = torch.bfloat16 if bf16 else torch.float32
     found += [x.new_empty(x.shape[0], weight.shape[0], dtype=dtype), x.new_empty(found[0].shape)]
-    return [*found, *([x.new_empty(x.shape, dtype=dtype)] if bf16 else [])]
+    rows = packing.fill_up(x.shape[0], dtype)
+    return [*found, *([x.new_empty(rows, x.shape[1], dtype=dtype)] if bf16 else [])]
 
 
 def _backward(
@@ -135,7 +135,8 @@ def _backward(
     """Gradients of the products, of bias and v end to end, of the first memory and, if wanted, of
     x."""
     tokens, hidden = memories.shape
-    dinputs, sums = torch.empty_like(inputs), torch.empty(4 * hidden)
+    dinputs = packing.new_operand(tokens, inputs.shape[1], inputs.dtype)
+    sums = torch.empty(4 * hidden)
     dhighway = torch.empty(tokens, hidden) if x.shape[1] == hidden else None
     # The kernel turns the gradient of the last memory into that of the first, in place.
     dc = torch.zeros(c.shape) if dc_last is None else dc_last.clone().contiguous()
@@ -167,13 +168,18 @@ def _backward(
     if not wants_x:
         return [dinputs, sums, dc]
     panels = packing.panels("columns of", weight, bf16=bf16)
-    dx = packing.linear(dinputs, panels, weight.shape[1], dtype=torch.float32)
+    dx = packing.linear(dinputs[:tokens], panels, weight.shape[1], dtype=torch.float32)
     return [dinputs, sums, dc, dx if dhighway is None else dx.add_(dhighway)]
 
 
 def _backward_shapes(reverse: bool, bf16: bool, wants_x: bool, scale: float, *tensors: Any) -> Any:
     x, _, _, _, _, c, inputs, *_ = tensors
-    found = [inputs.new_empty(inputs.shape), c.new_empty(4 * c.shape[1]), c.new_empty(c.shape)]
+    rows = packing.fill_up(inputs.shape[0], inputs.dtype)
+    found = [
+        inputs.new_empty(rows, inputs.shape[1]),
+        c.new_empty(4 * c.shape[1]),
+        c.new_empty(c.shape),
+    ]
     return [*found, *([x.new_empty(x.shape, dtype=torch.float32)] if wants_x else [])]
 
 

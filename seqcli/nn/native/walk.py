@@ -97,10 +97,7 @@ def forward(
     directions = list_directions(kind, reverse, [w.contiguous() for w in weights], states)
     tokens, hidden = x.shape[0], states[0].shape[1]
     offsets, states = offsets.contiguous(), [state.contiguous() for state in states]
-    x_operand = x
-    if bf16:
-        x_operand = packing.new_operand(tokens, x.shape[1], torch.bfloat16)
-        x_operand[:tokens] = x
+    x_operand = packing.to_operand(x, bf16)
     stride = len(directions) * hidden
     y, last = torch.empty(tokens, stride), [torch.empty_like(state) for state in states]
     size = len(states) // len(directions)
