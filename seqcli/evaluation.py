@@ -69,6 +69,7 @@ def evaluate(
     cache: int = 0,
     dynamic: bool = False,
     mistakes: int = 0,
+    threads: int | None = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Evaluated:
     """The metrics of models of one task on a split of DATA, by default of the data that the first
@@ -77,9 +78,10 @@ def evaluate(
     columns: settings of the data section that were named; others are as in training. others:
     models of translate that write together with the one. cache, dynamic: for lm, a memory of what
     was just read (tasks/recency.py). mistakes: how many rows answered wrongly to list, for
-    classify. say: is told which model is at work, where there are several.
+    classify. threads: None for all cores. say: is told which model is at work, where there are
+    several.
     """
-    set_threads(None)
+    set_threads(threads)
     tasks = _load_tasks(folders)
     first = tasks[0]
     request.check_task(first.name)

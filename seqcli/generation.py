@@ -13,7 +13,7 @@ import torch
 from seqcli import bundle
 from seqcli.errors import UsageError
 from seqcli.nn.decode import Sampling
-from seqcli.nn.device import available_cores
+from seqcli.nn.device import set_threads
 from seqcli.nn.language import LanguageModel
 from seqcli.tasks.writing import Writing
 
@@ -36,15 +36,21 @@ class Order(NamedTuple):
 
 
 def generate(
-    folder: Path, order: Order, *, samples: int = 1, seed: int | None = None
+    folder: Path,
+    order: Order,
+    *,
+    samples: int = 1,
+    seed: int | None = None,
+    threads: int | None = None,
 ) -> Iterator[Iterator[str]]:
     """Texts that go on from a prompt, each as an iterator of its pieces, the prompt not repeated.
+    threads: None for all cores.
 
     Raises SeqcliError where the model is no language model or cannot write what is asked.
     """
     if order.state is not None and samples > 1:
         raise UsageError("--state is where one text stands; leave out --samples")
-    torch.set_num_threads(available_cores())
+    set_threads(threads)
     task, model, _ = bundle.load(folder, task_name="lm")
     _refuse_gaps(order.prompt, task.tokenizer.vocabulary)
     given = _read_condition(task, order)

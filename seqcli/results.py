@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,10 +27,11 @@ SHOWN = {
     "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
     "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
 }
-"""The columns of each task's table of scores."""
+"""The rows of each task's table of scores."""
 DETAILED_CLASSES = 30  # rows of a table of classes
 SHOWN_TEXT = 200  # characters of a text in a table
 CONFUSED_CLASSES = 16  # of a confusion matrix that fits a terminal
+ROOMY = 10_000  # characters of a line
 
 
 def print_scores(
@@ -39,12 +42,10 @@ def print_scores(
     """Tables of a task's metrics by split, beside the baselines, and by class."""
     out = _stdout()
     names = _shown(task, list(scores.values()))
-    table = _score_table(("split", "predictor"), names)
     for split, found in scores.items():
-        for name, other in (baselines or {}).get(split, {}).items():
-            table.add_row(split, Text(name), *_cells(names, other))
-        table.add_row(split, Text("network", "bold"), *_cells(names, found), end_section=True)
-    out.print(table)
+        columns = {**(baselines or {}).get(split, {}), "network": found}
+        cells = [(name, _cells(names, column)) for name, column in columns.items()]
+        out.print(_score_table(out, split, names, cells))
     last = list(scores.values())[-1]
     for key in ("per_class", "per_type", "per_label"):
         if last.get(key):
@@ -55,26 +56,28 @@ def print_scores(
 
 
 def print_seeds(repeated: Any) -> None:
-    """Tables of a task's metrics by split: the baselines, each seed, and mean ± deviation."""
+    """Tables of a task's metrics by split: the baselines, mean ± deviation, and each seed."""
     reports, task = repeated.reports, repeated.task
     names = _shown(task, [scores for report in reports for scores in report.scores.values()])
-    table = _score_table(("split", "predictor"), names)
-    for split, spreads in repeated.spreads.items():
-        for name, other in reports[0].baselines.get(split, {}).items():
-            table.add_row(split, Text(name), *_cells(names, other))
-        for seed, report in zip(repeated.seeds, reports, strict=True):
-            table.add_row(split, f"seed {seed}", *_cells(names, report.scores[split]))
-        cells = [
-            f"{show_score(name, spreads[name].mean)} ± "
-            f"{show_score(name, spreads[name].deviation).removesuffix(' %')}"
-            if name in spreads
-            else ""
-            for name in names
-        ]
-        mean = Text(f"mean of {len(reports)} ± deviation", "bold")
-        table.add_row(split, mean, *cells, end_section=True)
     out = _stdout()
-    out.print(table)
+    for split, spreads in repeated.spreads.items():
+        means, each = [], []
+        for name in names:
+            spread = spreads.get(name)
+            seeds = (report.scores[split].get(name) for report in reports)
+            means.append(
+                f"{show_score(name, spread.mean)}\n± {_bare(name, spread.deviation)}"
+                if spread
+                else ""
+            )
+            each.append("\n".join("–" if one is None else _bare(name, one) for one in seeds))
+        others = reports[0].baselines.get(split, {})
+        columns = [
+            *((other, _cells(names, found)) for other, found in others.items()),
+            (f"mean of {len(reports)} ± deviation", means),
+            (f"seeds {', '.join(map(str, repeated.seeds))}", each),
+        ]
+        out.print(_score_table(out, split, names, columns))
     _print_signatures(out, [scores for report in reports for scores in report.scores.values()])
 
 
@@ -82,10 +85,8 @@ def print_models(task: str, models: Sequence[str], scores: Sequence[Mapping[str,
     """A table of a task's metrics by model."""
     out = _stdout()
     names = _shown(task, scores)
-    table = _score_table(("model",), names)
-    for model, found in zip(models, scores, strict=True):
-        table.add_row(Text(model, "bold"), *_cells(names, found))
-    out.print(table)
+    columns = [(model, _cells(names, found)) for model, found in zip(models, scores, strict=True)]
+    out.print(_score_table(out, "model", names, columns))
     _print_signatures(out, scores)
 
 
@@ -126,10 +127,23 @@ def _shown(task: str, scores: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in SHOWN[task] if any(name in found for found in scores)]
 
 
-def _score_table(first: Sequence[str], names: Sequence[str]) -> Table:
-    table = Table(*first, *(name.replace("_", " ") for name in names))
-    for column in table.columns[len(first) :]:
-        column.justify = "right"
+def _score_table(
+    out: Console, corner: str, names: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]]
+) -> Table:
+    """Metrics downwards and whose they are across. Lines of a cell stand in one where there is
+    room; where there is not even for the lines, only headings are broken."""
+    for narrow in (False, True):
+        table = Table(corner)
+        for heading, cells in columns:
+            pieces = [*heading.split(), *(line for cell in cells for line in cell.split("\n"))]
+            width = max(map(cell_len, pieces)) if narrow else None
+            table.add_column(Text(heading), justify="right", width=width)
+        for name, *row in zip(names, *(cells for _, cells in columns), strict=True):
+            cells = row if narrow else [cell.replace("\n", " ") for cell in row]
+            table.add_row(name.replace("_", " "), *cells)
+        roomy = out.options.update(width=ROOMY)
+        if Measurement.get(out, roomy, table).maximum <= out.width:
+            break
     return table
 
 
@@ -141,17 +155,20 @@ def _print_signatures(out: Console, scores: Sequence[Mapping[str, Any]]) -> None
 
 
 def _cells(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
-    """The scores for reading, each with its interval where it has one."""
+    """The scores for reading, each with its interval on a line of its own where it has one."""
     cells = []
     for name in names:
         cell = show_score(name, scores[name]) if name in scores else ""
         if name in scores.get("intervals", ()):
-            low, high = (
-                show_score(name, bound).removesuffix(" %") for bound in scores["intervals"][name]
-            )
-            cell += f" [{low}, {high}]"
+            low, high = (_bare(name, bound) for bound in scores["intervals"][name])
+            cell += f"\n[{low}, {high}]"
         cells.append(cell)
     return cells
+
+
+def _bare(name: str, value: float) -> str:
+    """A score without the sign of percent."""
+    return show_score(name, value).removesuffix(" %")
 
 
 def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqcli.cli.options import Limit, with_options
+from seqcli.cli.options import Limit, Threads, with_options
 from seqcli.cli.predict import With
 from seqcli.config import Decoding, Request, list_columns, list_fields
 from seqcli.errors import UsageError
@@ -68,6 +68,7 @@ def evaluate(
             rich_help_panel="For models of classify",
         ),
     ] = 0,
+    threads: Threads = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """The task's metrics on a split with their intervals; of several models, which is better."""
@@ -90,6 +91,7 @@ def evaluate(
         cache=cache,
         dynamic=dynamic,
         mistakes=mistakes,
+        threads=threads,
         say=say,
     )
     for note in found.rows.notes:

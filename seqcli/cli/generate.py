@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from seqcli.cli.options import ModelFolder
+from seqcli.cli.options import ModelFolder, Threads
 from seqcli.errors import UsageError
 
 EXAMPLES = """\
@@ -56,6 +56,7 @@ def generate(
             "save it at the end."
         ),
     ] = None,
+    threads: Threads = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
 ) -> None:
     """Write text with a language model."""
@@ -71,7 +72,7 @@ def generate(
     order = generation.Order(
         prompt, Sampling(temperature, top_k, top_p), length, line, condition, state
     )
-    texts = generation.generate(model, order, samples=samples, seed=seed)
+    texts = generation.generate(model, order, samples=samples, seed=seed, threads=threads)
     for number, pieces in enumerate(texts):
         if json_output:
             record = {"sample": number + 1, "prompt": prompt, "text": "".join(pieces)}

@@ -53,6 +53,11 @@ def test_every_setting_is_an_option(task: str) -> None:
     assert {item.name for item in list_settings(task)} <= options
 
 
+@pytest.mark.parametrize("name", ["predict", "evaluate", "generate", "inspect", "compare", "bench"])
+def test_whatever_computes_takes_threads(name: str) -> None:
+    assert "threads" in {option.name for option in COMMANDS[(name,)].params}
+
+
 def test_usual_names_of_the_design_exist() -> None:
     names = {" ".join(path) for path in COMMANDS}
     assert {"classify", "tag", "translate", "lm"} <= names
