@@ -220,7 +220,9 @@ def print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table on stdout."""
-    table = Table(*columns)
+    table = Table()
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     _stdout().print(table)

@@ -10,6 +10,17 @@ import typer
 from seqcli.cli.help import Application
 from seqcli.cli.options import Limit
 
+FACTS = {
+    "rows": "rows",
+    "tokens": "tokens",
+    "lengths": "shortest – median – 95 % – longest",
+    "repeated": "rows that come again",
+    "unknown": "tokens unknown to train",
+    "in_train": "rows also in train",
+    "near_train": "rows nearly in train",
+}
+"""What the table says of each split, by its name in JSON."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -44,15 +55,16 @@ def check(
         say(note)
     if "tokens" in found:
         say(f"{found['tokens']['reason']}; {found['tokens']['distinct']:,} distinct in train")
-    columns = ("rows", "tokens", "lengths", "repeated", "unknown", "in_train", "near_train")
+    splits = found["splits"]
     print_table(
-        ("split", *columns[:2], "shortest – median – 95 % – longest", *columns[3:]),
+        ("split", *splits),
         [
-            (split, *(_show(name, facts.get(name)) for name in columns))
-            for split, facts in found["splits"].items()
+            (meaning, *(_show(facts.get(name)) for facts in splits.values()))
+            for name, meaning in FACTS.items()
+            if any(name in facts for facts in splits.values())
         ],
     )
-    labels = {name: facts["labels"] for name, facts in found["splits"].items() if "labels" in facts}
+    labels = {name: facts["labels"] for name, facts in splits.items() if "labels" in facts}
     if labels:
         shown = list(dict.fromkeys(label for counts in labels.values() for label in counts))
         print_table(
@@ -67,7 +79,7 @@ def check(
             say(f"and {more} more {'label' if more == 1 else 'labels'}")
 
 
-def _show(name: str, value: object) -> str:
+def _show(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
