@@ -1,4 +1,4 @@
-"""The findings in a terminal, for people on a remote machine."""
+"""The findings in a terminal of 80 columns, for people on a remote machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WORDS = 8  # listed of each pole
-WIDTH = 60  # columns of a curve
+COLUMNS = 80
+NAMES = 20  # of them for the names of numbers
+WIDTH = 48  # and of a curve
 LOW = 1e-6
 """The bottom of the gradient curve: a millionth of the gradient at lag 0."""
 
@@ -87,24 +89,27 @@ def _clusters(content: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-COLUMNS = {
+NUMBERS = {
     "saturation": "saturated",
     "update": "mean |Δ|",
     "update_density": "|Δ| > 0.1",
-    "update_sparsity": "Δ sparsity",
+    "update_sparsity": "sparsity of Δ",
     "kept_rate": "kept",
-    "response_hoyer": "S Hoyer",
-    "response_gini": "S Gini",
-    "memory_scale": "memory",
+    "response_hoyer": "responses, Hoyer",
+    "response_gini": "responses, Gini",
+    "memory_scale": "memory in steps",
 }
 
 
 def _numbers(sites: dict[str, Any]) -> Iterator[str]:
-    yield "NUMBERS" + " " * 21 + "".join(f"{name:>12}" for name in COLUMNS.values())
-    for site in sites.values():
-        numbers = site["numbers"]
-        cells = [f"{numbers[name]:>12.3f}" if name in numbers else f"{'–':>12}" for name in COLUMNS]
-        yield f"  {site['title']:<26}" + "".join(cells)
+    keys, width = list(sites), max(map(len, sites)) + 2
+    beside = max(1, (COLUMNS - NAMES) // width)
+    for some in (keys[at : at + beside] for at in range(0, len(keys), beside)):
+        yield f"{'NUMBERS':<{NAMES}}" + "".join(f"{key:>{width}}" for key in some)
+        for name, shown in NUMBERS.items():
+            values = (sites[key]["numbers"].get(name) for key in some)
+            cells = ("–" if value is None else f"{value:.3f}" for value in values)
+            yield f"{f'  {shown}':<{NAMES}}" + "".join(f"{cell:>{width}}" for cell in cells)
     gated = False
     for site in sites.values():
         gates = {
@@ -120,12 +125,13 @@ def _numbers(sites: dict[str, Any]) -> Iterator[str]:
         ]
         if parts:
             gated = True
-            yield f"  gates, {site['title'].rpartition(',')[0]}: " + "; ".join(parts)
+            yield f"  gates, {site['title'].rpartition(',')[0]}"
+            yield from (f"    {part}" for part in parts)
         scales = site["unit_numbers"].get("memory_scale")
         if scales:
             low, middle, high = np.percentile(scales, (10, 50, 90))
             yield (
-                f"    memory scale of its units in steps: {low:.1f} (10 %), {middle:.1f} (median), "
+                f"    memory of its units in steps: {low:.1f} (10 %), {middle:.1f} (median), "
                 f"{high:.1f} (90 %)"
             )
     if not gated:
@@ -151,12 +157,13 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
-        horizon = "beyond sight" if found["horizon"] is None else f"{found['horizon']:.0f} steps"
+        horizon = found["horizon"]
+        left = "beyond sight" if horizon is None else f"left after {horizon:.0f} steps"
         factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
         yield (
-            f"  {'':<18} lags 0 to {len(norms) - 1}; × {factor} a step; 1 % is left "
-            f"after {horizon}; a text has {found['length']:.0f} tokens"
+            f"    lags 0 to {len(norms) - 1}; × {factor} a step; 1 % {left}; "
+            f"a text has {found['length']:.0f} tokens"
         )
     yield ""
 
@@ -169,14 +176,16 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
         for one in found:
             before, after = one["metric"]
             change = [value - before for value in one["random"]]
-            random = ""
-            if change:
-                random = f"random {np.mean(change):+.4f} [{min(change):+.4f}, {max(change):+.4f}], "
             yield (
                 f"  {one['name']:<14} {len(one['units']):>4} units  {one['metric_name']} "
-                f"{after - before:+.4f}  {random}p {one['worse']:.2f}; loss "
+                f"{after - before:+.4f}, p {one['worse']:.2f}; loss "
                 f"{one['loss'][1] - one['loss'][0]:+.4f}, p {one['loss_worse']:.2f}"
             )
+            if change:
+                yield (
+                    f"  {'':<25}  random {np.mean(change):+.4f} "
+                    f"[{min(change):+.4f}, {max(change):+.4f}]"
+                )
             if one["classes"]:
                 hurt = ", ".join(
                     f"{name} {first:.2f} → {last:.2f} (random {other:.2f})"
@@ -186,10 +195,10 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
         if not all(one["whole_loop"] for one in found):
             yield "  only the outputs are silenced: this cell's recurrence is not known"
     for one in content["probes"]:
+        yield f"PROBE {one['property']} from {one['site']}"
         yield (
-            f"PROBE {one['property']} from {one['site']}: accuracy {one['accuracy']:.3f}, control "
-            f"task {one['control']:.3f}, majority {one['majority']:.3f}; selectivity "
-            f"{one['selectivity']:+.3f}"
+            f"  accuracy {one['accuracy']:.3f}, control task {one['control']:.3f}, majority "
+            f"{one['majority']:.3f}; selectivity {one['selectivity']:+.3f}"
         )
     if found or content["probes"]:
         yield ""
@@ -244,25 +253,25 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
     )
     yield from content["notes"]
     yield ""
-    yield f"{'':<20}{'A':>12}{'B':>12}{'B − A':>12}   95 % interval of the difference"
+    yield f"{'':<{NAMES}}{'A':>10}{'B':>10}{'B − A':>10}  95 % interval"
     metric = content["metric"]
     if metric:
         low, high = metric["interval"]
         yield (
-            f"{metric['name']:<20}{metric['first']:>12.4f}{metric['second']:>12.4f}"
-            f"{metric['difference']:>+12.4f}   {low:+.4f} … {high:+.4f}   p {metric['p']:.4f}"
+            f"{metric['name']:<{NAMES}}{metric['first']:>10.4f}{metric['second']:>10.4f}"
+            f"{metric['difference']:>+10.4f}  {low:+.4f} … {high:+.4f}  p {metric['p']:.4f}"
         )
     for name, row in content["numbers"].items():
-        values = "".join(f"{'–' if v is None else format(v, '.4f'):>12}" for v in row["values"])
-        change = f"{row['difference']:>+12.4f}" if "difference" in row else f"{'–':>12}"
+        values = "".join(f"{'–' if v is None else format(v, '.4f'):>10}" for v in row["values"])
+        change = f"{row['difference']:>+10.4f}" if "difference" in row else f"{'–':>10}"
         low_high = row.get("interval")
-        interval = f"   {low_high[0]:+.4f} … {low_high[1]:+.4f}" if low_high else ""
-        yield f"{name:<20}{values}{change}{interval}"
+        interval = f"  {low_high[0]:+.4f} … {low_high[1]:+.4f}" if low_high else ""
+        yield f"{name:<{NAMES}}{values}{change}{interval}"
     yield ""
     for letter, side in zip("AB", sides, strict=True):
         found = side["flow"]
         norms = found["norms"].get("c", found["norms"]["h"])
-        yield f"gradient flow {letter}  {curve(norms, 48)}  {found['verdict'].upper()}"
+        yield f"gradient flow {letter}  {curve(norms)}  {found['verdict'].upper()}"
     counts = " and ".join(str(side["clusters"]["count"]) for side in sides)
     yield (
         f"{counts} clusters; agreement of the word clusterings (adjusted Rand index) "

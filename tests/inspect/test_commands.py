@@ -24,6 +24,8 @@ def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None
     for heading in ("CLUSTERS of", "NUMBERS", "GRADIENT FLOW", "ABLATION in"):
         assert heading in result.out
     assert "gates" in result.out
+    numbers = result.out[result.out.index("NUMBERS") : result.out.index("ABLATION")]
+    assert max(map(len, numbers.splitlines())) <= 80
     content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert content["model"]["task"] == task
     arrays = np.load(page.with_suffix(".npz"))
