@@ -248,6 +248,24 @@ def test_the_same_bits_every_time(kind):
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+@pytest.mark.parametrize("kind", sorted(ops.SCANS))
+def test_a_scan_is_cut_up_for_more_threads_than_sequences(kind):
+    """Into strips of 256 units, 128 or 64, which change no bit of what they do not sum up."""
+    problem = make_problem(kind, [70, 45], inputs=24, hidden=300)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 5, 12):
+            torch.set_num_threads(threads)
+            found.append(results(problem, "fp32"))
+    finally:
+        torch.set_num_threads(before)
+    for name in ("y", "last0", "dx", "dh"):
+        assert all(torch.equal(found[0][name], other[name]) for other in found[1:]), name
+    for name in ("dw_ih", "db_ih"):
+        for other in found:
+            torch.testing.assert_close(other[name], found[0][name], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_inference_gives_what_training_gives(kind, precision):
