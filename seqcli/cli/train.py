@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from seqcli.recipes import find_recipe
 if TYPE_CHECKING:
     from seqcli.progress import TrainingView
 
+SOON = 2.0
+"""Seconds after a signal within which a training is expected to stop."""
+STOPPING = "stopping as soon as this step or evaluation is done; once more stops at once"
 HELP = {
     "classify": "Train a network that gives a text a label (N → 1).",
     "tag": "Train a network that gives each token a tag (N → N).",
@@ -232,10 +236,17 @@ def interruptible(task: str) -> Iterator[Any]:
 @contextmanager
 def _signals() -> Iterator[Any]:
     """Turn SIGINT and SIGTERM into a question that the training asks after each step. A second
-    one acts at once."""
+    one acts at once, which is said where the answer takes long, as in an evaluation."""
+    from seqcli.console import say
+
     caught = [0]
+    # Not from the handler: it may have interrupted a print.
+    told = threading.Timer(SOON, say, [STOPPING])
+    told.daemon = True
 
     def catch(number: int, _: object) -> None:
+        if not caught[0]:
+            told.start()
         caught[0] = number
         signal.signal(number, before[number])
 
@@ -244,6 +255,7 @@ def _signals() -> Iterator[Any]:
     try:
         yield lambda: caught[0]
     finally:
+        told.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

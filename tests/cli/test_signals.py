@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from conftest import TINY, Quiet, call, make_rows, spawn, tiny, write_jsonl
 
 from seqcli import bundle, run
+from seqcli.cli import train
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +57,16 @@ def test_signal_saves_and_resume_goes_on(
     assert json.loads(result.out)["best_epoch"] == 2
     for name in (bundle.WEIGHTS, "metrics.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_who_waits_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "SOON", 0.05)
+    for waits in (True, False):
+        with train._signals() as stop:
+            assert stop() == 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.3 if waits else 0)
+            assert stop() == signal.SIGTERM
+        assert (train.STOPPING in capsys.readouterr().err) == waits
