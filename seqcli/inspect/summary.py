@@ -64,10 +64,11 @@ def pole_words(
 def _clusters(content: dict[str, Any]) -> Iterator[str]:
     site = content["sites"][content["main"]]
     found, names = site["clusters"], content["parts"][site["part"]]["words"]
-    stability = "" if found["stability"] is None else f", stability {found['stability']:.2f}"
+    stability = "" if found["stability"] is None else f"stability {found['stability']:.2f}, "
+    yield f"CLUSTERS of {site['title']}: {found['count']}"
     yield (
-        f"CLUSTERS of {site['title']}: {found['count']}{stability}, silhouette "
-        f"{found['silhouette']:.2f}, |response| inside / outside {found['contrast']:.1f}"
+        f"  {stability}silhouette {found['silhouette']:.2f}, |response| inside / outside "
+        f"{found['contrast']:.1f}"
     )
     units, words = np.array(found["units"]), np.array(found["words"])
     for at in range(found["count"]):
