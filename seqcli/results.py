@@ -173,6 +173,7 @@ def _bare(name: str, value: float) -> str:
 
 def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(split, "precision", "recall", "f1", "support")
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     largest = sorted(classes, key=lambda name: -classes[name]["support"])[:DETAILED_CLASSES]
@@ -188,6 +189,7 @@ def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
     """Rows are true labels, columns what they were taken for, under the letters of the rows."""
     letters = string.ascii_lowercase[: len(confusion["labels"])]
     table = Table("", f"{split}: true ↓ taken for →", box=None, padding=(0, 1, 0, 0))
+    table.columns[1].overflow = "fold"
     for letter in letters:
         table.add_column(letter, justify="right")
     rows = zip(letters, confusion["labels"], confusion["matrix"], strict=True)

@@ -94,3 +94,18 @@ def test_seeds_stand_beside_their_mean(shown: Any) -> None:
     (row,) = (line for line in lines if "span f1" in line)
     assert "94.00 % ± 1.41" in row
     assert "93.00 95.00" in row
+
+
+def test_long_labels_are_folded_and_their_figures_stay_whole(shown: Any) -> None:
+    label = "aircraft#flight#flight_number#" * 3
+    scores = {
+        "accuracy": 0.5,
+        "per_class": {label: {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "support": 12_345}},
+        "confusion": {"labels": [label, "b"], "matrix": [[1_000, 2_000], [0, 3_000]]},
+    }
+    lines = shown(60, lambda: results.print_scores("classify", {"test": scores}))
+    assert max(map(len, lines)) <= 60
+    text = "\n".join(lines)
+    assert "…" not in text
+    for figure in ("100.00 %", "66.67 %", "12,345", "1000", "3000"):
+        assert figure in text
