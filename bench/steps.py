@@ -40,7 +40,7 @@ from seqcli.tasks import TASKS
 
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 KERNELS = (
-    *("run", "pack", "linear", "cross", "drop", "pool", "chains", "look_up"),
+    *("run", "pack", "linear", "cross", "drop", "pool", "look_up", "chains", "chains_backward"),
     *("attend_forward", "attend_backward", "sru_forward", "sru_backward"),
 )
 WIDE = {"hidden": 256, "embedding": 256}

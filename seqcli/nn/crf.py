@@ -16,7 +16,7 @@ Dimensions: N tokens of a batch, B sequences, T steps of the longest, L labels, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 
 from seqcli.data.schemes import can_follow
 from seqcli.nn import kernels
-from seqcli.nn.native.chain import chains
+from seqcli.nn.native import chain
 from seqcli.nn.ragged import Ragged, TimeOrder
 
 NEVER = -1e4
@@ -66,11 +66,11 @@ class CRF(nn.Module):
 
     def nats(self, scores: Ragged, gold_N: Tensor) -> Tensor:
         """(B,) −log p of each sequence's gold tags, float64."""
-        return _Nats.apply(scores.values, *self.weights(), scores.offsets, gold_N)
+        return _compare(scores, self.weights(), gold_N)
 
     def log_partition(self, scores: Ragged) -> Tensor:
         """(B,) log Z of each sequence, float64."""
-        return _Nats.apply(scores.values, *self.weights(), scores.offsets, None)
+        return _compare(scores, self.weights(), None)
 
     def marginals(self, scores: Ragged) -> Tensor:
         """(N, L) the log-probability of each tag of each token, the other tokens' being open."""
@@ -151,12 +151,10 @@ class Sums(NamedTuple):
 
 def sum_paths(scores: Ragged, first_L: Tensor, after_LL: Tensor, last_L: Tensor) -> Sums:
     """The sums over the paths of each sequence, by token; zero in next_NL for first tokens."""
-    if kernels.runs_chains(scores.values, first_L, after_LL, last_L):
-        top_N = scores.values.amax(dim=1)
-        own_NL = (scores.values.double() - top_N[:, None]).exp()
-        weights = (part.double().exp() for part in (first_L, after_LL, last_L))
-        *sums, total_B = chains(own_NL, *weights, scores.offsets)  # type: ignore[call-arg]
-        return Sums(*sums, total_B.index_add(0, scores.segments(), top_N.double()))  # type: ignore[call-arg]
+    parts = scores.values, first_L, after_LL, last_L
+    wanted = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+    if kernels.runs_natively(scores.values) and not wanted:
+        return Sums(*chain.chains(*parts, scores.offsets)[:4])
     time = TimeOrder.of(scores)
     found = forward_backward(time.arrange(scores.values), first_L, after_LL, last_L, time)
     before_NL, behind_NL, next_NL = map(time.restore, found[:3])
@@ -200,6 +198,15 @@ def forward_backward(
     place_N = torch.cat([torch.arange(count, device=top_N1.device) for count in time.counts])
     total_B = total_B.index_add(0, place_N, size_N1.squeeze(1))
     return Sums(torch.cat(before), torch.cat(behind[::-1]), torch.cat(following[::-1]), total_B)
+
+
+def _compare(
+    scores: Ragged, weights: tuple[Tensor, Tensor, Tensor], gold_N: Tensor | None
+) -> Tensor:
+    """(B,) log Z, less the score of a path of gold tags, if there is one; float64."""
+    native = kernels.runs_natively(scores.values)
+    compare: Callable[..., Tensor] = chain.nats if native else _Nats.apply
+    return compare(scores.values, *weights, scores.offsets, gold_N)
 
 
 class _Nats(torch.autograd.Function):

@@ -223,12 +223,6 @@ def pool(x: Ragged, kind: str) -> Tensor:
     return torch.segment_reduce(x.values, kind, lengths=x.lengths.to(x.values.device))
 
 
-def runs_chains(scores_NL: Tensor, *weights: Tensor) -> bool:
-    """Whether `native.chains` takes these: it has no gradients."""
-    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (scores_NL, *weights))
-    return not wanted and runs_natively(scores_NL)
-
-
 def _padded(
     kind: str, x: Ragged, weights: tuple[Tensor, ...], state: State, *, reverse: bool, final: bool
 ) -> tuple[Ragged, State]:

@@ -1,46 +1,127 @@
-"""The sums over all paths of labels, on the kernels (chain.h).
+"""The sums over all paths of labels, and their gradients, on the kernels (chain.h).
 
 Dimensions: N tokens, B sequences, B1 = B + 1, L labels.
 """
 
 from __future__ import annotations
 
-import ctypes
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqcli.nn.native import library
 
 
-def chains(
-    own_NL: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor, offsets_B1: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The forward sums before_NL, the backward sums behind_NL, what each token but the first of its
-    sequence gives to the backward sum of the one before it, next_NL, and log Z of each sequence,
-    total_B.
+class Sums(NamedTuple):
+    """What the forward and the backward pass over each sequence give, float64.
 
-    All exponentials of scores, float64 on the CPU; no gradients. Raises ValueError for shapes that
-    do not fit and for empty sequences.
+    before_NL: p(label | tokens up to here). behind_NL: what the tokens after it make of that; the
+    product of both is the marginal. next_NL: what each token but the first of its sequence gives to
+    the backward sum of the one before it. total_B: log Z, less the score of a path, if one is
+    given. odds: exponentials of the weights.
     """
-    tokens, labels = own_NL.shape
+
+    before_NL: Tensor
+    behind_NL: Tensor
+    next_NL: Tensor
+    total_B: Tensor
+    odds: Tensor
+
+
+def nats(
+    scores_NL: Tensor,
+    first_L: Tensor,
+    after_LL: Tensor,
+    last_L: Tensor,
+    offsets_B1: Tensor,
+    gold_N: Tensor | None,
+) -> Tensor:
+    """(B,) float64: log Z of each sequence, less the score of its gold labels, if they are given.
+
+    Scores of labels, of a first label, of one (column) after another (row), and of a last, on the
+    CPU, taken as float32. Raises ValueError for shapes that do not fit, for empty sequences and for
+    gold labels that there are not.
+    """
+    return _Nats.apply(scores_NL, first_L, after_LL, last_L, offsets_B1, gold_N)
+
+
+def chains(
+    scores_NL: Tensor,
+    first_L: Tensor,
+    after_LL: Tensor,
+    last_L: Tensor,
+    offsets_B1: Tensor,
+    gold_N: Tensor | None = None,
+) -> Sums:
+    """The sums behind `nats`, without gradients."""
+    tokens, labels = scores_NL.shape
     shapes = [tuple(part.shape) for part in (first_L, after_LL, last_L)]
-    if shapes != [(labels,), (labels, labels), (labels,)] or offsets_B1[-1] != tokens:
-        raise ValueError(f"weights {shapes} and offsets do not fit {tokens} tokens of {labels}")
-    own_NL, offsets_B1 = own_NL.contiguous(), offsets_B1.contiguous()
-    weights = first_L.contiguous(), last_L.contiguous(), after_LL.contiguous()
-    turned_LL = after_LL.t().contiguous()
-    found = [torch.empty_like(own_NL) for _ in range(3)]
-    found.append(own_NL.new_empty(len(offsets_B1) - 1))
-    tensors = (offsets_B1, own_NL, *weights, turned_LL, *found)
-    names = [name for name, kind in library.Chain._fields_ if kind is ctypes.c_void_p]
-    call = library.Chain(
+    fits = shapes == [(labels,), (labels, labels), (labels,)] and offsets_B1[-1] == tokens
+    if not fits or (gold_N is not None and gold_N.shape != (tokens,)):
+        raise ValueError(f"weights {shapes}, offsets and labels do not fit {tokens} × {labels}")
+    offsets_B1 = offsets_B1.contiguous()
+    gold_N = None if gold_N is None else gold_N.contiguous()
+    each = (tokens, labels)
+    sizes = each, each, each, len(offsets_B1) - 1, 2 * labels * (1 + labels)
+    found = Sums._make(torch.empty(size, dtype=torch.float64) for size in sizes)
+    given = {"scores": scores_NL, "first": first_L, "after": after_LL, "last": last_L}
+    kept = {name: part.detach().float().contiguous() for name, part in given.items()}
+    wrong = library.load().chains(_describe(found, labels, offsets_B1, gold_N, **kept))
+    if wrong == 2:
+        raise ValueError(f"a gold label is not one of the {labels}")
+    if wrong:
+        raise ValueError("offsets must rise from 0 to the number of tokens, without a standstill")
+    return found
+
+
+def _describe(
+    sums: Sums, labels: int, offsets_B1: Tensor, gold_N: Tensor | None, **tensors: Tensor
+) -> library.Chain:
+    tensors = {"offsets": offsets_B1, **tensors}
+    if gold_N is not None:
+        tensors["gold"] = gold_N
+    for name, part in zip(("before", "behind", "next", "total", "odds"), sums, strict=True):
+        tensors[name] = part
+    return library.Chain(
         batch=len(offsets_B1) - 1,
         labels=labels,
         threads=torch.get_num_threads(),
-        **{name: tensor.data_ptr() for name, tensor in zip(names, tensors, strict=True)},
+        **{name: tensor.data_ptr() for name, tensor in tensors.items()},
     )
-    if library.load().chains(call):
-        raise ValueError("offsets must rise from 0 to the number of tokens, without a standstill")
-    before_NL, behind_NL, next_NL, total_B = found
-    return before_NL, behind_NL, next_NL, total_B
+
+
+class _Nats(torch.autograd.Function):
+    """The gradient is what is expected of all paths less the gold path."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scores_NL: Tensor,
+        first_L: Tensor,
+        after_LL: Tensor,
+        last_L: Tensor,
+        offsets_B1: Tensor,
+        gold_N: Tensor | None,
+    ) -> Tensor:
+        offsets_B1 = offsets_B1.contiguous()
+        gold_N = None if gold_N is None else gold_N.contiguous()
+        sums = chains(scores_NL, first_L, after_LL, last_L, offsets_B1, gold_N)
+        ctx.save_for_backward(*sums, offsets_B1, gold_N)
+        ctx.dtype = scores_NL.dtype
+        return sums.total_B
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, weight_B: Tensor) -> tuple[Tensor | None, ...]:
+        *sums, offsets_B1, gold_N = ctx.saved_tensors
+        tokens, labels = sums[0].shape
+        weight_B = weight_B.contiguous()
+        dscores_NL, dweights = torch.empty(tokens, labels), torch.empty(labels * (2 + labels))
+        results = {"weight": weight_B, "dscores": dscores_NL, "dweights": dweights}
+        call = _describe(Sums(*sums), labels, offsets_B1, gold_N, **results)
+        library.load().chains_backward(call)
+        dfirst_L, dlast_L, dafter = dweights.split((labels, labels, labels * labels))
+        dafter_LL = dafter.view(labels, labels)
+        return dscores_NL.to(ctx.dtype), dfirst_L, dafter_LL, dlast_L, None, None

@@ -221,17 +221,52 @@ int64_t pool(const Pooling& call) {
     return 0;
 }
 
-int64_t chains(const Chain& call) {
-    if (!full(call.offsets, call.batch)) return 1;
+bool within(const int64_t* places, int64_t count, int64_t size) {
+    return std::all_of(places, places + count, [&](int64_t at) { return 0 <= at && at < size; });
+}
+
+// The sequences of a batch for each thread.
+Shares share_out(const Chain& call) {
     const int64_t work = call.offsets[call.batch] * call.labels * call.labels * 4;
     std::vector<int64_t> lengths(call.batch);
     for (int64_t b = 0; b < call.batch; ++b) lengths[b] = call.offsets[b + 1] - call.offsets[b];
-    run_shares(call, divide(lengths, work < SMALL ? 1 : call.threads), chosen_training->chains);
+    return divide(lengths, work < SMALL ? 1 : call.threads);
+}
+
+int64_t chains(const Chain& call) {
+    if (!full(call.offsets, call.batch)) return 1;
+    const int64_t L = call.labels;
+    if (call.gold && !within(call.gold, call.offsets[call.batch], L)) return 2;
+    const Odds odds(call);
+    for (int64_t i = 0; i < L; ++i) {
+        odds.first[i] = std::exp(double{call.first[i]});
+        odds.last[i] = std::exp(double{call.last[i]});
+        for (int64_t j = 0; j < L; ++j)
+            odds.after[i * L + j] = odds.turned[j * L + i] = std::exp(double{call.after[i * L + j]});
+    }
+    run_shares(call, share_out(call), chosen_training->chains);
     return 0;
 }
 
-bool within(const int64_t* places, int64_t count, int64_t size) {
-    return std::all_of(places, places + count, [&](int64_t at) { return 0 <= at && at < size; });
+// Sums over the weights are added up in the order of the shares.
+int64_t chains_backward(const Chain& call) {
+    const Shares shares = share_out(call);
+    const int64_t L = call.labels;
+    std::vector<std::vector<double>> sums(shares.size());
+    parallel(shares.size(), shares.size(), [&](int64_t i) {
+        sums[i].resize(ChainSums::size(L));
+        chosen_training->chains_backward(call, shares[i].data(), shares[i].size(), sums[i].data());
+    });
+    std::vector<double>& whole = sums[0];
+    for (size_t i = 1; i < sums.size(); ++i)
+        for (size_t j = 0; j < whole.size(); ++j) whole[j] += sums[i][j];
+    const ChainSums found(whole.data(), L);
+    const Odds odds(call);
+    std::copy_n(whole.data(), 2 * L, call.dweights);
+    for (int64_t j = 0; j < L * L; ++j)
+        call.dweights[2 * L + j] =
+            static_cast<float>(found.pairs[j] * odds.after[j] - found.follows[j]);
+    return 0;
 }
 
 int64_t look_up(const Lookup& call) {
@@ -367,6 +402,7 @@ int64_t seqcli_drop(const Dropout* call) {
 // They return 0, or 1 for offsets that do not rise from 0, and for empty sequences.
 int64_t seqcli_pool(const Pooling* call) { return pool(*call); }
 int64_t seqcli_chains(const Chain* call) { return chains(*call); }
+int64_t seqcli_chains_backward(const Chain* call) { return chains_backward(*call); }
 
 // Returns 0, or 1 for offsets that do not rise, rows that the table does not have or, of gradients,
 // rows that nobody has read.

@@ -189,8 +189,8 @@ const Kernels KERNELS = {
     choose, forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
 
 extern const TrainingKernels TRAINING_KERNELS;
-const TrainingKernels TRAINING_KERNELS = {cross, drop, pool, chains,
-                                           look_up, add_up, catch_up, update};
+const TrainingKernels TRAINING_KERNELS = {cross,   drop,   pool,     chains, chains_backward,
+                                          look_up, add_up, catch_up, update};
 
 extern const SruKernels SRU_KERNELS;
 const SruKernels SRU_KERNELS = {sru_forward, sru_backward};

@@ -84,7 +84,9 @@ class Chain(ctypes.Structure):
     """`struct Chain` of training.h."""
 
     _fields_ = _fields(
-        "batch labels threads", "offsets own first last after after_turned before behind next total"
+        "batch labels threads",
+        "offsets gold scores first after last odds before behind next total "
+        "weight dscores dweights",
     )
 
 
@@ -186,6 +188,7 @@ class Library:
         self.sru_backward = take("sru_backward", Sru)
         self.pool = take("pool", Pooling)
         self.chains = take("chains", Chain)
+        self.chains_backward = take("chains_backward", Chain)
         self.look_up = take("look_up", Lookup)
         self.find_ngrams = take("find_ngrams", Ngrams)
         self.read_rows = take("read_rows", Rows)

@@ -47,15 +47,41 @@ struct Pooling {
     float* dx;               // (N, width), or null in the forward pass
 };
 
-// The sums over all paths of labels (chain.h), L labels; no sequence may be empty.
+// The sums over all paths of labels (chain.h), L labels, and their gradients; no sequence may be
+// empty.
 struct Chain {
     int64_t batch, labels, threads;
     const int64_t* offsets;             // (B + 1)
-    const double* own;                  // (N, L)
-    const double *first, *last;         // (L)
-    const double *after, *after_turned; // (L, L), and with rows and columns exchanged
+    const int64_t* gold;                // (N) labels of a path to compare with, or null
+    const float* scores;                // (N, L)
+    const float *first, *after, *last;  // (L), (L, L), (L)
+    double* odds;                       // (2 L + 2 L²) working memory: `Odds`
     double *before, *behind, *next;     // (N, L)
-    double* total;                      // (B) log Z
+    double* total;                      // (B) log Z, less the score of the path
+    // Backward:
+    const double* weight;  // (B) gradients of `total`
+    float* dscores;        // (N, L)
+    float* dweights;       // (2 L + L²) of first, last and after
+};
+
+// exp of the scores of first and last labels, of each label after each, and the last transposed.
+struct Odds {
+    double *first, *last, *after, *turned;
+
+    explicit Odds(const Chain& call)
+        : first(call.odds), last(first + call.labels), after(last + call.labels),
+          turned(after + call.labels * call.labels) {}
+};
+
+// What a share of sequences adds to the gradients of the weights: of first and last labels; of pairs
+// the sums over all paths, still without their odds; and how often they come in the paths of gold.
+struct ChainSums {
+    double *first, *last, *pairs, *follows;
+
+    ChainSums(double* sums, int64_t labels)
+        : first(sums), last(first + labels), pairs(last + labels),
+          follows(pairs + labels * labels) {}
+    static int64_t size(int64_t labels) { return 2 * labels * (1 + labels); }
 };
 
 // Sums of rows of a table, and their gradients (rows.h); V rows of E floats, M entries of B sums.
@@ -115,6 +141,8 @@ struct TrainingKernels {
     void (*drop)(const Dropout& call, int64_t first, int64_t last);
     void (*pool)(const Pooling& call, int64_t first_sequence, int64_t last_sequence);
     void (*chains)(const Chain& call, const int32_t* share, int64_t count);
+    // `sums`: of `ChainSums`, zero before.
+    void (*chains_backward)(const Chain& call, const int32_t* share, int64_t count, double* sums);
     void (*look_up)(const Lookup& call, int64_t first_sum, int64_t last_sum);
     void (*add_up)(const Lookup& call, int64_t first_unit, int64_t last_unit);  // of the width
     void (*catch_up)(const Rows& call, const Late* late, int64_t first, int64_t last);
