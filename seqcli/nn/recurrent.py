@@ -168,6 +168,18 @@ def detach(states: States) -> States:
     return [tuple(part.detach() for part in state) for state in states]
 
 
+def forget(states: States, fraction: float) -> States:
+    """The same with each sequence's states back at the beginning, zero, with this probability."""
+    batch = len(states[0][0])
+    kept_B = torch.rand(batch) >= fraction
+    if kept_B.all():
+        return states
+    kept_B = kept_B.to(states[0][0].device)
+    return [
+        tuple(part * kept_B.view(-1, *[1] * (part.dim() - 1)) for part in state) for state in states
+    ]
+
+
 # ------------------------------------------------------------------------- weights of torch.nn
 
 TORCH = {nn.RNN: Elman, nn.LSTM: LSTM, nn.GRU: GRU}

@@ -35,7 +35,7 @@ from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel
 from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
-from seqcli.nn.recurrent import States, detach
+from seqcli.nn.recurrent import States, detach, forget
 from seqcli.nn.softmax import check_softmax
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, learn_tokenizer, read_fields
@@ -46,6 +46,9 @@ them."""
 EVALUATION_TOKENS = 4_096  # of a batch
 BPTT = {"character": 64, "word": 35, "bpe": 50}
 """Steps a gradient flows back where nothing is named; 35 words as in Zaremba et al. (2014)."""
+FORGOTTEN = 0.01
+"""How often a stream's state returns to zero between two blocks of training. A stream would begin
+but once an epoch otherwise, though every prompt and every text to be judged does."""
 
 
 class Corpus(NamedTuple):
@@ -229,7 +232,7 @@ class LanguageModeling:
         if training.ar or training.tar:
             penalty = penalise(h, dropped, ar=training.ar, tar=training.tar)
             mean = mean + (penalty - penalty.detach())  # the loss that is told stays −log p
-        carried = detach(states) if isinstance(batch, Block) else None
+        carried = forget(detach(states), FORGOTTEN) if isinstance(batch, Block) else None
         return Loss(mean, len(gold_N), len(gold_N), carried, rate)
 
     def walk(self, model: nn.Module, tokens_N: np.ndarray) -> Iterator[Passage]:

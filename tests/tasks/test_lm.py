@@ -17,6 +17,7 @@ from seqcli.nn.cells import CELLS
 from seqcli.nn.decode import Sampling
 from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
+from seqcli.nn.recurrent import forget
 from seqcli.tasks.lm import LanguageModeling
 from seqcli.tasks.writing import Writing
 
@@ -71,6 +72,47 @@ def test_blocks_of_random_length_scale_the_step_and_resume(tmp_path: Path, data:
     run.resume(tmp_path / "parts", Quiet())
     files = [(tmp_path / name / bundle.WEIGHTS).read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
+
+
+# ---------------------------------------------------------------------------------- forgetting
+
+
+@pytest.mark.parametrize("cell", [name for name in CELLS if name != "tree"])
+def test_a_stream_that_forgets_begins_anew(cell: str) -> None:
+    """Its states in all layers, and those of no other stream."""
+    task, model, rows = make(cell=cell, layers=2, dropout=0)
+    model.eval()
+    encoded = task.encode(rows)
+    first, second = list(task.batches(encoded, task.plan(encoded, 1), 0))[:2]
+    streams = len(first.tokens)
+    states = task.loss(model, first, None).state
+    torch.manual_seed(5)
+    some = forget(states, 0.5)
+    kept_B = [bool(part.any()) for part in some[0][-1]]
+    assert 0 < sum(kept_B) < streams
+
+    def read(carried: Any) -> torch.Tensor:
+        tokens = torch.from_numpy(np.ascontiguousarray(second.tokens))
+        width = tokens.shape[1]
+        batch = Ragged(tokens.flatten(), torch.arange(streams + 1) * width)
+        return model(batch, carried)[0].view(streams, width, -1)
+
+    anew, gone_on = read(None), read(states)
+    for found, kept, new, old in zip(read(some), kept_B, anew, gone_on, strict=True):
+        torch.testing.assert_close(found, old if kept else new, rtol=1e-5, atol=1e-5)
+    assert all(part is same for part, same in zip(forget(states, 0), states, strict=True))
+    assert not any(part.any() for state in forget(states, 1) for part in state)
+
+
+def test_streams_forget_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, model, rows = make()
+    encoded = task.encode(rows)
+    batch = next(task.batches(encoded, task.plan(encoded, 1), 0))
+    kept = [bool(task.loss(model, batch, None).state[0][0][0].any()) for _ in range(20)]
+    monkeypatch.setattr("seqcli.tasks.lm.FORGOTTEN", 0.5)
+    often = [bool(task.loss(model, batch, None).state[0][0][0].any()) for _ in range(20)]
+    assert sum(often) < sum(kept)
+    assert any(often)
 
 
 # --------------------------------------------------------------------------------------- writing
