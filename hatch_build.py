@@ -27,6 +27,7 @@ except ImportError:  # run as a program, where hatchling is not needed
 
 NATIVE = Path("seqcli", "nn", "native")
 LIBRARY = NATIVE / "_kernels.so"
+MIRRORED = ("interface", "training", "sru", "mogrifier")  # headers, by seqcli/nn/native/library.py
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
@@ -110,7 +111,7 @@ def build_library(root: Path, *, extra_flags: tuple[str, ...] = (), to: Path | N
         if "baseline" not in names:
             raise NoLibrary(f"{compiler[0]} failed: {first_line(compiled['baseline'].stderr)}")
         each = "-DSEQCLI_EACH_ISA(DO)=" + " ".join(f"DO({name})" for name in names)
-        headers = (root / NATIVE / f"{name}.h" for name in ("interface", "training", "sru"))
+        headers = (root / NATIVE / f"{name}.h" for name in MIRRORED)
         interface = zlib.crc32(b"".join(header.read_bytes() for header in headers))
         known = f"-DSEQCLI_INTERFACE={interface}"
         dispatch = compile_one("dispatch.cpp", "dispatch.o", [each, known])

@@ -42,6 +42,7 @@ PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 KERNELS = (
     *("run", "pack", "linear", "cross", "drop", "pool", "look_up", "chains", "chains_backward"),
     *("attend_forward", "attend_backward", "sru_forward", "sru_backward"),
+    *("mogrifier_forward", "mogrifier_backward"),
 )
 WIDE = {"hidden": 256, "embedding": 256}
 

@@ -25,6 +25,7 @@ from seqcli.nn import native
 from seqcli.nn.native import cross, drop, ops
 from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.native.lookup import Entries, Reader, look_up
+from seqcli.nn.native.mogrifier import mogrifier as native_mogrifier
 from seqcli.nn.native.pool import pool as native_pool
 from seqcli.nn.native.sru import sru as native_sru
 from seqcli.nn.ragged import Padding, Ragged
@@ -78,6 +79,20 @@ def sequence(
     if kind in LIBRARY:
         return _padded(kind, x, weights, state, reverse=reverse, final=final)
     return _scan(kind, x, weights, state, reverse=reverse)
+
+
+def mogrifier(
+    x: Ragged, weights: Sequence[Tensor], state: State, *, reverse: bool
+) -> tuple[Ragged, State] | None:
+    """One direction of a Mogrifier LSTM by the native kernel; None where that does not run.
+    weights: see `native.mogrifier`."""
+    if not runs_natively(x.values):
+        return None
+    h, c = (part.float() for part in state)
+    y_NH, last = native_mogrifier(
+        x.values, x.offsets, weights, (h, c), reverse=reverse, precision=precision()
+    )
+    return x.with_values(y_NH), last
 
 
 def sru(

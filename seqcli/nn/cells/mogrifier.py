@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn import kernels
 from seqcli.nn.cells.cell import State, unroll
 from seqcli.nn.cells.lstm import LSTM
-from seqcli.nn.kernels import sigmoid, step_linear
 from seqcli.nn.ragged import Ragged
 
 
@@ -16,7 +16,7 @@ class Mogrifier(LSTM):
 
     Differs from LSTM: what a word means to it depends on what it has read. The input is scaled in
     the odd rounds, the state in the even ones; none is the LSTM itself.
-    Cost a token: 8·H·(I + H) + 2·rounds·H·I FLOP forward; the steps run one after the other.
+    Cost a token: 8·H·(I + H) + 2·rounds·H·I FLOP forward.
     """
 
     equations = (
@@ -41,9 +41,9 @@ class Mogrifier(LSTM):
         """Input and state after all rounds."""
         for number, scale in enumerate(self.scales):
             if number % 2 == 0:
-                x_BI = 2 * sigmoid(step_linear(h_BH, scale)) * x_BI
+                x_BI = 2 * kernels.sigmoid(kernels.step_linear(h_BH, scale)) * x_BI
             else:
-                h_BH = 2 * sigmoid(step_linear(x_BI, scale)) * h_BH
+                h_BH = 2 * kernels.sigmoid(kernels.step_linear(x_BI, scale)) * h_BH
         return x_BI, h_BH
 
     def gates(self, x_BI: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -53,4 +53,6 @@ class Mogrifier(LSTM):
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        return unroll(self, x, state, reverse=reverse)
+        weights = *self.weights, *self.scales
+        found = kernels.mogrifier(x, weights, state, reverse=reverse)
+        return unroll(self, x, state, reverse=reverse) if found is None else found

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "interface.h"
+#include "mogrifier.h"
 #include "ngrams.h"
 #include "sru.h"
 #include "threads.h"
@@ -20,6 +21,7 @@ namespace seqcli {
     extern const Kernels KERNELS;                   \
     extern const TrainingKernels TRAINING_KERNELS;  \
     extern const SruKernels SRU_KERNELS;            \
+    extern const MogrifierKernels MOGRIFIER_KERNELS; \
     }
 SEQCLI_EACH_ISA(DECLARE)
 
@@ -43,14 +45,17 @@ struct Set {
     const Kernels* kernels;
     const TrainingKernels* training;
     const SruKernels* sru;
+    const MogrifierKernels* mogrifier;
 };
 const Set ALL[] = {
-#define ADDRESSES(isa) {&isa::KERNELS, &isa::TRAINING_KERNELS, &isa::SRU_KERNELS},
+#define ADDRESSES(isa) \
+    {&isa::KERNELS, &isa::TRAINING_KERNELS, &isa::SRU_KERNELS, &isa::MOGRIFIER_KERNELS},
     SEQCLI_EACH_ISA(ADDRESSES)};
 
 const Kernels* chosen = nullptr;
 const TrainingKernels* chosen_training = nullptr;
 const SruKernels* chosen_sru = nullptr;
+const MogrifierKernels* chosen_mogrifier = nullptr;
 
 template <class Call>
 std::vector<int64_t> lengths(const Call& call, int64_t blocks) {
@@ -71,6 +76,7 @@ bool valid(const Call& call) {
 
 bool is_scan(const Recurrent& call) { return call.kind == MINGRU || call.kind == MINLSTM; }
 bool is_scan(const Sru&) { return true; }
+bool is_scan(const Mogrifier&) { return false; }
 
 template <class Call>
 bool small(const Call& call) {
@@ -362,6 +368,7 @@ const char* seqcli_choose(const char* name) {
         chosen = set.kernels;
         chosen_training = set.training;
         chosen_sru = set.sru;
+        chosen_mogrifier = set.mogrifier;
         return own;
     }
     return nullptr;
@@ -421,6 +428,16 @@ int64_t seqcli_sru_forward(const Sru* call) { return run_forward(call, 1, chosen
 int64_t seqcli_sru_backward(const Sru* call) {
     return run_backward(
         call, 1, 4 * call->hidden, [](const Sru& one) { return one.sums; }, chosen_sru->backward);
+}
+
+// The same for a Mogrifier LSTM.
+int64_t seqcli_mogrifier_forward(const Mogrifier* call) {
+    return run_forward(call, 1, chosen_mogrifier->forward);
+}
+int64_t seqcli_mogrifier_backward(const Mogrifier* call) {
+    return run_backward(
+        call, 1, 4 * call->hidden, [](const Mogrifier& one) { return one.dbias; },
+        chosen_mogrifier->backward);
 }
 
 // The same for attention.

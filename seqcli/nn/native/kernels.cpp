@@ -8,6 +8,7 @@
 #include "choice.h"
 #include "cross.h"
 #include "drop.h"
+#include "mogrify.h"
 #include "pool.h"
 #include "rows.h"
 #include "scan.h"
@@ -173,6 +174,19 @@ static void sru_backward(const Sru& call, const int32_t* share, int64_t count, f
     });
 }
 
+static void mogrifier_forward(const Mogrifier& call, const int32_t* share, int64_t count) {
+    with_operand<Mogrifier>(call.bf16, [&](auto, auto operand) {
+        Mogrify<typename decltype(operand)::type>(call, share, count).forward();
+    });
+}
+
+static void mogrifier_backward(const Mogrifier& call, const int32_t* share, int64_t count,
+                               float* totals) {
+    with_operand<Mogrifier>(call.bf16, [&](auto, auto operand) {
+        Mogrify<typename decltype(operand)::type>(call, share, count, totals).backward();
+    });
+}
+
 static void attend_forward(const Attention& call, const int32_t* share, int64_t count) {
     for (int64_t i = 0; i < count; ++i) Attend(call, share[i]).forward();
 }
@@ -194,6 +208,9 @@ const TrainingKernels TRAINING_KERNELS = {cross,   drop,   pool,     chains, cha
 
 extern const SruKernels SRU_KERNELS;
 const SruKernels SRU_KERNELS = {sru_forward, sru_backward};
+
+extern const MogrifierKernels MOGRIFIER_KERNELS;
+const MogrifierKernels MOGRIFIER_KERNELS = {mogrifier_forward, mogrifier_backward};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli

@@ -14,7 +14,7 @@ import torch
 
 PATH = Path(__file__).with_name("_kernels.so")
 INTERFACE = tuple(
-    Path(__file__).with_name(f"{name}.h") for name in ("interface", "training", "sru")
+    Path(__file__).with_name(f"{name}.h") for name in ("interface", "training", "sru", "mogrifier")
 )
 MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of": 3}
 KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
@@ -136,6 +136,16 @@ class Sru(ctypes.Structure):
     )
 
 
+class Mogrifier(ctypes.Structure):
+    """`struct Mogrifier` of mogrifier.h."""
+
+    _fields_ = _fields(
+        "batch tokens inputs hidden rounds rows reverse bf16 keep threads stride dy_stride",
+        "offsets scales w_ih w_hh bias h_first c_first sums xs hs x_shares h_shares gates c y "
+        "h_last c_last dy dgates dx_sums dh_sums dx dbias dh dc",
+    )
+
+
 class Unavailable(Exception):
     """Why the kernels cannot be used."""
 
@@ -186,6 +196,8 @@ class Library:
         self.drop = take("drop", Dropout)
         self.sru_forward = take("sru_forward", Sru)
         self.sru_backward = take("sru_backward", Sru)
+        self.mogrifier_forward = take("mogrifier_forward", Mogrifier)
+        self.mogrifier_backward = take("mogrifier_backward", Mogrifier)
         self.pool = take("pool", Pooling)
         self.chains = take("chains", Chain)
         self.chains_backward = take("chains_backward", Chain)
