@@ -68,7 +68,7 @@ def chains(
     found = Sums._make(torch.empty(size, dtype=torch.float64) for size in sizes)
     given = {"scores": scores_NL, "first": first_L, "after": after_LL, "last": last_L}
     kept = {name: part.detach().float().contiguous() for name, part in given.items()}
-    wrong = library.load().chains(_describe(found, labels, offsets_B1, gold_N, **kept))
+    wrong = library.load().chains(_describe(found, offsets=offsets_B1, gold=gold_N, **kept))
     if wrong == 2:
         raise ValueError(f"a gold label is not one of the {labels}")
     if wrong:
@@ -76,19 +76,18 @@ def chains(
     return found
 
 
-def _describe(
-    sums: Sums, labels: int, offsets_B1: Tensor, gold_N: Tensor | None, **tensors: Tensor
-) -> library.Chain:
-    tensors = {"offsets": offsets_B1, **tensors}
-    if gold_N is not None:
-        tensors["gold"] = gold_N
-    for name, part in zip(("before", "behind", "next", "total", "odds"), sums, strict=True):
-        tensors[name] = part
-    return library.Chain(
-        batch=len(offsets_B1) - 1,
-        labels=labels,
+def _describe(sums: Sums, **tensors: Tensor | None) -> library.Chain:
+    return library.fill(
+        library.Chain,
+        batch=len(sums.total_B),
+        labels=sums.before_NL.shape[1],
         threads=torch.get_num_threads(),
-        **{name: tensor.data_ptr() for name, tensor in tensors.items()},
+        before=sums.before_NL,
+        behind=sums.behind_NL,
+        next=sums.next_NL,
+        total=sums.total_B,
+        odds=sums.odds,
+        **tensors,
     )
 
 
@@ -115,13 +114,13 @@ class _Nats(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, weight_B: Tensor) -> tuple[Tensor | None, ...]:
-        *sums, offsets_B1, gold_N = ctx.saved_tensors
-        tokens, labels = sums[0].shape
-        weight_B = weight_B.contiguous()
+        *parts, offsets_B1, gold_N = ctx.saved_tensors
+        sums, weight_B = Sums(*parts), weight_B.contiguous()
+        tokens, labels = sums.before_NL.shape
         dscores_NL, dweights = torch.empty(tokens, labels), torch.empty(labels * (2 + labels))
         results = {"weight": weight_B, "dscores": dscores_NL, "dweights": dweights}
-        call = _describe(Sums(*sums), labels, offsets_B1, gold_N, **results)
-        library.load().chains_backward(call)
+        given = {"offsets": offsets_B1, "gold": gold_N}
+        library.load().chains_backward(_describe(sums, **given, **results))
         dfirst_L, dlast_L, dafter = dweights.split((labels, labels, labels * labels))
         dafter_LL = dafter.view(labels, labels)
         return dscores_NL.to(ctx.dtype), dfirst_L, dafter_LL, dlast_L, None, None

@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -144,6 +144,18 @@ class Mogrifier(ctypes.Structure):
         "offsets scales w_ih w_hh bias h_first c_first sums xs hs x_shares h_shares gates c y "
         "h_last c_last dy dgates dx_sums dh_sums dx dbias dh dc",
     )
+
+
+Structure = TypeVar("Structure", bound=ctypes.Structure)
+
+
+def fill(structure: type[Structure], **fields: Any) -> Structure:
+    """A structure of numbers and of the addresses of tensors, which the caller keeps alive; of a
+    field that is left out, 0."""
+    for name, value in fields.items():
+        if isinstance(value, torch.Tensor):
+            fields[name] = value.data_ptr()
+    return structure(**fields)
 
 
 class Unavailable(Exception):

@@ -57,12 +57,7 @@ def mogrifier(
 
 
 def _call(run: Callable[[library.Mogrifier], int], **fields: Any) -> None:
-    """Fill the interface's structure with numbers and the addresses of tensors; call the kernel."""
-    places = {
-        name: value.data_ptr() if isinstance(value, Tensor) else value
-        for name, value in fields.items()
-    }
-    if run(library.Mogrifier(threads=torch.get_num_threads(), **places)):
+    if run(library.fill(library.Mogrifier, threads=torch.get_num_threads(), **fields)):
         raise ValueError("offsets must rise from 0 to the number of tokens")
 
 
@@ -283,24 +278,32 @@ class _Mogrifier(torch.autograd.Function):
             dx, dh, dc, dgates, dbias, *dsums = torch.ops.seqcli.mogrifier_backward.default(
                 reverse, bf16, offsets, h, c, weights, kept, *gradients[:3]
             )
-        needs = ctx.needs_input_grad[6:]
-        sides = kept[0], kept[1]  # xs and hs
-        found: list[Tensor | None] = [None] * count
-        for at, needed in enumerate(needs):
-            if not needed:
-                continue
-            if at < 2:
-                found[at] = sum_outer(dgates, sides[at][-1])
-            elif at < 4:  # copies: two parameters must not share the memory of their gradients
-                found[at] = dbias.clone()
-            else:
-                number = at - 4
-                by = sides[1 - number % 2][(number + number % 2) // 2]
-                found[at] = sum_outer(dsums[number % 2][number // 2], by)
-        first = (
-            d if need else None for d, need in zip((dh, dc), ctx.needs_input_grad[4:6], strict=True)
-        )
-        return None, None, dx if ctx.needs_input_grad[2] else None, None, *first, *found
+        _, _, needs_x, _, *needs = ctx.needs_input_grad
+        first = (d if need else None for d, need in zip((dh, dc), needs, strict=False))
+        dweights = _weight_gradients(kept[:2], dgates, dbias, dsums, needs[2:])
+        return None, None, dx if needs_x else None, None, *first, *dweights
+
+
+def _weight_gradients(
+    sides: Sequence[Tensor],
+    dgates: Tensor,
+    dbias: Tensor,
+    dsums: Sequence[Tensor],
+    wanted: list[bool],
+) -> list[Tensor | None]:
+    """The gradients of the weights, in their order, those that are wanted. sides: xs and hs; dsums:
+    of the sums inside their scalings."""
+    products = [(dgates, layers[-1]) for layers in sides]
+    for number in range(len(wanted) - 4):
+        side, before = number % 2, number // 2
+        products.append((dsums[side][before], sides[1 - side][before + side]))
+    found = [
+        sum_outer(d, x) if need else None
+        for (d, x), need in zip(products, wanted[:2] + wanted[4:], strict=True)
+    ]
+    # Copies: two parameters must not share the memory of their gradients.
+    biases = [dbias.clone() if need else None for need in wanted[2:4]]
+    return [*found[:2], *biases, *found[2:]]
 
 
 def _differentiable(

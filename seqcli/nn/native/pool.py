@@ -20,11 +20,8 @@ def pool(x_NH: Tensor, offsets_B1: Tensor, kind: str) -> Tensor:
 
 
 def _call(**fields: Any) -> None:
-    places = {
-        name: value.data_ptr() if isinstance(value, Tensor) else value
-        for name, value in fields.items()
-    }
-    if library.load().pool(library.Pooling(threads=torch.get_num_threads(), **places)):
+    call = library.fill(library.Pooling, threads=torch.get_num_threads(), **fields)
+    if library.load().pool(call):
         raise ValueError("offsets must rise from 0 to the number of tokens, without a standstill")
 
 

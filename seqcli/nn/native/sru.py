@@ -52,12 +52,7 @@ def sru(
 
 
 def _call(run: Callable[[library.Sru], int], **fields: Any) -> None:
-    """Fill the interface's structure with numbers and the addresses of tensors; call the kernel."""
-    places = {
-        name: value.data_ptr() if isinstance(value, Tensor) else value
-        for name, value in fields.items()
-    }
-    if run(library.Sru(threads=torch.get_num_threads(), **places)):
+    if run(library.fill(library.Sru, threads=torch.get_num_threads(), **fields)):
         raise ValueError("offsets must rise from 0 to the number of tokens")
 
 

@@ -62,21 +62,12 @@ def list_directions(
     return found
 
 
-def _address(value: Any) -> Any:
-    return value.data_ptr() if isinstance(value, Tensor) else value
-
-
 def _run(step: str, kind: str, calls: Sequence[dict[str, Any]]) -> None:
     """Call a kernel for all directions. The fields of `interface.h` are numbers and tensors, which
     the caller keeps alive."""
     number, threads = library.KIND_NUMBERS[kind], torch.get_num_threads()
     structures = [
-        library.Recurrent(
-            kind=number,
-            threads=threads,
-            **{name: _address(value) for name, value in fields.items()},
-        )
-        for fields in calls
+        library.fill(library.Recurrent, kind=number, threads=threads, **fields) for fields in calls
     ]
     if library.load().run(step, (library.Recurrent * len(calls))(*structures)):
         raise ValueError("offsets must rise from 0 to the number of tokens")
