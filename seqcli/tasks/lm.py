@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from seqcli import baselines, metrics
 from seqcli.config import LanguageConfig, Request
 from seqcli.data.batches import block_bounds, blocks, bucket, stream
-from seqcli.data.columns import read_condition
 from seqcli.data.condition import Condition, condition_from_json, learn_condition
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
@@ -38,7 +37,7 @@ from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach, forget
 from seqcli.nn.softmax import check_softmax
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
-from seqcli.tasks.text import describe_tokens, learn_tokenizer, read_fields
+from seqcli.tasks.text import describe_tokens, find_condition, learn_tokenizer, read_fields
 
 EVALUATION_STREAMS = 16
 """Streams that a text is judged in, whatever those of the training: a score must not depend on
@@ -384,14 +383,6 @@ def shift(texts: Sequences, device: torch.device) -> tuple[Ragged, Tensor]:
     read_N[texts.offsets[:-1]] = EOS
     tokens = Ragged(torch.from_numpy(read_N).to(device), torch.from_numpy(texts.offsets))
     return tokens, torch.from_numpy(gold_N).to(device)
-
-
-def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """What a record's text is written from. Raises SeqcliError where a field of it is missing."""
-    for name in names:
-        if record.get(name) is None:
-            raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
-    return read_condition([record[name] for name in names])
 
 
 def _streams(tokens_ST: np.ndarray, device: torch.device) -> Ragged:

@@ -7,6 +7,7 @@ from typing import Any
 
 from seqcli.config import Config, Tokens
 from seqcli.data.choice import split_columns
+from seqcli.data.columns import read_condition
 from seqcli.data.tokens import Tokenizer
 from seqcli.data.values import join_cells
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
@@ -33,6 +34,14 @@ def learn_tokenizer(
     if kind == "auto":
         kind, reason = choose_kind(config.task, texts)  # type: ignore[assignment]
     return train_tokenizer(kind, texts, **limits_of(config.tokens), joiner=joiner), reason
+
+
+def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """What a record's text is written from. Raises SeqcliError where a field of it is missing."""
+    for name in names:
+        if record.get(name) is None:
+            raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+    return read_condition([record[name] for name in names])
 
 
 def read_fields(

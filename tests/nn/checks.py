@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -35,6 +35,22 @@ def assert_slopes(
         down = loss({**tensors, name: tensor - step * direction})
         exact = (gradients[f"d{name}"] * direction).sum().item()
         assert (up - down) / (2 * step) == pytest.approx(exact, abs=2e-3, rel=2e-3), name
+
+
+def assert_any_strides(y: Tensor, leaf: Tensor) -> None:
+    """The gradient of `leaf` is the same whatever the strides of that of y, of 6 columns."""
+    wide = torch.randn(len(y), 20)
+    plain = torch.autograd.grad(y, leaf, wide[:, 3:9].clone(), retain_graph=True)
+    for strided in (wide[:, 3:9], wide[:, 3:9].t().contiguous().t()):
+        assert torch.equal(torch.autograd.grad(y, leaf, strided, retain_graph=True)[0], plain[0])
+
+
+def assert_own_gradients(y: Tensor, leaves: Iterable[Tensor]) -> None:
+    """No two gradients share memory: clipping scales them in place, shared memory twice."""
+    leaves = list(leaves)
+    y.sum().backward()
+    places = {leaf.grad.untyped_storage().data_ptr() for leaf in leaves if leaf.grad is not None}
+    assert len(places) == len(leaves)
 
 
 def worst(ours: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[float, str]:

@@ -306,20 +306,12 @@ def _weight_gradients(
     return [*found[:2], *biases, *found[2:]]
 
 
-def _differentiable(
-    reverse: bool,
-    bf16: bool,
-    keep: bool,
-    x: Tensor,
-    offsets: Tensor,
-    h: Tensor,
-    c: Tensor,
-    weights: Sequence[Tensor],
-) -> tuple[Tensor, ...]:
+def _differentiable(*arguments: Any) -> tuple[Tensor, ...]:
+    reverse, bf16, keep, *tensors, weights = arguments
     if keep:
-        return _Mogrifier.apply(reverse, bf16, x, offsets, h, c, *weights)
+        return _Mogrifier.apply(reverse, bf16, *tensors, *weights)
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.seqcli.mogrifier.default(reverse, bf16, keep, x, offsets, h, c, weights)
+        return torch.ops.seqcli.mogrifier.default(*arguments)
 
 
 OPERATORS.define(
