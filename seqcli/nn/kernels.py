@@ -23,6 +23,7 @@ from torch._VF import gru, lstm, rnn_relu, rnn_tanh  # type: ignore[import-untyp
 
 from seqcli.nn import native
 from seqcli.nn.native import cross, drop, ops
+from seqcli.nn.native.jordan import jordan as native_jordan
 from seqcli.nn.native.linear import linear as native_linear
 from seqcli.nn.native.lookup import Entries, Reader, look_up
 from seqcli.nn.native.mogrifier import mogrifier as native_mogrifier
@@ -79,6 +80,22 @@ def sequence(
     if kind in LIBRARY:
         return _padded(kind, x, weights, state, reverse=reverse, final=final)
     return _scan(kind, x, weights, state, reverse=reverse)
+
+
+def jordan(
+    x: Ragged, weights: tuple[Tensor, ...], y_BH: Tensor, *, relu: bool, reverse: bool
+) -> tuple[Ragged, Tensor] | None:
+    """One direction of Jordan's network by the native kernel: the outputs (N, H) and the last of
+    them (B, H); None where that does not run. weights: see `native.jordan`."""
+    if not runs_natively(x.values):
+        return None
+    y_NH, y_BH = native_jordan(
+        *(x.values, x.offsets, weights, y_BH.float()),
+        relu=relu,
+        reverse=reverse,
+        precision=precision(),
+    )
+    return x.with_values(y_NH), y_BH
 
 
 def mogrifier(

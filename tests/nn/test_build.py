@@ -84,6 +84,7 @@ def test_sanitisers_find_nothing(tmp_path):
             for name in (
                 "native",
                 "linear",
+                "jordan",
                 "mogrifier",
                 "attention",
                 "chain",

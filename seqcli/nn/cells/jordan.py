@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from seqcli.nn import kernels
 from seqcli.nn.cells.cell import State, unroll
-from seqcli.nn.kernels import step_linear
 from seqcli.nn.ragged import Ragged
 
 
@@ -52,13 +52,20 @@ class Jordan(nn.Module):
         (y_BH,) = state
         squash = torch.tanh if self.nonlinearity == "tanh" else torch.relu
         h_BH = squash(
-            step_linear(x_BI, self.weight_ih, self.bias_ih)
-            + step_linear(y_BH, self.weight_yh, self.bias_yh)
+            kernels.step_linear(x_BI, self.weight_ih, self.bias_ih)
+            + kernels.step_linear(y_BH, self.weight_yh, self.bias_yh)
         )
-        y_BH = torch.tanh(step_linear(h_BH, self.weight_hy, self.bias_hy))
+        y_BH = torch.tanh(kernels.step_linear(h_BH, self.weight_hy, self.bias_hy))
         return y_BH, (y_BH,)
 
     def sequence(
         self, x: Ragged, state: State, *, reverse: bool = False, final: bool = True
     ) -> tuple[Ragged, State]:
-        return unroll(self, x, state, reverse=reverse)
+        matrices = self.weight_ih, self.weight_yh, self.weight_hy
+        weights = *matrices, self.bias_ih, self.bias_yh, self.bias_hy
+        found = kernels.jordan(
+            x, weights, state[0], relu=self.nonlinearity == "relu", reverse=reverse
+        )
+        if found is None:
+            return unroll(self, x, state, reverse=reverse)
+        return found[0], (found[1],)

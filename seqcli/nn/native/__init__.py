@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqcli.nn.native import attention, library, linear, ops
+from seqcli.nn.native import attention, library, linear, ops, walk
 
 __all__ = ["KINDS", "Status", "attention", "linear", "ops", "status"]
 
-KINDS = frozenset(library.KIND_NUMBERS)
+KINDS = frozenset(walk.GATES)
 
 
 class Status(NamedTuple):

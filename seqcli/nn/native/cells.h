@@ -5,7 +5,7 @@
 // Forward functions take the rows of a tile together and end a loop over them where an exponential
 // must be known before the next: the long chains of different rows then overlap.
 //
-//     rnn    h = tanh(input + hidden)  or  relu
+//     rnn    h = tanh(input + hidden)  or  relu  or both in turn, relu first
 //     lstm   i, f, o = σ(input + hidden);  g = tanh(input + hidden)
 //            c = f c' + i g;  h = o tanh(c)
 //     gru    r, z = σ(input + hidden);  q = hidden_n;  n = tanh(input_n + r q)
@@ -31,7 +31,7 @@ namespace SEQCLI_ISA {
 
 // Where an equation is applied: a token, its neighbours in time, and a vector of units.
 struct Place {
-    int64_t sequence, token;
+    int64_t sequence, token, step;
     int64_t previous, next;  // tokens; -1 where the sequence begins or ends
     int64_t unit;            // first unit of the vector
     int lanes;               // how many of its units exist
@@ -56,18 +56,25 @@ struct KeptType<Bf16> {
     using Sum = Bf16;  // unlike a gate it may be large
 };
 
-template <bool RELU>
+enum class Squash { TANH, RELU, RELU_TANH };
+
+template <Squash SQUASH>
 struct Rnn {
     static constexpr int GATES = 1, GRADIENTS = 1;
     static constexpr int UNITS = 4;         // vectors of units in a forward tile
     static constexpr bool CARRIES = false;  // is there a path from h to h' around W_hh?
     static int64_t gate_of_column(int64_t column) { return column; }
 
+    static INLINE bool rectifies(const Place& at) {
+        return SQUASH == Squash::RELU || (SQUASH == Squash::RELU_TANH && at.step % 2 == 0);
+    }
+
     template <class T, class Sums>
-    static INLINE void forward(const Recurrent&, const Place*, int rows, const Sums& sums, Vec* h) {
+    static INLINE void forward(const Recurrent&, const Place* places, int rows, const Sums& sums,
+                               Vec* h) {
         for (int r = 0; r < rows; ++r) {
             const Vec a = sums.input(r, 0) + sums.hidden(r, 0);
-            if constexpr (RELU) h[r] = a < 0.f ? Vec{} : a;
+            if (rectifies(places[r])) h[r] = a < 0.f ? Vec{} : a;
             else h[r] = tanh(a);
         }
     }
@@ -83,7 +90,7 @@ struct Rnn {
     template <class T>
     static INLINE Vec backward(const Recurrent& call, const Place& at, Vec dh, Vec* d) {
         const Vec h = load(call.y + at.token * call.y_stride + at.unit, at.lanes);
-        if constexpr (RELU) d[0] = h > 0.f ? dh : Vec{};
+        if (rectifies(at)) d[0] = h > 0.f ? dh : Vec{};
         else d[0] = dh * (1.f - h * h);
         return Vec{};
     }

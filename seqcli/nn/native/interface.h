@@ -20,7 +20,8 @@
 
 namespace seqcli {
 
-enum Kind : int64_t { RNN_TANH, RNN_RELU, LSTM, GRU, MINGRU, MINLSTM };
+// RNN_RELU_TANH: relu in even steps, tanh in odd ones.
+enum Kind : int64_t { RNN_TANH, RNN_RELU, LSTM, GRU, MINGRU, MINLSTM, RNN_RELU_TANH };
 
 // One direction of one layer. H hidden units, G gates (rnn 1, lstm 4, gru 3, mingru 2, minlstm 3).
 struct Recurrent {
@@ -38,6 +39,7 @@ struct Recurrent {
     const float* b_ih;       // (G·H)
     const float* b_hh;       // (G·H); null for the scans, which have one bias
     const void* panels;      // packed W_hh (panel.h); null for the scans
+    const void* odd_panels;  // another matrix for steps 1, 3, 5, …; null where it is the same one
     const float* h_first;    // (B, H) state before step 0
     const float* c_first;    // (B, H) lstm
     // Forward writes, backward reads:

@@ -34,10 +34,11 @@ static void with_operand(bool bf16, F f) {
 template <class F>
 static void with_walk(int64_t kind, bool bf16, F f) {
     switch (kind) {
-        case RNN_TANH: return with_operand<Rnn<false>>(bf16, f);
-        case RNN_RELU: return with_operand<Rnn<true>>(bf16, f);
+        case RNN_TANH: return with_operand<Rnn<Squash::TANH>>(bf16, f);
+        case RNN_RELU: return with_operand<Rnn<Squash::RELU>>(bf16, f);
         case LSTM: return with_operand<Lstm>(bf16, f);
         case GRU: return with_operand<Gru>(bf16, f);
+        case RNN_RELU_TANH: return with_operand<Rnn<Squash::RELU_TANH>>(bf16, f);
     }
 }
 

@@ -17,7 +17,15 @@ INTERFACE = tuple(
     Path(__file__).with_name(f"{name}.h") for name in ("interface", "training", "sru", "mogrifier")
 )
 MATRIX_NUMBERS = {"hidden": 0, "hidden backward": 1, "rows of": 2, "columns of": 3}
-KIND_NUMBERS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3, "mingru": 4, "minlstm": 5}
+KIND_NUMBERS = {
+    "rnn_tanh": 0,
+    "rnn_relu": 1,
+    "lstm": 2,
+    "gru": 3,
+    "mingru": 4,
+    "minlstm": 5,
+    "rnn_relu_tanh": 6,
+}
 
 
 def _fields(integers: str, pointers: str, *, reals: str = "") -> list[tuple[str, Any]]:
@@ -33,8 +41,8 @@ class Recurrent(ctypes.Structure):
 
     _fields_ = _fields(
         "kind batch tokens hidden gradients reverse bf16 keep dfirst threads y_stride dy_stride",
-        "offsets inputs b_ih b_hh panels h_first c_first y before gates other h_last c_last "
-        "dy dgates dbias dh dc",
+        "offsets inputs b_ih b_hh panels odd_panels h_first c_first y before gates other "
+        "h_last c_last dy dgates dbias dh dc",
     )
 
 

@@ -37,7 +37,10 @@ struct Walk {
     Place place(int64_t b, int64_t s, int64_t unit) const {
         const int64_t step = call.reverse ? -1 : 1, n = token(b, s);
         const int64_t next = s + 1 < length(b) ? n + step : -1;
-        return {b, n, s > 0 ? n - step : -1, next, unit, lanes_from(unit, H)};
+        return {b, n, s, s > 0 ? n - step : -1, next, unit, lanes_from(unit, H)};
+    }
+    const T* panels(int64_t s) const {
+        return static_cast<const T*>(call.odd_panels && s % 2 ? call.odd_panels : call.panels);
     }
 
     const T* inputs(int64_t token) const {
@@ -125,7 +128,7 @@ struct Walk {
 
         Vec sum[ROWS * FORWARD_COLUMNS];
         if (multiply) {
-            const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, false);
+            const T* panel = panels(s) + block * block_elements(H, false);
             product<FORWARD_COLUMNS>(rows, states, panel, H, sum);
         } else {
             for (int i = 0; i < rows * FORWARD_COLUMNS; ++i) sum[i] = Vec{};
@@ -212,7 +215,7 @@ struct Walk {
 
         Vec sum[ROWS * BACKWARD_COLUMNS];
         if (multiply) {
-            const T* panel = static_cast<const T*>(call.panels) + block * block_elements(H, true);
+            const T* panel = panels(s + 1) + block * block_elements(H, true);
             product<BACKWARD_COLUMNS>(rows, after, panel, Cell::GATES * H, sum);
         } else {
             for (int i = 0; i < rows * BACKWARD_COLUMNS; ++i) sum[i] = Vec{};
