@@ -159,7 +159,7 @@ def seqcli_loop(program: Program, precision: str, softmax: str = "full") -> Upda
         settings |= {"batch_tokens": mean * program.batch}
         settings |= {"ngrams": False, "spelling": False, "adversarial": 0.0}  # the same network
     else:
-        settings |= {"softmax": softmax, "streams": program.batch, "bptt": BPTT}
+        settings |= {"softmax": softmax, "tie": False, "streams": program.batch, "bptt": BPTT}
     draw = random.Random(0)
     columns = {"text": [" ".join(f"w{word}" for word in text) for text in texts]}
     if program.task == "classify":

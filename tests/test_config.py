@@ -123,3 +123,29 @@ def test_only_adamw_averages_by_default() -> None:
     assert make_config("lm", {"optimizer": "sgd"}).training.average == 0
     assert make_config("lm", {"optimizer": "asgd"}).training.average == 0
     assert make_config("lm", {"optimizer": "sgd", "average": 0.9}).training.average == 0.9
+
+
+def test_token_vectors_are_tied_where_they_can_be() -> None:
+    fixed = {"vectors": "glove.txt", "vectors_frozen": True}
+    for task in ("lm", "translate"):
+        for values in ({}, {"vectors": "glove.txt"}, {"cell": "esn", "train_embedding": True}):
+            assert make_config(task, values).network.tie, values
+        for values in (fixed, {"cell": "esn"}, {"train_embedding": False}):
+            assert not make_config(task, values).network.tie, values
+            assert make_config(task, {**values, "tie": True}).network.tie, values
+    assert not make_config("lm", {"softmax": "adaptive"}).network.tie
+    assert not make_config("lm", {"tie": False}).network.tie
+
+
+def test_cells_that_long_steps_throw_off_take_shorter_ones() -> None:
+    for task in ("lm", "translate"):
+        usual = make_config(task, {}).training.learning_rate
+        assert make_config(task, {"cell": "lstm"}).training.learning_rate == usual
+        for cell in ("rnn", "jordan", "transformer"):
+            assert make_config(task, {"cell": cell}).training.learning_rate < usual
+            given = make_config(task, {"cell": cell, "learning_rate": 1e-2})
+            assert given.training.learning_rate == 1e-2
+    short = make_config("translate", {"cell": "birnn"}).training.learning_rate
+    assert short == make_config("translate", {"cell": "rnn"}).training.learning_rate
+    sgd = make_config("lm", {"cell": "rnn", "optimizer": "sgd"}).training.learning_rate
+    assert sgd == make_config("lm", {"optimizer": "sgd"}).training.learning_rate

@@ -116,7 +116,7 @@ def test_resumed_training_is_the_same_to_the_bit(
     assert not (folder / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("cell", ["sru", "mogrifier", "esn", "cnn", "transformer"])
+@pytest.mark.parametrize("cell", ["jordan", "sru", "mogrifier", "esn", "cnn", "transformer"])
 def test_resume_with_a_carried_state(tmp_path: Path, data: Path, cell: str) -> None:
     """What these carry from block to block is of many forms, and all of it is saved."""
     config = tiny("lm", data, cell=cell, epochs=2, window=5)

@@ -88,9 +88,14 @@ class LanguageConfig:
     data: LanguageData = LanguageData()
     tokens: Tokens = Tokens()
     network: LanguageNetwork = LanguageNetwork(hidden=512)
-    training: LanguageTraining = LanguageTraining(learning_rate=3e-3, average=0.998)
+    training: LanguageTraining = LanguageTraining(learning_rate=5e-3, warmup=0.1, average=0.998)
 
 
+SMALLER_STEPS = {
+    "translate": {"rnn": 1e-3, "birnn": 1e-3, "jordan": 1e-3, "transformer": 5e-4},
+    "lm": {"rnn": 3e-3, "jordan": 3e-3, "mogrifier": 3e-3, "transformer": 1e-3},
+}
+"""Peak step sizes of cells that the task's own throws off (docs/cells.md has figures)."""
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig
 COLUMNS = (
     *("text_column", "pair_column", "label_column", "tokens_column", "tags_column", "with_label"),
@@ -131,18 +136,30 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
             raise UsageError(f"unknown setting {name!r} for {task}; known: {', '.join(known)}")
         item = known[key]
         sections.setdefault(item.section, {})[key] = check(item, value)
-    network = sections.get("network", {})
+    network = sections.setdefault("network", {})
     if network.get("vectors"):
         network.setdefault("embedding", 0)
-    training = sections.get("training", {})
+    if "tie" in known and (_keeps_vectors(network) or network.get("softmax") == "adaptive"):
+        network.setdefault("tie", False)
+    training = sections.setdefault("training", {})
     if training.get("optimizer", "adamw") != "adamw":
         training.setdefault("average", 0.0)
+    elif smaller := SMALLER_STEPS.get(task, {}).get(network.get("cell", "")):
+        training.setdefault("learning_rate", smaller)
     config = CONFIGS[task]()
     parts = {
         name: dataclasses.replace(getattr(config, name), **changed)
         for name, changed in sections.items()
     }
     return _normalise(dataclasses.replace(config, **parts))
+
+
+def _keeps_vectors(network: Mapping[str, Any]) -> bool:
+    """Whether, with the settings given, token vectors stay as they are while a network learns."""
+    trained = network.get("train_embedding")
+    if trained is None:
+        trained = network.get("cell") != "esn"
+    return network.get("vectors_frozen", False) or not trained
 
 
 def flatten(config: Config) -> dict[str, Any]:

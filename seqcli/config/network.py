@@ -175,14 +175,22 @@ class TranslateNetwork(Network):
     share_vocabulary: bool = setting(
         False, "One vocabulary and one embedding for source and target."
     )
-    tie: bool = setting(True, "Share target embedding and output projection.")
+    tie: bool = setting(
+        True,
+        "Share target embedding and output projection; by default not where the token vectors "
+        "stay as they are.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageNetwork(Network):
     """From a state to the next token."""
 
-    tie: bool = setting(False, "Share embedding and output projection.")
+    tie: bool = setting(
+        True,
+        "Share embedding and output projection; by default not with --softmax adaptive, nor where "
+        "the token vectors stay as they are.",
+    )
     softmax: Literal["full", "adaptive", "sampled"] = setting(
         "full",
         "Output layer: exact, or for large vocabularies clusters of rarer words, or trained "

@@ -11,6 +11,7 @@ UPDATES = 200
 """Updates an epoch with which the fewest epochs are enough."""
 MOST_TIMES = 4
 """A default of epochs at most, in the fewest."""
+STEP = "Peak step size; by default smaller for rnn, jordan and some other cells."
 
 
 def epochs_setting(fewest: int) -> Any:
@@ -144,6 +145,7 @@ class TagTraining(RowTraining):
 class TranslateTraining(RowTraining):
     """Training of translate."""
 
+    learning_rate: float = setting(2e-3, STEP, above=0)
     label_smoothing: float = setting(
         0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
     )
@@ -162,6 +164,7 @@ class LanguageTraining(Training):
 
     fewest_epochs: ClassVar[int] = 15
     epochs: int | None = epochs_setting(15)
+    learning_rate: float = setting(2e-3, STEP, above=0)
     bptt: int | None = setting(
         None,
         "Steps a gradient flows back; 0: the whole stream (full BPTT); "

@@ -196,10 +196,14 @@ def test_models_give_scores(softmax: Any, tie: bool) -> None:
 @pytest.mark.parametrize(
     ("settings", "vocabulary", "said"),
     [
-        ({"softmax": "adaptive"}, 2_999, "at least 3,000 tokens, and this one has 2,999"),
+        (
+            {"softmax": "adaptive", "tie": False},
+            2_999,
+            "at least 3,000 tokens, and this one has 2,999",
+        ),
         ({"softmax": "sampled"}, 30, "use --softmax full"),
         ({"softmax": "adaptive", "tie": True}, 9_000, "leave out --tie"),
-        ({"softmax": "adaptive", "hidden": 15}, 9_000, "--hidden of at least 16"),
+        ({"softmax": "adaptive", "hidden": 15, "tie": False}, 9_000, "--hidden of at least 16"),
     ],
 )
 def test_refused(settings: dict[str, Any], vocabulary: int, said: str) -> None:
