@@ -93,15 +93,16 @@ def test_cache_sums_up_all_streams() -> None:
 # --------------------------------------------------------------------------------------- dynamic
 
 
-def test_dynamic_evaluation_equals_the_rule() -> None:
+@pytest.mark.parametrize("tie", [True, False])
+def test_dynamic_evaluation_equals_the_rule(tie: bool) -> None:
     """The update of Krause et al. (2018), written with an ordinary backward pass."""
-    task, model, rows = make(dropout=0.4)
+    task, model, rows = make(dropout=0.4, tie=tie)
     tokens = torch.from_numpy(task.encode_stream(rows).tokens)
     model.requires_grad_(True)
     other = copy.deepcopy(model)
     before = [weight.detach().clone() for weight in model.parameters()]
     roots = dynamic.measure(model, tokens[:50], 5)
-    rule = dynamic.Rule(rate=0.05, decay=0.02)
+    rule = dynamic.Rule(rate=0.005, decay=0.02)
     found = dynamic.evaluate(model, tokens[50:], roots, rule, 5)
     assert all(map(torch.equal, before, model.parameters()))  # left as it was
 
@@ -128,7 +129,7 @@ def test_dynamic_evaluation_equals_the_rule() -> None:
         total += float(nats)
         with torch.no_grad():
             for weight, first, root in zip(other.parameters(), before, roots, strict=True):
-                weight -= 0.05 * weight.grad / (root + mean)
+                weight -= 0.005 * weight.grad / (root + mean)
                 weight += (0.02 * root / mean).clamp(max=1) * (first - weight)
     assert float(found.sum()) == pytest.approx(total, rel=1e-4)
 
