@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,11 @@ class Page:
     def __init__(self, driver: Any, path: Path) -> None:
         self.driver = driver
         driver.get(path.as_uri())
-        assert self.js("return document.documentElement.dataset.ready") == "yes"
+        ready = "return document.documentElement.dataset.ready"
+        until = time.monotonic() + 20  # a busy machine shows a large page late
+        while self.js(ready) != "yes":
+            assert time.monotonic() < until, "the page's script did not end"
+            time.sleep(0.05)
 
     def js(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)
