@@ -60,6 +60,7 @@ def jordan(
 
 
 def _run(step: str, relu: bool, states: Tensor, **fields: Any) -> None:
+    """Call a kernel with states (M, H); fields of `interface.h`, which the caller keeps alive."""
     steps, hidden = states.shape
     call = library.fill(
         library.Recurrent,
@@ -71,7 +72,6 @@ def _run(step: str, relu: bool, states: Tensor, **fields: Any) -> None:
         y=states,
         y_stride=hidden,
         keep=True,
-        dfirst=True,
         **fields,
     )
     if library.load().run(step, (library.Recurrent * 1)(call)):
@@ -131,6 +131,7 @@ def _backward(
     relu: bool,
     reverse: bool,
     bf16: bool,
+    wants_first: bool,
     states: Tensor,
     offsets: Tensor,
     even: Tensor,
@@ -139,7 +140,8 @@ def _backward(
     dstates: Tensor | None,
     dlast: Tensor | None,
 ) -> list[Tensor]:
-    """Gradients, as operands, of the sums inside the activations, and of the first output."""
+    """Gradients, as operands, of the sums inside the activations, and of the first output (nothing
+    useful unless wanted)."""
     steps, hidden = states.shape
     dsums = packing.new_operand(steps, hidden, torch.bfloat16 if bf16 else torch.float32)
     panels = [
@@ -156,6 +158,7 @@ def _backward(
         batch=len(first),
         reverse=reverse,
         bf16=bf16,
+        dfirst=wants_first,
         dy_stride=0 if dstates is None else dstates.stride(0),
         offsets=offsets.contiguous(),
         panels=panels[0],
@@ -170,7 +173,7 @@ def _backward(
 
 
 def _backward_shapes(
-    relu: bool, reverse: bool, bf16: bool, states: Tensor, *rest: Any
+    relu: bool, reverse: bool, bf16: bool, wants_first: bool, states: Tensor, *rest: Any
 ) -> list[Tensor]:
     dtype = torch.bfloat16 if bf16 else torch.float32
     rows = packing.fill_up(len(states), dtype)
@@ -199,7 +202,7 @@ class _Alternate(torch.autograd.Function):
         needs_inputs, _, needs_even, needs_odd, needs_first = ctx.needs_input_grad[4:]
         with torch._C._AutoDispatchBelowAutograd():
             dsums, dfirst = torch.ops.seqcli.alternate_backward.default(
-                relu, reverse, bf16, states, *rest, dstates, dlast
+                relu, reverse, bf16, needs_first, states, *rest, dstates, dlast
             )
         even, odd = (1, 0) if reverse else (0, 1)
         return (
@@ -225,8 +228,8 @@ OPERATORS.define(
     "Tensor first) -> Tensor[]"
 )
 OPERATORS.define(
-    f"alternate_backward({_OPTIONS}, Tensor states, Tensor offsets, Tensor even, Tensor odd, "
-    "Tensor first, Tensor? dstates, Tensor? dlast) -> Tensor[]"
+    f"alternate_backward({_OPTIONS}, bool wants_first, Tensor states, Tensor offsets, "
+    "Tensor even, Tensor odd, Tensor first, Tensor? dstates, Tensor? dlast) -> Tensor[]"
 )
 OPERATORS.impl("alternate", _forward, "CPU")
 OPERATORS.impl("alternate", _differentiable, "AutogradCPU")
