@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from seqcli.nn import kernels
 from seqcli.nn.cells import CELLS, make_cell
 from seqcli.nn.cells.cell import unroll
 from seqcli.nn.cells.esn import radius
@@ -16,6 +18,7 @@ from seqcli.nn.ragged import Ragged, ragged
 from seqcli.nn.recurrent import NAMES, TORCH, Recurrent, to_torch, torch_names
 
 LENGTHS = [5, 1, 7, 3]
+GATED = ["lstm", "gru", "mingru", "minlstm", "sru", "mogrifier"]
 
 
 def random_batch(lengths: list[int], size: int, *, seed: int = 0) -> Ragged:
@@ -138,6 +141,33 @@ def test_split_and_carry_equals_whole(name):
     for state, other in zip(last, ended, strict=True):
         for part, again in zip(state, other, strict=True):
             torch.testing.assert_close(part, again, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("name", "nonlinearity"),
+    [*product(["rnn", "jordan"], ["tanh", "relu"]), *product(GATED, ["tanh"])],
+)
+def test_the_kernels_do_what_torch_does(name, nonlinearity, reverse, monkeypatch):
+    torch.manual_seed(4)
+    cell = make_cell(name, 6, 9, nonlinearity=nonlinearity)
+    for weight in cell.parameters():  # some begin as zeros
+        nn.init.normal_(weight, std=0.3)
+    x = random_batch(LENGTHS, 6)
+    state = carried_state(cell, len(LENGTHS))
+
+    def run():
+        x.values.grad = None
+        cell.zero_grad()
+        y, last = cell.sequence(x, state, reverse=reverse)
+        (y.values.sin().sum() + sum(part.sin().sum() for part in last)).backward()
+        return [y.values, *last, x.values.grad, *(weight.grad for weight in cell.parameters())]
+
+    x.values.requires_grad_()
+    found = run()
+    monkeypatch.setattr(kernels, "runs_natively", lambda x: False)
+    for ours, slow in zip(found, run(), strict=True):
+        torch.testing.assert_close(ours, slow, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
