@@ -78,7 +78,7 @@ def split_columns(names: str, known: Collection[str]) -> list[str]:
     return [names] if names in known else names.split(",")
 
 
-def _find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
+def find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
     """The first well-known name among these, whatever its case."""
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[name] for name in known if name in lower), None)
@@ -91,9 +91,9 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     text = given.get("text")
     if label is None:
         declared = next((name for name in rest if name in table.classes), None)
-        label = declared or _find_named(rest, LABEL)
+        label = declared or find_named(rest, LABEL)
     rest = [name for name in rest if name != label]
-    text = text or _find_named(rest, TEXT)
+    text = text or find_named(rest, TEXT)
     rest = [name for name in rest if name != text]
     if label is None:
         few = 0 if table.header else 10
@@ -155,8 +155,8 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
     tokens, tags = given.get("tokens"), given.get("tags")
     if not table.header:  # conll: the token comes first, the tag of interest last
         tokens, tags = tokens or names[0], tags or names[-1]
-    tokens = tokens or _find_named([name for name in names if name != tags], TOKENS)
-    tags = tags or _find_named([name for name in names if name != tokens], TAGS)
+    tokens = tokens or find_named([name for name in names if name != tags], TOKENS)
+    tags = tags or find_named([name for name in names if name != tokens], TAGS)
     if tokens is None or tags is None:
         role = "tokens" if tokens is None else "tags"
         raise UsageError(
@@ -170,7 +170,7 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
 def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:
     taken = split_columns(given.get("condition", ""), table.columns)
     names = [name for name in table.columns if name not in taken]
-    text = given.get("text") or _find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
+    text = given.get("text") or find_named(names, TEXT) or (names[0] if len(names) == 1 else None)
     if text is None:
         raise UsageError(
             f"{table.origin} has no column that looks like text; {list_columns(table)}; "
@@ -186,15 +186,15 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
     languages = [name for name in names if is_language(name)]
     if len(languages) > 2 and "id" in languages:  # a row's number rather than Indonesian
         languages.remove("id")
-    known = next((pair for pair in PAIRS if all(_find_named(names, [one]) for one in pair)), None)
+    known = next((pair for pair in PAIRS if all(find_named(names, [one]) for one in pair)), None)
     pair: Sequence[str]
     remark = ""
     if known:
-        pair = [_find_named(names, [one]) or one for one in known]
+        pair = [find_named(names, [one]) or one for one in known]
     elif len(languages) == 2:
         pair, why = direct(languages, table.place)
         remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
-    elif len(languages) == 1 and (text := _find_named(names, TEXT)):
+    elif len(languages) == 1 and (text := find_named(names, TEXT)):
         pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
         pair = names

@@ -10,10 +10,11 @@ from typing import Any
 
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
+from seqcli.data.grouping import join_tokens, note_single_tokens
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
-from seqcli.data.values import join_cells, read_labels, split_cell, write_cell
+from seqcli.data.values import join_cells, read_labels, read_lists, split_cell, write_cell
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError
 
@@ -34,6 +35,8 @@ def choose(
     """
     if task == "translate":
         table = _unfold(table)
+    if task == "tag":
+        table = join_tokens(table, asked)
     given = find_given(task, table, asked)
     found = {
         role: names
@@ -45,6 +48,7 @@ def choose(
     notes = [*table.notes]
     if task == "tag":
         notes += _mend_tags(columns, table.origin)
+        notes += note_single_tokens(columns["tokens"], table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
         said = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
         notes.append(f"{' and '.join(said)}{remark}")
@@ -87,7 +91,7 @@ def _make_classify(table: Table, choice: Choice) -> Made:
         for role in ("text", "pair")
         if role in choice
     }
-    labels = [read_labels(value) for value in table.columns[choice["label"]]]
+    labels = [read_labels(value) for value in read_lists(table.columns[choice["label"]])]
     return _keep(
         {**sides, "label": labels},
         {
@@ -106,7 +110,7 @@ def take_columns(table: Table, names: str) -> list[list[Any]]:
 
 
 def _make_tag(table: Table, choice: Choice) -> Made:
-    tokens, tags = (table.columns[choice[role]] for role in ("tokens", "tags"))
+    tokens, tags = (read_lists(table.columns[choice[role]]) for role in ("tokens", "tags"))
     texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
     facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
     split = list if facing else split_cell
@@ -118,7 +122,11 @@ def _make_tag(table: Table, choice: Choice) -> Made:
                 raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
             raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
     columns: dict[str, list[Any]] = {"tokens": tokens, "tags": tags}
-    lost = {"without tokens": _empty(tokens), "without tags": [not m or None in m for m in tags]}
+    lost = {
+        "without tokens": _empty(tokens),
+        "with a missing token": [None in words for words in tokens],
+        "without tags": [not marks or None in marks for marks in tags],
+    }
     if "label" in choice:
         columns["label"] = [
             _take_label(value, f"{table.origin} row {number}")
@@ -159,7 +167,7 @@ def _take_label(value: Any, where: str) -> str:
     """A sentence's label; in conll a cell at each of its tokens, all alike."""
     if not isinstance(value, list):
         return write_cell(value).strip()
-    cells = dict.fromkeys(map(write_cell, value))
+    cells = dict.fromkeys(filter(None, map(write_cell, value)))
     if len(cells) > 1:
         raise SeqcliError(
             f"{where} has several labels ({', '.join(cells)}); --with-label needs one a sentence"

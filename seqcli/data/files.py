@@ -23,6 +23,10 @@ from seqcli.errors import SeqcliError
 
 _ASIDES = ("-DOCSTART-", "# ")  # lines of conll that may be no tokens
 _LABEL = "__label__"
+ROWS = ("data", "rows", "records", "examples", "items", "instances")
+"""Names under which an object of JSON may hold its rows."""
+_PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
+_SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 _CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 
 
@@ -45,6 +49,7 @@ def read_text(path: Path) -> str:
     try:
         text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        _refuse_bytes(path, content)
         line = content.count(b"\n", 0, error.start) + 1
         guess = _guess_encoding(content)
         raise SeqcliError(
@@ -54,6 +59,17 @@ def read_text(path: Path) -> str:
     if not text.strip("\r\n"):
         raise SeqcliError(f"{path.name} is empty")
     return text
+
+
+def _refuse_bytes(path: Path, content: bytes) -> None:
+    """Raise SeqcliError for a file that is no text in any encoding."""
+    if path.suffix.lower() in _SHEETS:
+        raise SeqcliError(f"{path.name} is a spreadsheet; save the sheet as .csv, in UTF-8")
+    if content.startswith(_PACKED):
+        raise SeqcliError(f"{path.name} is packed; unpack it first (.gz alone is read as it is)")
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in content[:10_000] and not utf16:
+        raise SeqcliError(f"{path.name} is no text; save it as .csv, .jsonl, .parquet or .txt")
 
 
 def _guess_encoding(content: bytes) -> str:
@@ -147,14 +163,18 @@ def name_columns(
 
 
 def read_json(path: Path) -> Table:
-    """An array of objects, or an object a line; keys that an object lacks are missing values.
+    """An array of objects, or an object a line; keys that an object lacks are missing values. Also
+    an object that holds such an array under one of ROWS, or a column of numbered cells under each
+    name, as pandas writes them.
 
     Read here and not by Arrow, which turns columns of date strings into timestamps and columns of
     mixed types into JSON text.
     """
     text = read_text(path)
-    if text.lstrip().startswith("["):
-        unit, parsed = "row", dict(enumerate(_parse(text, path.name), start=1))
+    array = text.lstrip().startswith("[")
+    whole = _parse(text, path.name) if array else _parse_object(text, path.name)
+    if whole is not None:
+        unit, parsed = "row", dict(enumerate(whole, start=1))
     else:
         lines = enumerate(text.split("\n"), start=1)
         unit = "line"
@@ -170,16 +190,47 @@ def read_json(path: Path) -> Table:
     return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
 
 
+def _parse_object(text: str, where: str) -> list[Any] | None:
+    """The rows of a text that is one object, which may be the only row; None where it is several,
+    one a line."""
+    first, _, rest = text.strip().partition("\n")
+    if first.endswith("}") and rest:
+        return None
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        return None
+    _check_pairs(whole, text, where)
+    if not isinstance(whole, dict):
+        return [whole]
+    held = [whole[name] for name in ROWS if isinstance(whole.get(name), list)]
+    if len(held) == 1:
+        return cast("list[Any]", held[0])
+    columns = list(whole.values())
+    if all(isinstance(cells, dict) and "".join(cells).isdecimal() for cells in columns):
+        numbers = dict.fromkeys(number for cells in columns for number in cells)
+        return [{name: whole[name].get(number) for name in whole} for number in numbers]
+    return [whole]
+
+
 def _parse(text: str, where: str) -> Any:
     try:
         value = json.loads(text)
-        if "\\ud" in text.lower():  # an escaped half of a character that lacks the other half
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise SeqcliError(f"{where} holds half a surrogate pair, which is no character") from None
     except ValueError as error:
         raise SeqcliError(f"{where} is not JSON: {error}") from None
+    _check_pairs(value, text, where)
     return value
+
+
+def _check_pairs(value: Any, text: str, where: str) -> None:
+    """Raise SeqcliError where what was parsed of a text has an escaped half of a character that
+    lacks the other half."""
+    if "\\ud" not in text.lower():
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SeqcliError(f"{where} holds half a surrogate pair, which is no character") from None
 
 
 # ------------------------------------------------------------------------- a token a line

@@ -22,6 +22,10 @@ TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
     "tags ner_tags pos_tags upos slots labels tag ner pos upos_tags xpos xpos_tags chunk_tags"
 )
+SENTENCE = _words(  # numbers of sentences, of which letters alone count
+    "sentence sentenceid sentenceno sentencenum sentencenumber sentenceidx sentenceindex "
+    "sentid sentno sentnum sentidx"
+)
 PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
 
 # ISO 639-1 codes, and the English names of languages that columns are called by.

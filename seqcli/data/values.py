@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-LIST = re.compile(r"\[\s*(['\"].*['\"])?\s*\]", re.DOTALL)
+_STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_NUMBER = r"-?\d+(?:\.\d*)?"
+_MISSING = "None|null|nan"
+
+
+def _list_of(item: str) -> re.Pattern[str]:
+    """A list written out: of Python or JSON with commas, of numpy without."""
+    item = f"(?:{item}|{_MISSING})"
+    return re.compile(rf"\s*\[\s*(?:{item}(?:(?:\s*,\s*|\s+){item})*\s*)?\]\s*", re.DOTALL)
+
+
+_STRINGS, _NUMBERS = _list_of(_STRING), _list_of(_NUMBER)
+_ITEM = re.compile(f"{_STRING}|{_NUMBER}|{_MISSING}", re.DOTALL)
 
 
 def write_cell(value: Any) -> str:
@@ -30,14 +44,43 @@ def join_cells(cells: Sequence[Any]) -> str:
     return " ".join(text for text in map(write_cell, cells) if text)
 
 
-def split_cell(value: Any) -> list[Any]:
-    """A row's tokens or tags: a list, a list written out (['a', 'b'], as pandas does in csv), or a
-    string cut at its spaces (not at non-breaking ones)."""
-    if isinstance(value, str) and LIST.fullmatch(value):
+def read_list(value: Any) -> Any:
+    """A value, or the list of strings that is written out in it, as pandas does in csv:
+    ['a', 'b']."""
+    return _read_list(value, _STRINGS)
+
+
+def read_lists(values: Sequence[Any]) -> list[Any]:
+    """`read_list` of a column; where all of it are lists of numbers, [3, 0] or [3 0], of these."""
+    texts = (value for value in values if isinstance(value, str) and value.strip())
+    written = _NUMBERS if all(map(_NUMBERS.fullmatch, texts)) else _STRINGS
+    return [_read_list(value, written) for value in values]
+
+
+def _read_list(value: Any, written: re.Pattern[str]) -> Any:
+    if isinstance(value, str) and written.fullmatch(value):
+        return list(map(_read_item, _ITEM.findall(value)))
+    return value
+
+
+def _read_item(item: str) -> str | None:
+    if item[0] not in "'\"":
+        return None if item in _MISSING.split("|") else item
+    if "\\" not in item:
+        return item[1:-1]
+    try:
+        return str(json.loads(item))
+    except ValueError:
+        pass
+    with warnings.catch_warnings(action="ignore"):  # a backslash that means itself
         try:
-            value = ast.literal_eval(value)
+            return str(ast.literal_eval(item))
         except (ValueError, SyntaxError):
-            pass
+            return item[1:-1]
+
+
+def split_cell(value: Any) -> list[Any]:
+    """A row's tokens or tags: a list, or a string cut at its spaces (not at non-breaking ones)."""
     if isinstance(value, str):
         return [word for word in re.split(r"[ \t\r\n]+", value) if word]
     if isinstance(value, list):
@@ -45,10 +88,8 @@ def split_cell(value: Any) -> list[Any]:
     return []
 
 
-def read_labels(value: Any) -> str | list[str] | None:
-    """A row's label, or its labels where the value is a list, also one written out (['a', 'b'])."""
-    if isinstance(value, str) and not LIST.fullmatch(value.strip()):
-        return value.strip()
-    if isinstance(value, str | list):
+def read_labels(value: Any) -> str | list[str]:
+    """A row's label, or its labels where the value is a list."""
+    if isinstance(value, list):
         return [item.strip() for item in split_cell(value) if item and item.strip()]
     return write_cell(value).strip()

@@ -19,6 +19,7 @@ from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
+from seqcli.data.values import read_list
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import are_characters
 from seqcli.errors import SeqcliError, UsageError
@@ -342,7 +343,7 @@ class Tag:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
         rows = []
         for record in records:
-            value = record.get(column, record.get("tokens", record.get("text")))
+            value = read_list(record.get(column, record.get("tokens", record.get("text"))))
             if isinstance(value, str):
                 value = self._split(value)
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):

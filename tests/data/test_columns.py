@@ -193,6 +193,76 @@ def test_lists_written_out_are_lists() -> None:
     }
 
 
+def test_lists_of_numpy_and_of_numbers() -> None:
+    columns = {
+        "tokens": ["['EU' 'rejects'\n 'it\\'s']", '["\\u4e2d", "a\\\\b", "C:\\d"]', None],
+        "ner_tags": ["[3 0\n 7]", "[0, -1, 12.5]", ""],
+    }
+    rows, _ = choose("tag", Table("t", columns), {})
+    assert rows["tokens"] == [["EU", "rejects", "it's"], ["中", "a\\b", "C:\\d"]]
+    assert rows["tags"] == [["3", "0", "7"], ["0", "-1", "12.5"]]
+    assert take("classify", {"text": ["a", "b"], "labels": ["[27]", "[3, 1]"]})["label"] == [
+        ["27"],
+        ["3", "1"],
+    ]
+
+
+def test_brackets_around_a_number_are_tokens_where_not_all_are_lists() -> None:
+    columns = {"text": ["[1]", "see [2]"], "slots": ["N", "O N"]}
+    assert take("tag", columns)["tokens"] == [["[1]"], ["see", "[2]"]]
+
+
+WORDS = ["in", "Rome", "we", "eat", "ice"]
+GEO = ["O", "B-geo", "O", "O", "O"]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("Sentence #", ["Sentence: 1", "", "Sentence: 2", "", ""]),
+        ("sentence_idx", ["1.0", "1.0", "2.0", "2.0", "2.0"]),
+        ("sentence_id", [7, 7, 3, 3, 3]),
+        ("Sentence", ["a-1", None, "a-2", "a-2", None]),
+    ],
+)
+def test_tokens_are_joined_where_a_column_numbers_sentences(name: str, numbers: list[Any]) -> None:
+    columns = {name: numbers, "Word": WORDS, "POS": ["N"] * 5, "Tag": GEO}
+    rows, _ = choose("tag", Table("t", columns), {})
+    assert rows["tokens"] == [["in", "Rome"], ["we", "eat", "ice"]]
+    assert rows["tags"] == [["O", "B-geo"], ["O", "O", "O"]]
+    assert f"5 rows of a token are 2 sentences by {name!r}" in rows.notes
+    assert take("tag", columns, tags="pos")["tags"] == [["N"] * 2, ["N"] * 3]
+
+
+def test_joined_tokens_with_a_label_and_with_gaps() -> None:
+    columns = {
+        "sentence_id": ["1", "1", "2", "2", "3"],
+        "token": ["a", "b", "c", "", "d"],
+        "tag": ["O", "O", "O", "O", ""],
+        "intent": ["go", "", "stay", "stay", "go"],
+    }
+    rows, _ = choose("tag", Table("t", columns), {"label": "intent"})
+    assert rows.columns == {"tokens": [["a", "b"]], "tags": [["O", "O"]], "label": ["go"]}
+    assert "t: 1 row with a missing token, left out" in rows.notes
+    assert "t: 1 row without tags, left out" in rows.notes
+
+
+def test_whole_sentences_are_not_joined() -> None:
+    """Neither where the text stands in a column sentence, nor where each row has a number."""
+    text = {"sentence": ["to Rome", "to Rome"], "tags": ["O B", "O B"]}
+    assert len(take("tag", text)["tokens"]) == 2
+    numbered = {"sentence_id": ["1", "1"], "tokens": ["to Rome", "now"], "tags": ["O B", "O"]}
+    assert len(take("tag", numbered)["tokens"]) == 2
+
+
+def test_rows_of_a_token_without_numbers_are_remarked_on() -> None:
+    columns = {"word": WORDS * 5, "tag": GEO * 5}
+    rows, _ = choose("tag", Table("t", columns), {})
+    assert any("every row has one token" in note for note in rows.notes)
+    rows, _ = choose("tag", Table("t", {"word": WORDS, "tag": GEO}), {})
+    assert not any("every row has one token" in note for note in rows.notes)
+
+
 def test_unequal_lengths_name_the_row() -> None:
     columns = {"tokens": [["a"], ["a", "b"]], "tags": [["O"], ["O"]]}
     with pytest.raises(SeqcliError, match=r"t\.csv row 2 has 2 tokens and 1 tags"):

@@ -54,6 +54,20 @@ def test_content_that_is_no_text(tmp_path: Path, content: bytes, message: str) -
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", b"PK\x03\x04\xff\xfe\0", "is a spreadsheet; save the sheet as .csv"),
+        ("a.zip", b"PK\x03\x04\xff\xfe\0", "is packed; unpack it first"),
+        ("a.csv", b"\x28\xb5\x2f\xfd\xff", "is packed; unpack it first"),
+        ("a.bin", b"\x80\x04\0\0\xff", "is no text; save it as .csv"),
+    ],
+)
+def test_files_that_are_no_text(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(SeqcliError, match=f"{name} {message}"):
+        files.read_text(write(tmp_path / name, content))
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (write(tmp_path / "a.gz", "plain"), tmp_path / "none.txt", tmp_path):
         with pytest.raises(SeqcliError, match="cannot read"):
@@ -152,9 +166,32 @@ def test_json_values_are_kept_as_they_are(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": [{"a": "x", "b": 1}, {"a": "y"}], "version": 2}',
+        '{\n  "rows": [\n    {"a": "x", "b": 1},\n    {"a": "y"}\n  ]\n}\n',
+        '{"a":{"0":"x","10":"y"},"b":{"0":1}}',
+    ],
+)
+def test_json_whose_rows_lie_in_an_object(tmp_path: Path, text: str) -> None:
+    table = files.read_json(write(tmp_path / "a.json", text))
+    assert dict(table.columns) == {"a": ["x", "y"], "b": [1, None]}
+
+
+@pytest.mark.parametrize("text", ['{"a": {"en": "x"}}', '{\n"a":\n{"en": "x"}}\n', '{"a": []}'])
+def test_json_that_is_one_row(tmp_path: Path, text: str) -> None:
+    table = files.read_json(write(tmp_path / "a.json", text))
+    assert table.columns["a"] == [json.loads(text)["a"]]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ('{"a": 1}\n{"a": \n', "line 2 is not JSON"),
+        ('{"a": \n', "is not JSON"),
+        ('{\n"a": "\\ud83d"\n}', "holds half a surrogate pair"),
+        ('{"data": []}', "has no rows"),
+        ('{"data": [1]}', "row 1 is not an object"),
         ('{"a": 1}\n\n[1]\n', "line 3 is not an object"),
         ('{"a": "\\ud83d\\ude00"}\n{"a": "\\uD83D"}\n', "line 2 holds half a surrogate pair"),
         ("[1, 2]", "row 1 is not an object"),

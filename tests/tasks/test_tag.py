@@ -218,6 +218,25 @@ def test_labels_that_are_none(cli: Cli, labels: list[str], said: str) -> None:
     assert "no column 'sort' (--with-label)" in missing.errors[0]
 
 
+def test_a_token_a_row_of_csv(cli: Cli) -> None:
+    """As the sentences that a column numbers; a spreadsheet leaves the number out below the first
+    token."""
+    lines = ["Sentence #,Word,POS,Tag"]
+    for number in range(40):
+        lines += [f"Sentence: {number},go,VB,O", ",rome,NN,B-City"]
+    Path("t.csv").write_text("\n".join(lines) + "\n")
+    done = cli("tag", "t.csv", "--out", "m", *SMALL)
+    assert done.status == 0
+    assert "80 rows of a token are 40 sentences by 'Sentence #'" in done.err
+    assert "rows        train 30, validation 10" in done.err
+    judged = cli("evaluate", "m", "t.csv", "--json")
+    assert "|rows:40|tokens:80|" in judged.out
+    Path("w.csv").write_text("id,Word\n1,\"['go', 'rome']\"\n2,go rome\n")
+    answers = cli("predict", "m", "w.csv").lines
+    assert answers[-1] == answers[-2]
+    assert [word.split("/")[0] for word in answers[-1].split()] == ["go", "rome"]
+
+
 def test_tag_and_label_of_the_test_split_alone(cli: Cli) -> None:
     """They count as mistakes; nothing is lost."""
     rows = make_rows(40, seed=1)

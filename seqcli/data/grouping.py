@@ -1,0 +1,63 @@
+"""Tables with a token a row, whose sentences a column numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from seqcli.data.choice import find_named
+from seqcli.data.names import SENTENCE, TOKENS
+from seqcli.data.tables import Columns, Table
+from seqcli.data.values import write_cell
+
+ENOUGH = 20
+"""Rows of one token, from which on they look like pieces of sentences."""
+
+
+def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
+    """A row a sentence of a table with a token a row; any other table as it is.
+
+    A new sentence begins where the column that numbers them changes; a blank there is the number
+    above it, as spreadsheets write it.
+    """
+    number = next((name for name in table.columns if _letters(name) in SENTENCE), None)
+    names = [name for name in table.columns if name != number]
+    tokens = asked.get("tokens") or find_named(names, TOKENS)
+    if number is None or tokens not in names or not _are_words(table.columns[tokens]):
+        return table
+    starts: list[int] = []
+    before = None
+    for row, value in enumerate(map(write_cell, table.columns[number])):
+        if (value.strip() and value != before) or not starts:
+            starts.append(row)
+            before = value
+    if len(starts) == len(table.columns[number]):
+        return table
+    ends = [*starts[1:], len(table.columns[number])]
+
+    def join(name: str) -> list[list[Any]]:
+        cells = [None if cell == "" else cell for cell in table.columns[name]]
+        return [cells[start:end] for start, end in zip(starts, ends, strict=True)]
+
+    note = f"{ends[-1]:,} rows of a token are {len(starts):,} sentences by {number!r}"
+    return replace(table, columns=Columns(names, join), notes=(*table.notes, note))
+
+
+def note_single_tokens(rows: Sequence[Sequence[str]], origin: str) -> list[str]:
+    """A note where rows are probably pieces of sentences."""
+    if len(rows) < ENOUGH or any(len(row) > 1 for row in rows):
+        return []
+    return [
+        f"{origin}: every row has one token, so none has a context; if rows make sentences, number "
+        "these in a column sentence_id"
+    ]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]+", "", name.lower())
+
+
+def _are_words(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) and len(value.split(" ")) == 1 for value in values)
