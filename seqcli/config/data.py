@@ -61,7 +61,11 @@ class ClassifyData(Data):
     pair_column: str | None = setting(
         None, "Column that holds a second text, to label the two together."
     )
-    label_column: str | None = setting(None, "Column that holds the label.")
+    label_column: str | None = setting(
+        None,
+        "Column that holds the label; several, between commas, are several labels of a text: their "
+        "names where they say yes (1, true), else what they hold.",
+    )
     label_separator: str | None = setting(
         None, "What divides several labels of one text, such as '|'; lists need none."
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.tables import Table, list_columns
+from seqcli.data.values import is_flag, write_cell
 from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
 
@@ -22,7 +23,7 @@ ROLES = {
     "translate": {"source": "source", "target": "target"},
     "lm": {"text": "text_column", "condition": "condition"},
 }
-SEVERAL = {"classify": ("text", "pair"), "lm": ("condition",)}
+SEVERAL = {"classify": ("text", "pair", "label"), "lm": ("condition",)}
 """Roles that several columns may play together."""
 MOST_LABELS = 1_000
 """A column of more distinct values is no label unless the user says so."""
@@ -89,6 +90,7 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     rest = [name for name in table.columns if name not in taken]
     label = given.get("label")
     text = given.get("text")
+    remark = ""
     if label is None:
         declared = next((name for name in rest if name in table.classes), None)
         label = declared or find_named(rest, LABEL)
@@ -96,18 +98,11 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     text = text or find_named(rest, TEXT)
     rest = [name for name in rest if name != text]
     if label is None:
-        few = 0 if table.header else 10
-        counts = {name: _count_labels(table.columns[name], few=few) for name in rest}
-        rest = [name for name in counts if counts[name]]
-        label = min(
-            rest, key=lambda name: (counts[name], _measure(table.columns[name])), default=None
-        )
-        if label is None:
-            raise UsageError(
-                f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
-                "name one with --label-column"
-            )
-    rest = [name for name in table.columns if name not in (*taken, label, text)]
+        label = _guess_labels(table, rest)
+        first, *others = split_columns(label, table.columns)
+        remark = f" (one of these alone: --label-column {first})" if others else ""
+    taken += split_columns(label, table.columns)
+    rest = [name for name in table.columns if name not in (*taken, text)]
     if text is None:
         text = max(rest, key=lambda name: _measure(table.columns[name]), default=None)
         if text is None:
@@ -118,19 +113,42 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         rest = [name for name in rest if name.lower() in TEXT]
     more = [name for name in rest if _is_prose(table.columns[name])]
     if not more:
-        return choice, ""
+        return choice, remark
     both = ",".join(name for name in table.columns if name in (*more, text))
     if table.header:
-        return choice, f" (to read more: --text-column {both})"
+        return choice, f"{remark} (to read more: --text-column {both})"
     # Such as a title and what stands under it.
-    return {**choice, "text": both}, f" (to read less: --text-column {text})"
+    return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
+
+
+def _guess_labels(table: Table, names: Sequence[str]) -> str:
+    """Of columns that are not called labels, those that say yes or no if there are several, else
+    the one with the fewest values."""
+    flags = [name for name in names if table.header and _are_flags(table.columns[name])]
+    if len(flags) > 1:
+        return ",".join(flags)
+    few = 0 if table.header else 10
+    counts = {name: _count_labels(table.columns[name], few=few) for name in names}
+    able = [name for name in names if counts[name]]
+    if not able:
+        raise UsageError(
+            f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
+            "name one with --label-column"
+        )
+    return min(able, key=lambda name: (counts[name], _measure(table.columns[name])))
+
+
+def _are_flags(values: Sequence[Any]) -> bool:
+    """Whether values say yes or no, and not nothing."""
+    return all(map(is_flag, values)) and len(set(map(write_cell, values)) - {"", "-1"}) > 1
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:
-    """How many distinct values a column has, or 0 where there are too many for a label: more than
-    half the rows, unless they are few anyway."""
-    distinct = len({str(value) for value in values})
-    return distinct if distinct <= MOST_LABELS and distinct <= max(few, len(values) / 2) else 0
+    """How many distinct values a column has, or 0 where they are no labels: one alone, or too many
+    (more than half the rows, unless they are few anyway)."""
+    distinct = len({str(value) for value in values} - {"", "None"})
+    most = min(MOST_LABELS, max(few, len(values) / 2))
+    return distinct if 1 < distinct <= most else 0
 
 
 def _measure(values: Sequence[Any]) -> float:

@@ -14,7 +14,15 @@ from seqcli.data.grouping import join_tokens, note_single_tokens
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
-from seqcli.data.values import join_cells, read_labels, read_lists, split_cell, write_cell
+from seqcli.data.values import (
+    is_flag,
+    join_cells,
+    read_flags,
+    read_labels,
+    read_lists,
+    split_cell,
+    write_cell,
+)
 from seqcli.data.words import face_each_other
 from seqcli.errors import SeqcliError
 
@@ -91,7 +99,7 @@ def _make_classify(table: Table, choice: Choice) -> Made:
         for role in ("text", "pair")
         if role in choice
     }
-    labels = [read_labels(value) for value in read_lists(table.columns[choice["label"]])]
+    labels = _take_labels(table, choice["label"])
     return _keep(
         {**sides, "label": labels},
         {
@@ -102,6 +110,19 @@ def _make_classify(table: Table, choice: Choice) -> Made:
             "without a label": [label is None or label == "" for label in labels],
         },
     )
+
+
+def _take_labels(table: Table, names: str) -> list[str | list[str] | None]:
+    """The label or labels of each row: of one column what it holds; of several their names where
+    they say yes or no, else the values of them all."""
+    several = split_columns(names, table.columns)
+    columns = take_columns(table, names)
+    if len(several) == 1:
+        return [read_labels(value) for value in read_lists(columns[0])]
+    rows = zip(*columns, strict=True)
+    if all(is_flag(value) for values in columns for value in values):
+        return [read_flags(cells, several) for cells in rows]
+    return [read_labels(list(cells)) or None for cells in rows]
 
 
 def take_columns(table: Table, names: str) -> list[list[Any]]:

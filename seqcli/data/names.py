@@ -73,22 +73,36 @@ def has_header(
 ) -> bool:
     """Whether the first of these records names the columns.
 
-    A name asked for or a well-known one settles it. So does a first cell that comes again below
-    it (a value), is a number or is no identifier. A column that repeats itself without its first
-    cell speaks for a header; where nothing speaks, `assume` is the answer.
+    A name asked for or a well-known one settles it. So does an empty cell above row numbers, as
+    pandas writes them; one above cells that are mostly empty says nothing. A first cell that comes
+    again below it (a value), is a number or is no identifier speaks against it. A column that
+    repeats itself without its first cell speaks for a header; where nothing speaks, `assume` is
+    the answer.
     """
     first = [cell.strip() for cell in records[0]]
     if any(cell in wanted or cell.lower() in _KNOWN for cell in first):
         return True
     if len(first) > 1 and all(is_language(cell) for cell in first):
         return True
+    below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
+    if not first[0] and len(below[0]) > 1 and _count_up(below[0]):
+        return True
+    full = [i for i in range(len(first)) if first[i] or 2 * below[i].count("") <= len(below[i])]
+    first, below = [first[i] for i in full], [below[i] for i in full]
     if len(set(first)) < len(first) or not all(
         re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first
     ):
         return False
-    below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
     if any(cell in values for cell, values in zip(first, below, strict=True)):
         return False
     if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for values in below):
         return True
     return assume
+
+
+def _count_up(cells: Sequence[str]) -> bool:
+    """Whether each cell is the number after the one before."""
+    if not all(cell.isdecimal() for cell in cells):
+        return False
+    start = int(cells[0])
+    return all(int(cell) == number for number, cell in enumerate(cells, start))

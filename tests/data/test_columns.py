@@ -123,6 +123,42 @@ def test_several_labels_a_row() -> None:
     assert written["label"] == [["x", "y"], []]
 
 
+FLAGS = {
+    "comment_text": ["a b", "c d", "e f", "g h", "i j"],
+    "toxic": ["1", "0", "0", "-1", ""],
+    "insult": [1.0, 0.0, None, -1, None],
+    "threat": ["yes", "no", "yes", "no", ""],
+}
+
+
+def test_columns_of_yes_and_no_are_labels_together() -> None:
+    rows, choice = choose("classify", Table("t", FLAGS), {})
+    assert choice["label"] == "toxic,insult,threat"
+    assert rows["label"] == [["toxic", "insult", "threat"], [], ["threat"]]
+    assert "t: 2 rows without a label, left out" in rows.notes
+    assert "(one of these alone: --label-column toxic)" in rows.notes[0]
+    some, _ = choose("classify", Table("t", FLAGS), {"label": "threat,toxic"})
+    assert some["label"] == [["threat", "toxic"], [], ["threat"]]
+    alone = take("classify", FLAGS, label="threat")
+    assert alone["label"] == ["yes", "no", "yes", "no"]
+
+
+def test_a_column_of_a_label_goes_before_those_of_yes_and_no() -> None:
+    columns = {"text": ["a", "b"], "kept": ["1", "0"], "read": ["0", "1"], "label": ["x", "y"]}
+    assert take("classify", columns)["label"] == ["x", "y"]
+
+
+def test_columns_of_other_values_are_labels_by_what_they_hold() -> None:
+    columns = {"text": ["a", "b", "c"], "k1": ["x", "y", ""], "k2": ["z", "", None]}
+    taken = take("classify", columns, label="k1,k2")
+    assert taken == {"text": ["a", "b"], "label": [["x", "z"], ["y"]]}
+
+
+def test_a_column_of_one_value_is_not_taken_for_a_label() -> None:
+    columns = {"1": ["so it goes", "rain"] * 10, "2": ["ham", "spam"] * 10, "3": [""] * 20}
+    assert take("classify", columns, header="no")["label"] == ["ham", "spam"] * 10
+
+
 def test_one_row_with_two_labels_makes_lists_of_all() -> None:
     train, test = (Rows({"label": one}, "t") for one in (["x", "y"], [["x", "x", "z"]]))
     settled = settle_labels({"train": train, "test": test}, separator=None)

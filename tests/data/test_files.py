@@ -317,6 +317,32 @@ def test_csv_values_are_strings_as_written(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        # As pandas writes a table with its index.
+        (["", "remark", "grade"], ["1", "remark", "grade"]),
+        # As the SMS spam collection is passed on, with columns of nothing behind.
+        (["v1", "v2", "", ""], ["v1", "v2", "3", "4"]),
+        # A row with a missing value.
+        (["", "a fine day", "good"], None),
+    ],
+)
+def test_csv_headers_with_empty_cells(
+    tmp_path: Path, rows: list[str], names: list[str] | None
+) -> None:
+    filled = {"": "", "v1": "ham", "v2": "so it goes", "remark": "it rains", "grade": "bad"}
+    body = [[filled.get(name, name + "!") for name in rows] for _ in range(12)]
+    if names and names[0] == "1":
+        body = [[str(number), *row[1:]] for number, row in enumerate(body)]
+    if names is None:
+        body = [["x y", f"day {number}", "good"] for number in range(12)]
+    text = "\n".join(",".join(row) for row in [rows, *body])
+    table = arrow.read_csv(write(tmp_path / "a.csv", text))
+    assert table.header == (names is not None)
+    assert list(table.columns) == (names or ["1", "2", "3"])
+
+
 def test_csv_gz_semicolons_and_no_header(tmp_path: Path) -> None:
     text = "I love it, truly;good\nnever again;bad\nfine;good\n"
     table = arrow.read_csv(write(tmp_path / "a.csv.gz", gzip.compress(text.encode())))
