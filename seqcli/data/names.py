@@ -15,8 +15,8 @@ TEXT = _words(
     "description document article statement phrase headline title input 文本 内容 评论"
 )
 LABEL = _words(
-    "label labels category intent class sentiment target topic emotion rating stars score "
-    "coarse_label fine_label 标签 类别"
+    "label_text label_name label labels category intent class sentiment target topic emotion "
+    "rating stars score coarse_label fine_label 标签 类别"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
@@ -68,6 +68,12 @@ def is_language(name: str) -> bool:
     return re.split(r"[-_]", name.lower())[0] in LANGUAGES
 
 
+def _names_language(text: str) -> bool:
+    """Whether a few words name a language in full: 'French words/sentences'."""
+    words = re.findall(r"[a-z]+", text.lower())
+    return len(words) < 4 and any(len(word) > 3 and word in LANGUAGES for word in words)
+
+
 def has_header(
     records: Sequence[Sequence[str]], *, wanted: Collection[str] = (), assume: bool = True
 ) -> bool:
@@ -82,7 +88,7 @@ def has_header(
     first = [cell.strip() for cell in records[0]]
     if any(cell in wanted or cell.lower() in _KNOWN for cell in first):
         return True
-    if len(first) > 1 and all(is_language(cell) for cell in first):
+    if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True
     below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
     if not first[0] and len(below[0]) > 1 and _count_up(below[0]):

@@ -30,6 +30,7 @@ def take(task: str, columns: dict[str, list[Any]], **asked: str) -> dict[str, li
         (["label", "title", "content"], "content", "label"),
         (["id", "review", "sentiment"], "review", "sentiment"),
         (["utterance", "intent", "tokens"], "utterance", "intent"),
+        (["text", "label", "label_text"], "text", "label_text"),
     ],
 )
 def test_well_known_names(names: list[str], text: str, label: str) -> None:

@@ -343,6 +343,13 @@ def test_csv_headers_with_empty_cells(
     assert list(table.columns) == (names or ["1", "2", "3"])
 
 
+def test_csv_header_of_languages(tmp_path: Path) -> None:
+    text = "English words/sentences,French words/sentences\nHi.,Salut!\nGerman is hard.,Oui.\n"
+    assert arrow.read_csv(write(tmp_path / "a.csv", text)).header
+    body = text.split("\n", 1)[1]
+    assert not arrow.read_csv(write(tmp_path / "b.csv", body)).header
+
+
 def test_csv_gz_semicolons_and_no_header(tmp_path: Path) -> None:
     text = "I love it, truly;good\nnever again;bad\nfine;good\n"
     table = arrow.read_csv(write(tmp_path / "a.csv.gz", gzip.compress(text.encode())))
