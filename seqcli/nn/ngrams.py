@@ -6,6 +6,9 @@ V vocabulary.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,8 @@ from seqcli.nn.ragged import Ragged, offsets, to_ragged
 
 MOST_WEIGHTS = 1 << 22
 """Weights of the model at most; of more n-grams the commonest are kept."""
+BLOCK = 1 << 18
+"""Tokens that `fit` looks at together, about."""
 PRIOR_PAIRS = 100
 """Texts that are imagined to share an n-gram: enough that chance settles little."""
 
@@ -53,39 +58,52 @@ class Ngrams(nn.Module):
 
     @classmethod
     def fit(
-        cls, tokens: Sequences, labels: np.ndarray, *, vocabulary: int, count: int, longest: int = 2
+        cls,
+        tokens: Sequences,
+        labels: np.ndarray,
+        *,
+        vocabulary: int,
+        count: int,
+        longest: int = 2,
+        read: Callable[[Ragged], Ragged] = lambda texts: texts,
     ) -> Ngrams:
         """For training texts and their labels (R,), numbers below `count`; or (R, count), 1 where a
-        text has one of several labels."""
-        texts = to_ragged(tokens)
-        keys, place = torch.unique(
-            torch.cat(list_keys(texts, vocabulary, longest)), return_inverse=True
-        )
-        text, place = distinct(texts.segments().repeat(longest), place, len(keys))
-        seen = torch.bincount(place, minlength=len(keys))
+        text has one of several labels. read: what n-grams are taken of, by the texts' tokens."""
+        shape = {"vocabulary": vocabulary, "longest": longest}
+        found = [count_keys(read(texts), **shape) for _, texts in cut(tokens)]
+        keys_F, place = torch.unique(torch.cat([one for one, _ in found]), return_inverse=True)
+        seen_F = torch.zeros_like(keys_F)
+        seen_F.index_add_(0, place, torch.cat([times for _, times in found]))
         most = max(MOST_WEIGHTS // count, 1)
-        if len(keys) > most:
-            kept = torch.zeros(len(keys), dtype=torch.bool)
-            kept[seen.argsort(descending=True, stable=True)[:most]] = True
-            held = kept[place]
-            text, place = text[held], (kept.cumsum(0) - 1)[place[held]]
-            keys = keys[kept]
+        if len(keys_F) > most:
+            kept = seen_F.argsort(descending=True, stable=True)[:most].sort().values
+            keys_F, seen_F = keys_F[kept], seen_F[kept]
         label = torch.from_numpy(labels)
-        strength = estimate_prior(text, place, label)
+        counts_FL = torch.zeros(len(keys_F), count, dtype=torch.long)
+        shared_texts, shared_places = [], []  # of n-grams that come in two texts
+        for first, texts in cut(tokens):
+            text, place = find_keys(read(texts), keys_F, **shape)
+            text += first
+            shared = seen_F[place] == 2
+            shared_texts.append(text[shared])
+            shared_places.append(place[shared])
+            if label.dim() == 1:
+                both = place * count + label[text]
+                counts_FL.view(-1).index_add_(0, both, torch.ones_like(both))
+                continue
+            for number, label_R in enumerate(label.unbind(1)):  # a text counts for each it has
+                own = place[label_R[text] > 0]
+                counts_FL[:, number] += torch.bincount(own, minlength=len(keys_F))
+        strength = estimate_prior(torch.cat(shared_texts), torch.cat(shared_places), label)
         if label.dim() == 1:
             prior_L = torch.bincount(label, minlength=count) / len(labels)
-            counts = torch.bincount(place * count + label[text], minlength=len(keys) * count)
-            counts_FL = counts.view(-1, count)
-        else:  # a text counts for each label it has
+        else:
             prior_L = label.sum(0) / label.sum().clamp_min(1)
-            places = [place[label_R[text] > 0] for label_R in label.unbind(1)]
-            columns = [torch.bincount(one, minlength=len(keys)) for one in places]
-            counts_FL = torch.stack(columns, dim=1)
-        counts_FL = counts_FL + strength * prior_L
-        given_FL = counts_FL / counts_FL.sum(1, keepdim=True)
+        given_FL = counts_FL + strength * prior_L
+        given_FL = given_FL / given_FL.sum(1, keepdim=True)
         told_F = (given_FL * (given_FL / prior_L.clamp_min(1e-9)).clamp_min(1e-9).log()).sum(1)
-        model = cls(vocabulary, count, len(keys), longest=longest)
-        model.keys_F.copy_(keys)
+        model = cls(vocabulary, count, len(keys_F), longest=longest)
+        model.keys_F.copy_(keys_F)
         model.weight_F.copy_(told_F.clamp_min(0).sqrt())
         return model
 
@@ -127,11 +145,8 @@ class Ngrams(nn.Module):
         if kernels.runs_natively(self.weight_F):
             sizes = {"vocabulary": self.vocabulary, "longest": self.longest, "before": BOS}
             return find(tokens.values, tokens.offsets, self.keys_F, self.weight_F, **sizes)
-        key_M = torch.cat(list_keys(tokens, self.vocabulary, self.longest))
-        place_M = torch.searchsorted(self.keys_F, key_M).clamp_max(len(self.keys_F) - 1)
-        known_M = self.keys_F[place_M] == key_M
-        text_M = tokens.segments().repeat(self.longest)
-        text_M, place_M = distinct(text_M[known_M], place_M[known_M], len(self.keys_F))
+        shape = {"vocabulary": self.vocabulary, "longest": self.longest}
+        text_M, place_M = find_keys(tokens, self.keys_F, **shape)
         x_M = self.weight_F[place_M]
         square_B = x_M.new_zeros(tokens.batch).index_add_(0, text_M, x_M * x_M)
         counts_B = torch.bincount(text_M, minlength=tokens.batch)
@@ -152,6 +167,35 @@ def list_keys(tokens: Ragged, vocabulary: int, longest: int) -> list[Tensor]:
         begin, base = begin * vocabulary + BOS, (base + 1) * vocabulary
         found.append(base + digits_N)
     return found
+
+
+def cut(tokens: Sequences) -> Iterator[tuple[int, Ragged]]:
+    """The texts in parts of about BLOCK tokens, each with the number of its first text: sorting the
+    n-grams of a large corpus at once would fill the memory."""
+    texts = to_ragged(tokens)
+    marks = torch.arange(0, len(texts.values), BLOCK)
+    starts = torch.searchsorted(texts.offsets[:-1].contiguous(), marks).unique().tolist()
+    for first, last in itertools.pairwise([*starts, texts.batch]):
+        bounds = texts.offsets[first : last + 1]
+        yield first, Ragged(texts.values[bounds[0] : bounds[-1]], bounds - bounds[0])
+
+
+def count_keys(texts: Ragged, *, vocabulary: int, longest: int) -> tuple[Tensor, Tensor]:
+    """The n-grams of some texts, by rising key, and in how many texts each comes."""
+    keys = torch.cat(list_keys(texts, vocabulary, longest)).unique()
+    _, place = find_keys(texts, keys, vocabulary=vocabulary, longest=longest)
+    return keys, torch.bincount(place, minlength=len(keys))
+
+
+def find_keys(
+    texts: Ragged, keys_F: Tensor, *, vocabulary: int, longest: int
+) -> tuple[Tensor, Tensor]:
+    """The texts that have one of these n-grams, and its place, each pair once."""
+    key_M = torch.cat(list_keys(texts, vocabulary, longest))
+    place_M = torch.searchsorted(keys_F, key_M).clamp_max(len(keys_F) - 1)
+    known_M = keys_F[place_M] == key_M
+    text_M = texts.segments().repeat(longest)
+    return distinct(text_M[known_M], place_M[known_M], len(keys_F))
 
 
 def estimate_prior(text_M: Tensor, place_M: Tensor, labels: Tensor) -> float:

@@ -21,7 +21,7 @@ from seqcli.nn import kernels
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.native.lookup import Entries, Reader
 from seqcli.nn.ngrams import Ngrams
-from seqcli.nn.ragged import Ragged, to_ragged
+from seqcli.nn.ragged import Ragged
 
 
 class Forms(NamedTuple):
@@ -85,9 +85,8 @@ class Parts(nn.Module):
 def fit_forms(parts: Parts, tokens: Sequences, labels: np.ndarray, *, count: int) -> Ngrams:
     """A linear model on the parts of the words of texts, to stand beside that on their n-grams; the
     labels as `Ngrams.fit` takes them. tokens: numbers."""
-    found = parts.of_texts(to_ragged(tokens))
-    spelled = Sequences(found.values.numpy(), found.offsets.numpy())
-    return Ngrams.fit(spelled, labels, vocabulary=parts.count, count=count, longest=1)
+    shape = {"vocabulary": parts.count, "count": count, "longest": 1}
+    return Ngrams.fit(tokens, labels, **shape, read=parts.of_texts)
 
 
 class SpelledEmbedding(nn.Module):

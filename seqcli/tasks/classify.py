@@ -116,9 +116,10 @@ class Classify:
             separator = config.data.label_separator or SEPARATOR
             decision = ManyLabels.learn(config.training, train["label"], separator=separator)
         task = cls(config, tokenizer, decision, reason=reason)
-        task.config = _settle(config, task._list_tokens(train), len(tokenizer.vocabulary))
+        whole = task._list_tokens(train)
+        task.config = _settle(config, whole, len(tokenizer.vocabulary))
         if config.network.ngrams:
-            encoded = task.encode(train)
+            encoded = task._cut(whole, train)
             task.ngrams = Ngrams.fit(
                 leaves(tokenizer, task._join(task.ids(encoded.tokens))),
                 encoded.labels,
@@ -213,8 +214,11 @@ class Classify:
         return Sequences(tokens.values % len(self.tokenizer.vocabulary), tokens.offsets)
 
     def encode(self, rows: Rows) -> Encoded:
+        return self._cut(self._list_tokens(rows), rows)
+
+    def _cut(self, whole: Sequences, rows: Rows) -> Encoded:
+        """The rows of these tokens, as far as they are read."""
         labels = self.decision.encode(self.decision.read(rows))
-        whole = self._list_tokens(rows)
         self.cut = int((whole.lengths > self._limit).sum())
         tokens = whole.head(self._limit)
         return Encoded(tokens, labels, self.decision.weigh(labels))

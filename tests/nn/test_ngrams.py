@@ -195,6 +195,24 @@ def test_the_commonest_are_kept(monkeypatch) -> None:
     assert torch.equal(model.keys_F, model.keys_F.sort().values)
 
 
+@pytest.mark.parametrize("block", [1, 17])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_corpus_counted_in_parts_is_the_whole(block: int, several: bool, monkeypatch) -> None:
+    texts, labels = make_texts(200)
+    texts = texts.take(np.r_[np.arange(200), [3, 3]])
+    labels = np.r_[labels, [0, 1]]
+    labels = np.eye(3, dtype=np.float32)[labels] if several else labels
+
+    def fit() -> Ngrams:
+        return Ngrams.fit(texts, labels, vocabulary=VOCABULARY, count=3)
+
+    whole = fit()
+    monkeypatch.setattr("seqcli.nn.ngrams.BLOCK", block)
+    parts = fit()
+    assert torch.equal(whole.keys_F, parts.keys_F)
+    assert torch.equal(whole.weight_F, parts.weight_F)
+
+
 def test_several_labels_count_each_for_itself(monkeypatch) -> None:
     """As if each text came once with each of its labels; one label a text gives the same."""
     texts, labels = make_texts(30)
