@@ -25,6 +25,7 @@ SPECIALS = ("<unk>", "<bos>", "<eos>")
 
 CACHED_CHUNKS = 1 << 16  # bounds the memory of a stream without end
 CACHED_LENGTH = 48  # longer chunks hardly come again
+BATCH = 1 << 13  # texts whose byte pairs are found together: what the library says of each is large
 
 
 class Tokenizer(Protocol):
@@ -227,14 +228,18 @@ class BpeTokenizer:
         return self._model.encode(self._prepare(text)).tokens
 
     def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Sequences:
-        prepared = [self._prepare(text) for text in texts]
-        if len(prepared) == 1:
-            rows = [self._model.encode(prepared[0]).ids]
-        else:
-            rows = [row.ids for row in self._model.encode_batch_fast(prepared)]
-        flat = np.array(list(chain.from_iterable(rows)), dtype=np.int32) + len(SPECIALS)
-        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        return _assemble(flat.astype(np.int32), lengths, bos, eos)
+        flat, lengths = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int64)]
+        for at in range(0, len(texts), BATCH):
+            rows = self._encode_batch([self._prepare(text) for text in texts[at : at + BATCH]])
+            flat.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
+            lengths.append(np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)))
+        ids = np.concatenate(flat) + np.int32(len(SPECIALS))
+        return _assemble(ids, np.concatenate(lengths), bos, eos)
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        if len(texts) == 1:  # a batch wakes threads
+            return [self._model.encode(texts[0]).ids]
+        return [row.ids for row in self._model.encode_batch_fast(texts)]
 
     def encode_tokens(self, rows: Sequence[Sequence[str]]) -> Sequences:
         raise UsageError("text that is split into tokens already needs --tokens word")

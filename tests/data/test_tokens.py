@@ -183,6 +183,19 @@ def test_bpe_is_the_same_every_time_and_needs_all_bytes() -> None:
         train_tokenizer("bpe", ENGLISH, vocabulary_size=100)
 
 
+def test_bpe_of_many_texts_is_that_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = train_tokenizer("bpe", ENGLISH)
+    texts = [*ENGLISH, "", *ENGLISH[::-1]]
+    whole = tokenizer.encode(texts, eos=True)
+    monkeypatch.setattr("seqcli.data.tokens.BATCH", 2)
+    parts = tokenizer.encode(texts, eos=True)
+    assert np.array_equal(parts.values, whole.values)
+    assert np.array_equal(parts.offsets, whole.offsets)
+    alone = [tokenizer.encode([text], eos=True).values for text in texts]
+    assert np.array_equal(np.concatenate(alone), whole.values)
+    assert len(tokenizer.encode([])) == 0
+
+
 def test_cache_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqcli.data.tokens.CACHED_CHUNKS", 10)
     tokenizer = train_tokenizer("word", ["a b, c"])
