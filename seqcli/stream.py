@@ -65,11 +65,13 @@ def answer_lines(
     precision: str,
     threads: int | None,
     report: Callable[[str], None],
+    remark: Callable[[str], None],
     others: Sequence[Path] = (),
 ) -> int:
     """Answer every line of a file ("-": standard input) on standard output; how many were bad.
 
     precision: fp32, bf16 or auto. others: models of translate that answer together with the first.
+    remark: is told where a file is not read as its name says.
 
     A bad line is reported with its number and answered with an empty line. Raises SeqcliError for
     a missing model or file, UsageError for what the model's task cannot do.
@@ -79,7 +81,9 @@ def answer_lines(
     request.check_task(task.name)
     if task.name != "tag" and (format == "conll" or reading in COLUMNS):
         raise UsageError(f"CoNLL columns are for tag; {folder} holds a model of {task.name}")
-    answers = Answers(task, model, request, reading=reading, format=format, file=file)
+    answers = Answers(
+        task, model, request, reading=reading, format=format, file=file, remark=remark
+    )
     out, bad = sys.stdout.buffer, 0
 
     def write(replies: Iterator[Reply]) -> int:
@@ -117,6 +121,7 @@ class Answers:
         reading: str,
         format: str | None,
         file: str = "-",
+        remark: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.task = task
         self.model = model
@@ -124,6 +129,7 @@ class Answers:
         self.reading = reading
         self.format = format
         self.file = file
+        self.remark = remark
         self.sentence: list[Line] = []
         pairs = request.score_pairs
         self.read = task.read_pairs if pairs else task.read
@@ -134,6 +140,11 @@ class Answers:
         """The replies that these lines complete."""
         if self.reading == "auto":
             self.reading = _guess(self.file, lines, self.task) or "auto"
+            if self.reading == "text" and kind_of(Path(self.file)) in TABLES:
+                self.remark(
+                    f"{self.file}: its first line names no column that the model reads, so each "
+                    "line is taken as text; a table needs a header"
+                )
         if self.reading in COLUMNS:
             return self._to_sentences(self._gather(lines))
         if self.reading in TABLES and self.header is None:

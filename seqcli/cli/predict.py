@@ -77,6 +77,7 @@ def predict(
         precision=precision,
         threads=threads,
         report=fail,
+        remark=say,
         others=others or (),
     )
     if bad:

@@ -240,6 +240,15 @@ def test_columns_are_answered_line_for_line(cli: Cli, models: Models) -> None:
     assert found == [["go", "to", "rome"], ["#", "stay"]]
 
 
+def test_table_without_a_header(cli: Cli, models: Models) -> None:
+    model = models("classify")
+    plain = answer(cli, model, b"x,go to rome\n", name="in.txt")
+    table = answer(cli, model, b"x,go to rome\n", name="in.csv")
+    assert (table.status, table.out) == (0, plain.out)
+    assert "in.csv: its first line names no column that the model reads" in table.err
+    assert plain.err == answer(cli, model, b"id,text\n1,go\n", name="in.csv").err == ""
+
+
 def test_bad_line_among_columns(cli: Cli, models: Models) -> None:
     result = answer(cli, models("tag"), b"go\tX\n\xff\tX\nrome\tX\n\n", name="in.conll")
     assert result.status == 1
