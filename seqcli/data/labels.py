@@ -14,8 +14,9 @@ from seqcli.errors import SeqcliError, UsageError
 
 
 def as_lists(labels: Sequence[str | list[str]]) -> list[list[str]]:
-    """The labels of each row as a list, where a row has one or several."""
-    return [one if isinstance(one, list) else [one] for one in labels]
+    """The labels of each row as a list, where a row has one or several; rows share lists."""
+    alone = {one: [one] for one in labels if isinstance(one, str)}
+    return [one if isinstance(one, list) else alone[one] for one in labels]
 
 
 def name_some(names: Sequence[str], most: int = 8) -> str:
