@@ -182,9 +182,10 @@ def cut(tokens: Sequences) -> Iterator[tuple[int, Ragged]]:
 
 def count_keys(texts: Ragged, *, vocabulary: int, longest: int) -> tuple[Tensor, Tensor]:
     """The n-grams of some texts, by rising key, and in how many texts each comes."""
-    keys = torch.cat(list_keys(texts, vocabulary, longest)).unique()
-    _, place = find_keys(texts, keys, vocabulary=vocabulary, longest=longest)
-    return keys, torch.bincount(place, minlength=len(keys))
+    runs_M = torch.cat(list_keys(texts, vocabulary, longest))
+    keys, place_M = torch.unique(runs_M, return_inverse=True)
+    _, place_M = distinct(texts.segments().repeat(longest), place_M, len(keys))
+    return keys, torch.bincount(place_M, minlength=len(keys))
 
 
 def find_keys(
