@@ -293,6 +293,32 @@ def read_conll(path: Path) -> Table:
     return Table(path.name, Columns(names, read_column), header)
 
 
+def find_joint(lines: Sequence[str]) -> str | None:
+    """What joins each token of these lines to its tag, as in the/DT or the_DT, if they are so."""
+    words = [word for line in lines[:500] for word in line.split()]
+    for joint in "/_":
+        if words and all(0 < word.rfind(joint) < len(word) - 1 for word in words):
+            return joint
+    return None
+
+
+def read_joined(path: Path, joint: str) -> Table:
+    """A sentence a line, each token with its tag behind the last `joint`: columns tokens, tags."""
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        words = line.split()
+        cells = [word.rpartition(joint) for word in words]
+        for word, (token, _, tag) in zip(words, cells, strict=True):
+            if not (token and tag):
+                raise SeqcliError(
+                    f"{path.name} line {number}: {word[:40]!r} has no tag behind {joint!r}"
+                )
+        if cells:
+            rows.append(([token for token, _, _ in cells], [sys.intern(tag) for *_, tag in cells]))
+    tokens, tags = map(list, zip(*rows, strict=True))
+    return Table(path.name, {"tokens": tokens, "tags": tags})
+
+
 def read_conllu(path: Path) -> Table:
     """CoNLL-U (universaldependencies.org/format.html): columns form, lemma, upos, xpos, feats,
     deprel, each row a sentence's list. Multiword ranges and empty nodes are skipped."""

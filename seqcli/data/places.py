@@ -314,6 +314,8 @@ def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
         sentences = not blocks and (
             face_each_other(pairs) or (names & {*TOKENS} and names & {*TAGS} and kind != "conll")
         )
+        if joint := not blocks and kind == "txt" and files.find_joint(lines):
+            return files.read_joined(path, joint)
         return files.read_tsv(path, wanted=wanted) if sentences else files.read_conll(path)
     if blocks or kind in ("conll", "conllu"):
         raise UsageError(f"{path.name} holds a token and its tags on each line: use seqcli tag")

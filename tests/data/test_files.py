@@ -232,6 +232,21 @@ def test_conll_with_spaces_keeps_non_breaking_ones(tmp_path: Path) -> None:
     assert table.columns["1"] == [[f"10{NBSP}000", "b"]]
 
 
+@pytest.mark.parametrize("joint", "/_")
+def test_tokens_joined_to_their_tags(tmp_path: Path, joint: str) -> None:
+    text = "1/2|CD of|IN it|PRP\n\n 希望|n a_b|NN\n".replace("|", joint)
+    lines = text.split("\n")
+    assert files.find_joint(lines) == joint
+    table = files.read_joined(write(tmp_path / "a.txt", text), joint)
+    assert table.columns["tokens"] == [["1/2", "of", "it"], ["希望", "a_b"]]
+    assert table.columns["tags"] == [["CD", "IN", "PRP"], ["n", "NN"]]
+    for bad in ("it", f"it{joint}", f"{joint}PRP"):
+        assert files.find_joint([*lines, bad]) is None
+        with pytest.raises(SeqcliError, match=f"line 5: '{bad}' has no tag behind"):
+            files.read_joined(write(tmp_path / "b.txt", f"{text}\n{bad}\n"), joint)
+    assert files.find_joint(["EU NNP", "rejects VBZ"]) is None
+
+
 def test_conll_header(tmp_path: Path) -> None:
     table = files.read_conll(write(tmp_path / "a.tsv", "token\tpos\tner\nEU\tN\tB\n\na\tD\tO\n"))
     assert dict(table.columns) == {
