@@ -127,6 +127,15 @@ def test_every_distribution_sums_to_one() -> None:
             assert total == pytest.approx(1)
 
 
+def test_pairs_of_a_large_corpus_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    train, tokens = random.integers(0, 9, 500), random.integers(0, 9, 50)
+    whole = counts.bigram(train, tokens, 9)
+    for block in (1, 7, 499, 500):
+        monkeypatch.setattr(counts, "BLOCK", block)
+        assert np.array_equal(counts.bigram(train, tokens, 9), whole)
+
+
 def test_a_bigram_knows_more_than_a_unigram() -> None:
     stream = np.tile([3, 4, 5, 6], 100)
     nats = baselines.lm(stream, stream[:41], 7)

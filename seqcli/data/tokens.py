@@ -306,14 +306,15 @@ def code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 def _assemble(flat: np.ndarray, lengths: np.ndarray, bos: bool, eos: bool) -> Sequences:
     """Sequences from flat ids: BOS before and EOS after each, UNK where nothing would stand."""
-    before = bounds_of(lengths)
     if not bos and not eos and lengths.all():
-        return Sequences(flat, before)
+        return Sequences(flat, bounds_of(lengths))
     offsets = bounds_of(np.maximum(lengths + bos + eos, 1))
     values = np.full(offsets[-1], UNK, dtype=flat.dtype)
-    values[np.arange(len(flat)) + np.repeat(offsets[:-1] - before[:-1] + bos, lengths)] = flat
+    own = np.ones(len(values), dtype=bool)  # and not index arrays, which take eight times as much
+    own[offsets[:-1][lengths == 0]] = False
     if bos:
-        values[offsets[:-1]] = BOS
+        values[offsets[:-1]], own[offsets[:-1]] = BOS, False
     if eos:
-        values[offsets[1:] - 1] = EOS
+        values[offsets[1:] - 1], own[offsets[1:] - 1] = EOS, False
+    values[own] = flat
     return Sequences(values, offsets)

@@ -167,8 +167,8 @@ class LanguageModeling:
         that is cut."""
         values = self.tokenizer.encode(rows["text"], eos=True).values
         before, after = rows.joined
-        first = [] if before else [EOS]
-        return Corpus(np.concatenate([first, values[: len(values) - after]]).astype(np.int64))
+        first = np.array([] if before else [EOS], dtype=np.int64)
+        return Corpus(np.concatenate([first, values[: len(values) - after]]))
 
     def lookup(self, model: nn.Module, encoded: Corpus | Texts) -> Lookup:
         assert isinstance(model, LanguageModel)
