@@ -92,11 +92,11 @@ class Recurrent(nn.Module):
             states = self.initial(x.batch)
         after: States = []
         for at in range(0, len(self.cells), self.directions):
-            if at:
-                x = self.dropout(x)
             seen = x
             if self.norms:
                 seen = x.with_values(self.norms[at // self.directions](x.values))
+            if at:  # what goes past the layer stays whole
+                seen = self.dropout(seen)
             cells = list(self.cells[at : at + self.directions])
             y_NH, last = self._layer(cells, seen, states[at : at + self.directions], final=final)
             after += last

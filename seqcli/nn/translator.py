@@ -103,6 +103,9 @@ class Translator(nn.Module):
         else:
             self.attention = Attention(network.attention, hidden)
         self.lower = make_recurrent(network, first, layers=1)
+        if self.lower.norm is not None:
+            # Longer queries would begin with all attention on one token, and stay there.
+            nn.init.constant_(self.lower.norm.weight, hidden**-0.5)
         self.upper = make_recurrent(network, 2 * hidden)
         self.bridge: nn.Linear | None = None
         # A convolution and a transformer have no states to begin from: they attend, or are fed.

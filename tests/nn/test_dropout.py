@@ -148,3 +148,15 @@ def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm:
             x = x + y if residual and layer else y
         truth.append(recurrent.norm(x) if recurrent.norm else x)
     torch.testing.assert_close(found.values, torch.cat(truth), atol=1e-5, rtol=1e-5)
+
+
+def test_what_goes_past_a_layer_is_not_dropped() -> None:
+    """A second layer that answers zeros leaves the first one's output as it is."""
+    torch.manual_seed(9)
+    recurrent = Recurrent(
+        lambda size: make_cell("rnn", size, 4), 6, layers=2, dropout=0.9, residual=True
+    )
+    for weight in recurrent.cells[1].parameters():
+        nn.init.zeros_(weight)
+    first, _ = recurrent.cells[0].sequence(batch(), recurrent.cells[0].initial(batch().batch))
+    assert torch.equal(recurrent.train()(batch())[0].values, first.values)

@@ -158,3 +158,19 @@ def test_nats_are_minus_the_log_probability() -> None:
     mean = model.loss(lay(SOURCES), lay(READ), gold, smoothing=0.25).item()
     smooth = 0.75 * expected.mean() - 0.25 * logs.mean()
     assert mean == pytest.approx(float(smooth), abs=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"residual": True, "layer_norm": True}, {}])
+def test_attention_begins_spread_out(settings: dict[str, Any]) -> None:
+    """Normalised queries of √hidden times their length would leave it on one token of many."""
+    torch.manual_seed(6)
+    cell = "gru" if settings else "transformer"
+    network = TranslateNetwork(cell=cell, hidden=64, embedding=64, dropout=0.0, **settings)
+    model = Translator(90, 90, network).eval()
+    source = model.encode(lay([list(range(3, 83))]))
+    tokens = lay([[1]])
+    _, _, weights = model.write(
+        tokens, source, model.start(source), hypotheses=torch.tensor([0, 1])
+    )
+    assert weights is not None
+    assert weights.values.max() < 0.1
