@@ -13,8 +13,9 @@ LEAST = 100
 """Updates before which nothing is judged: a training may begin roughly."""
 WORSE = 1.25
 """How far above an untrained network's loss the level means divergence."""
-RISE = 3.0
-"""How far above its lowest the level means divergence, see `diverged`."""
+LOST, RISE = 0.4, 1.5
+"""Which share of what was learned the level has lost again where it means divergence, and how far
+above its lowest it is then."""
 
 
 @dataclass
@@ -52,14 +53,16 @@ class Level:
     def diverged(self) -> str | None:
         """What is wrong, as a phrase; None for a training as it should be.
 
-        Either the level is well above an untrained network's, or it has risen to three times its
-        lowest and to half of an untrained network's (below that, a rise is noise: a training
-        that knows its rows by heart has no loss to speak of).
+        Either the level is well above an untrained network's, or it has risen to one and a half
+        times its lowest, by two fifths of the way back to an untrained network's, and to half of
+        that (below it, a rise is noise: a training that knows its rows by heart has no loss to
+        speak of).
         """
         if self.lowest is None:
             return None
         if self.level > WORSE * self.untrained:
             return f"the loss is about {self.level:.4g}, and was {self.untrained:.4g} untrained"
-        if self.level > max(RISE * self.lowest, self.untrained / 2):
+        back = self.lowest + LOST * (self.untrained - self.lowest)
+        if self.level > max(back, self.untrained / 2, RISE * self.lowest):
             return f"the loss has risen from about {self.lowest:.4g} to {self.level:.4g}"
         return None

@@ -42,6 +42,14 @@ def test_a_loss_that_blows_up_is_noticed(height: float) -> None:
     assert 500 < judge(blown)[0] < 650
 
 
+def test_much_of_what_was_learned_is_lost() -> None:
+    """Losses of a normalised language model whose steps were too long, by epochs."""
+    epochs = [2.18, 1.70, 1.64, 1.63, 1.66, 2.09, 2.85, 2.71, 2.71, 2.62]
+    losses = np.concatenate([np.linspace(4.2, 2.2, 100), np.repeat(epochs, 491)])
+    assert 100 + 6 * 491 < judge(noisy(losses))[0] < 100 + 7 * 491
+    assert not judge(noisy(losses[: 100 + 5 * 491]))
+
+
 def test_a_blow_up_within_the_first_updates_is_noticed() -> None:
     assert judge(np.concatenate([[4.2, 4.2], np.full(150, 12.0)]))
 
