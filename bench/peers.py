@@ -378,7 +378,7 @@ def ncrfpp(place: Place) -> list[Contest]:
         return place.watch(train(100), pattern, reports=5, of=500 * length)
 
     tag = "--characters cnn --character-hidden 50 --crf --hidden 100 --embedding 50"
-    tag += f" --adversarial 0 --word-dropout 0 --batch-tokens {round(10 * length)}"
+    tag += f" --no-layer-norm --adversarial 0 --word-dropout 0 --batch-tokens {round(10 * length)}"
 
     def ours(precision: str, *options: str) -> Found:
         names = {"--train": "train", "--validation": "dev"}

@@ -65,7 +65,7 @@ class TagConfig:
     task: ClassVar[str] = "tag"
     data: TagData = TagData()
     tokens: Tokens = Tokens(tokens="word", lowercase=True)
-    network: TagNetwork = TagNetwork(cell="lstm", hidden=256)
+    network: TagNetwork = TagNetwork(cell="lstm", hidden=256, layer_norm=True)
     training: TagTraining = TagTraining(adversarial=0.15)
 
 
