@@ -24,8 +24,9 @@ def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
     """
     number = next((name for name in table.columns if _letters(name) in SENTENCE), None)
     names = [name for name in table.columns if name != number]
-    tokens = asked.get("tokens") or find_named(names, TOKENS)
-    if number is None or tokens not in names or not _are_words(table.columns[tokens]):
+    given = asked.get("tokens")
+    tokens = find_named(names, [given.lower()] if given else TOKENS)
+    if number is None or tokens is None or not _are_words(table.columns[tokens]):
         return table
     starts: list[int] = []
     before = None

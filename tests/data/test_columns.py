@@ -269,6 +269,7 @@ def test_tokens_are_joined_where_a_column_numbers_sentences(name: str, numbers: 
     assert rows["tags"] == [["O", "B-geo"], ["O", "O", "O"]]
     assert f"5 rows of a token are 2 sentences by {name!r}" in rows.notes
     assert take("tag", columns, tags="pos")["tags"] == [["N"] * 2, ["N"] * 3]
+    assert take("tag", columns, tokens="word")["tokens"] == rows["tokens"]
 
 
 def test_joined_tokens_with_a_label_and_with_gaps() -> None:

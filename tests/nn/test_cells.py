@@ -14,6 +14,7 @@ from seqcli.nn import kernels
 from seqcli.nn.cells import CELLS, make_cell
 from seqcli.nn.cells.cell import unroll
 from seqcli.nn.cells.esn import radius
+from seqcli.nn.native import status
 from seqcli.nn.ragged import Ragged, ragged
 from seqcli.nn.recurrent import NAMES, TORCH, Recurrent, to_torch, torch_names
 
@@ -143,6 +144,7 @@ def test_split_and_carry_equals_whole(name):
             torch.testing.assert_close(part, again, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.skipif(not status().available, reason=status().reason)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(
     ("name", "nonlinearity"),
