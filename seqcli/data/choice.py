@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from seqcli.data.names import LABEL, PAIRS, TAGS, TEXT, TOKENS, is_language
+from seqcli.data.annotations import are_marks
+from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.tables import Table, list_columns
 from seqcli.data.values import is_flag, write_cell
 from seqcli.data.words import split_chunk
@@ -173,6 +174,10 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
     tokens, tags = given.get("tokens"), given.get("tags")
     if not table.header:  # conll: the token comes first, the tag of interest last
         tokens, tags = tokens or names[0], tags or names[-1]
+    elif marked := _find_marked(table, tags):
+        tags = marked
+        texts = [name for name in names if isinstance(_first(table.columns[name]), str)]
+        tokens = tokens or find_named(texts, TEXT)
     tokens = tokens or find_named([name for name in names if name != tags], TOKENS)
     tags = tags or find_named([name for name in names if name != tokens], TAGS)
     if tokens is None or tags is None:
@@ -183,6 +188,17 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
         )
     label = {"label": given["label"]} if "label" in given else {}
     return {"tokens": tokens, "tags": tags, **label}, ""
+
+
+def _find_marked(table: Table, given: str | None) -> str | None:
+    """The column that marks spans in a text, if there is one: that given, or of a usual name."""
+    known = [given] if given else [find_named(list(table.columns), [name]) for name in SPANS]
+    return next((name for name in known if name and are_marks(table.columns[name])), None)
+
+
+def _first(values: Sequence[Any]) -> Any:
+    """The first value that is not missing."""
+    return next((value for value in values if value is not None), None)
 
 
 def _find_text(table: Table, given: Choice) -> tuple[Choice, str]:

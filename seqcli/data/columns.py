@@ -6,8 +6,9 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from seqcli.data.annotations import are_marks, tag_marked
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.grouping import join_tokens, note_single_tokens
@@ -52,14 +53,14 @@ def choose(
         if table.header and all(one in table.columns for one in split_columns(names, table.columns))
     }
     choice, remark = complete(task, table, {**found, **given})
-    columns, dropped = _MAKERS[task](table, choice)
-    notes = [*table.notes]
+    columns, dropped, said = _MAKERS[task](table, choice)
+    notes = [*table.notes, *said]
     if task == "tag":
         notes += _mend_tags(columns, table.origin)
         notes += note_single_tokens(columns["tokens"], table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
-        said = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
-        notes.append(f"{' and '.join(said)}{remark}")
+        taken = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
+        notes.append(f"{' and '.join(taken)}{remark}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
         for reason, count in dropped.items()
@@ -90,7 +91,12 @@ def _take_key(values: Sequence[dict[str, Any] | None], key: str) -> list[Any]:
     return [value and value.get(key) for value in values]
 
 
-Made = tuple[dict[str, list[Any]], dict[str, int]]  # columns by role, counts by reason of loss
+class Made(NamedTuple):
+    """Columns by role, how many rows each reason took, and what else is to be said."""
+
+    columns: dict[str, list[Any]]
+    dropped: dict[str, int]
+    notes: Sequence[str] = ()
 
 
 def _make_classify(table: Table, choice: Choice) -> Made:
@@ -131,18 +137,11 @@ def take_columns(table: Table, names: str) -> list[list[Any]]:
 
 
 def _make_tag(table: Table, choice: Choice) -> Made:
-    tokens, tags = (read_lists(table.columns[choice[role]]) for role in ("tokens", "tags"))
-    texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
-    facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
-    split = list if facing else split_cell
-    tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
-    for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
-        if len(words) != len(marks) and marks:
-            counts = f"{table.origin} row {number} has {len(words)}"
-            if facing:
-                raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
-            raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
-    columns: dict[str, list[Any]] = {"tokens": tokens, "tags": tags}
+    if are_marks(table.columns[choice["tags"]]):
+        columns, notes = _tag_marked(table, choice)
+    else:
+        columns, notes = _pair_tokens(table, choice), []
+    tokens, tags = columns["tokens"], columns["tags"]
     lost = {
         "without tokens": _empty(tokens),
         "with a missing token": [None in words for words in tokens],
@@ -154,7 +153,34 @@ def _make_tag(table: Table, choice: Choice) -> Made:
             for number, value in enumerate(table.columns[choice["label"]], start=1)
         ]
         lost["without a label"] = _empty(columns["label"])
-    return _keep(columns, lost)
+    return _keep(columns, lost, notes)
+
+
+def _tag_marked(table: Table, choice: Choice) -> tuple[dict[str, list[Any]], list[str]]:
+    """Tokens and tags from spans that are marked by their places, and the texts if that is what
+    they are marked in: new texts are then cut as these."""
+    texts = read_lists(table.columns[choice["tokens"]])
+    tokens, tags, notes = tag_marked(texts, table.columns[choice["tags"]], table.origin)
+    columns: dict[str, list[Any]] = {"tokens": tokens, "tags": tags}
+    if not any(isinstance(text, list) for text in texts):
+        columns["text"] = texts
+    return columns, notes
+
+
+def _pair_tokens(table: Table, choice: Choice) -> dict[str, list[Any]]:
+    """Tokens and a tag for each. Raises SeqcliError where there are more of one."""
+    tokens, tags = (read_lists(table.columns[choice[role]]) for role in ("tokens", "tags"))
+    texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
+    facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
+    split = list if facing else split_cell
+    tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
+    for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
+        if len(words) != len(marks) and marks:
+            counts = f"{table.origin} row {number} has {len(words)}"
+            if facing:
+                raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
+            raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
+    return {"tokens": tokens, "tags": tags}
 
 
 def _mend_tags(columns: dict[str, list[Any]], origin: str) -> list[str]:
@@ -235,7 +261,11 @@ _MAKERS: dict[str, Callable[[Table, Choice], Made]] = {
 }
 
 
-def _keep(columns: dict[str, list[Any]], lost: Mapping[str, Sequence[bool]]) -> Made:
+def _keep(
+    columns: dict[str, list[Any]],
+    lost: Mapping[str, Sequence[bool]],
+    notes: Sequence[str] = (),
+) -> Made:
     """The rows that are lost for no reason, and how many each reason took."""
     counts = {reason: sum(marks) for reason, marks in lost.items()}
     if any(counts.values()):
@@ -244,7 +274,7 @@ def _keep(columns: dict[str, list[Any]], lost: Mapping[str, Sequence[bool]]) -> 
             role: [value for value, keep in zip(values, whole, strict=True) if keep]
             for role, values in columns.items()
         }
-    return columns, counts
+    return Made(columns, counts, notes)
 
 
 def _empty(values: Sequence[Any]) -> list[bool]:

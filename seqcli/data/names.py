@@ -22,6 +22,7 @@ TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
     "tags ner_tags pos_tags upos slots labels tag ner pos upos_tags xpos xpos_tags chunk_tags"
 )
+SPANS = _words("entities spans annotations annotation labels label ner tags")
 SENTENCE = _words(  # numbers of sentences, of which letters alone count
     "sentence sentenceid sentenceno sentencenum sentencenumber sentenceidx sentenceindex "
     "sentid sentno sentnum sentidx"
@@ -48,7 +49,10 @@ SPLITS = {
 }
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
-_KNOWN = {*TEXT, *LABEL, *TOKENS, *TAGS, "translation", *(name for pair in PAIRS for name in pair)}
+_KNOWN = {
+    *(*TEXT, *LABEL, *TOKENS, *TAGS, *SPANS, "translation"),
+    *(name for pair in PAIRS for name in pair),
+}
 
 
 def find_split(name: str) -> tuple[str | None, str]:

@@ -13,7 +13,8 @@ class Rows:
     """Rows by role, every column of the same length.
 
     Roles: classify `text`, for pairs `pair`, and `label` (a string a row, or in every row a list of
-    them); tag `tokens`, `tags` (a list of strings a row, both of one length); translate `source`,
+    them); tag `tokens`, `tags` (a list of strings a row, both of one length) and
+    `text` where tokens were cut from one (else None); translate `source`,
     `target`; lm `text`, and where texts are written from something `condition`. All values are
     strings (a condition: see data/condition.py).
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 JOINER = "￭"
 
@@ -34,6 +35,9 @@ PIECE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+TAGGED = re.compile(rf"[{UNSPACED}]|{PIECE.pattern}", PIECE.flags)
+"""Words that are tagged: where a script has no spaces, a word between two tells no spans apart."""
+
 
 def face_each_other(pairs: Sequence[tuple[str, str]]) -> bool:
     """Whether two columns hold text in which each character faces one: of a script without spaces,
@@ -50,6 +54,31 @@ def are_characters(words: Sequence[str]) -> bool:
     """Whether these are single characters, most of them of a script without spaces."""
     unspaced = sum(bool(re.fullmatch(f"[{UNSPACED}]", word)) for word in words)
     return unspaced > len(words) / 2 and all(len(word) == 1 for word in words)
+
+
+class Cut(StrEnum):
+    """What tag takes for the tokens of a line: what stands between spaces, characters, or words
+    and marks, as where spans are marked in texts."""
+
+    SPACES = "spaces"
+    CHARACTERS = "characters"
+    WORDS = "words"
+
+    def split(self, line: str) -> list[str]:
+        """The tokens of a line."""
+        if self is Cut.WORDS:
+            return TAGGED.findall(line)
+        chunks = line.split()
+        return list("".join(chunks)) if self is Cut.CHARACTERS else chunks
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """A line that is split into these tokens again."""
+        return ("" if self is Cut.CHARACTERS else " ").join(tokens)
+
+
+def locate_words(text: str) -> list[tuple[int, int]]:
+    """Where the tokens of `Cut.WORDS` begin and end."""
+    return [match.span() for match in TAGGED.finditer(text)]
 
 
 def split_chunk(chunk: str, *, joiner: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from seqcli import __version__
 from seqcli.data.tokens import Tokenizer
-from seqcli.data.words import JOINER, PIECE
+from seqcli.data.words import JOINER, PIECE, TAGGED
 from seqcli.export.graph import Graph
 from seqcli.export.padded import list_states
 from seqcli.nn.recurrent import Recurrent
@@ -78,7 +78,8 @@ def _tag(task: Any, model: Any) -> dict[str, Any]:
         "tags": task.tags,
         "scheme": task.scheme,
         "labels": task.labels,
-        "unspaced": task.unspaced,
+        "cut": task.cut,
+        "pattern": TAGGED.pattern,
         "joined": task.joined,
         "longest_word": LONGEST_WORD,
         "characters": describe_tokenizer(task.characters) if model.spelling else None,

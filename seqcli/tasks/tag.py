@@ -21,7 +21,7 @@ from seqcli.data.schemes import spans
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
 from seqcli.data.values import read_list
 from seqcli.data.vocabulary import train_tokenizer
-from seqcli.data.words import are_characters
+from seqcli.data.words import Cut, are_characters, locate_words
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
@@ -72,7 +72,7 @@ class Tag:
         *,
         labels: Sequence[str] = (),
         crf: bool = False,
-        unspaced: bool = False,
+        cut: Cut = Cut.SPACES,
         joined: bool = False,
     ) -> None:
         self.config = config
@@ -83,8 +83,7 @@ class Tag:
         self.crf = crf
         self.ngrams: Ngrams | None = None
         self.forms: Ngrams | None = None
-        self.unspaced = unspaced
-        """Tokens are characters of a script without spaces, so that a line needs none."""
+        self.cut = cut
         self.joined = joined
         """Tags are such characters too, as in couplets."""
 
@@ -117,6 +116,7 @@ class Tag:
             crf = tagset.scheme is not None and len(tagset.tags) <= MOST_CRF_TAGS
         labels = sorted(set(train.columns.get("label", ())))
         unspaced = are_characters(words)
+        cut = Cut.CHARACTERS if unspaced else Cut.SPACES
         task = cls(
             config,
             tokenizer,
@@ -124,7 +124,7 @@ class Tag:
             tagset,
             labels=labels,
             crf=crf,
-            unspaced=unspaced,
+            cut=Cut.WORDS if "text" in train.columns else cut,
             joined=unspaced and are_characters(tagset.tags),
         )
         if labels:
@@ -149,7 +149,8 @@ class Tag:
             labels = list(stored.get("labels", ()))
             ngrams, forms = (int(stored.get(name) or 0) for name in ("ngrams", "forms"))
             crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
-            unspaced = bool(stored.get("unspaced", joined))
+            unspaced = bool(stored.get("unspaced", joined))  # models of before have no cut
+            cut = Cut(stored.get("cut", "characters" if unspaced else "spaces"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SeqcliError(
                 "labels.json of the model is corrupt; train or copy the model again"
@@ -162,7 +163,7 @@ class Tag:
             tagset,
             labels=labels,
             crf=crf,
-            unspaced=unspaced,
+            cut=cut,
             joined=joined,
         )
         if ngrams:
@@ -179,7 +180,7 @@ class Tag:
                 **self.tagset.to_json(),
                 "labels": self.labels,
                 "crf": self.crf,
-                "unspaced": self.unspaced,
+                "cut": self.cut,
                 "joined": self.joined,
                 "ngrams": len(self.ngrams.keys_F) if self.ngrams else None,
                 "forms": len(self.forms.keys_F) if self.forms else None,
@@ -334,35 +335,40 @@ class Tag:
         return judged
 
     def read(self, lines: Sequence[str]) -> Rows:
-        return Rows({"tokens": list(map(self._split, lines))}, "input")
+        return self._read_texts(lines)
 
-    def _split(self, text: str) -> list[str]:
-        return list("".join(text.split())) if self.unspaced else text.split()
+    def _read_texts(self, values: Sequence[str | list[str]]) -> Rows:
+        """Rows of texts, which are cut, or of tokens."""
+        tokens = [self.cut.split(one) if isinstance(one, str) else one for one in values]
+        columns: dict[str, list[Any]] = {"tokens": tokens}
+        if self.cut is Cut.WORDS:
+            columns["text"] = [one if isinstance(one, str) else None for one in values]
+        return Rows(columns, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
         rows = []
         for record in records:
             value = read_list(record.get(column, record.get("tokens", record.get("text"))))
-            if isinstance(value, str):
-                value = self._split(value)
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            listed = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            if not listed and not isinstance(value, str):
                 raise SeqcliError(f"field {column!r} is missing or not a list of tokens")
             rows.append(value)
-        return Rows({"tokens": rows}, "input")
+        return self._read_texts(rows)
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         scored = request.scores or request.n_best > 1
         found = self.predict(model, rows, paths=request.n_best if scored else 0)
         answers = []
-        for tokens, one in zip(rows["tokens"], found, strict=True):
-            record = {"tokens": tokens, **self._describe(tokens, one.tags)}
+        texts = rows.columns.get("text", [None] * len(rows))
+        for tokens, text, one in zip(rows["tokens"], texts, found, strict=True):
+            record = {"tokens": tokens, **self._describe(tokens, one.tags, text)}
             shown = [] if one.label is None else [one.label]
             if self.labels:
                 record["label"] = one.label or ""
             if scored:
                 ways = [
-                    {**self._describe(tokens, tags), "log_probability": share}
+                    {**self._describe(tokens, tags, text), "log_probability": share}
                     for tags, share in one.paths
                 ]
                 record["log_probability"] = ways[0]["log_probability"] if ways else 0.0
@@ -375,14 +381,21 @@ class Tag:
             answers.append(Answer("\t".join(shown), record))
         return answers
 
-    def _describe(self, tokens: list[str], tags: list[str]) -> dict[str, Any]:
-        """Tags as fields of a record, with the spans that they mark."""
+    def _describe(self, tokens: list[str], tags: list[str], text: str | None) -> dict[str, Any]:
+        """Tags as fields of a record, with the spans that they mark: the places of their
+        characters where a text was cut, else of their tokens."""
         if not self.scheme:
             return {"tags": tags}
-        space = "" if self.unspaced else " "
+        found = spans(tags)
+        if text is None:
+            surfaces = [self.cut.join(tokens[start:end]) for _, start, end in found]
+        else:
+            bounds = locate_words(text)
+            found = [(kind, bounds[start][0], bounds[end - 1][1]) for kind, start, end in found]
+            surfaces = [text[start:end] for _, start, end in found]
         marked = [
-            {"type": kind, "start": start, "end": end, "text": space.join(tokens[start:end])}
-            for kind, start, end in spans(tags)
+            {"type": kind, "start": start, "end": end, "text": surface}
+            for (kind, start, end), surface in zip(found, surfaces, strict=True)
         ]
         return {"tags": tags, "spans": marked}
 

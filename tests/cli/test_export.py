@@ -108,6 +108,25 @@ def test_a_sentence_with_a_label(cli: Cli, data: Path, tmp_path: Path) -> None:
     assert answer(tmp_path / "model" / "onnx", LINES) == wanted
 
 
+def test_texts_with_marked_spans(cli: Cli, tmp_path: Path) -> None:
+    """Lines are cut into words and marks, also without seqcli."""
+    need_onnx()
+    from seqcli import run
+
+    rows = [
+        {"text": f"Don't go to {city}!", "entities": [[12, 12 + len(city), "City"]]}
+        for city in ("Rome", "巴黎", "New York")
+    ]
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows * 8))
+    run.train(tiny("tag", file, epochs=8), tmp_path / "model", Quiet())
+    assert cli("export", tmp_path / "model").status == 0
+    lines = [*LINES, "Don't go, to 巴黎 U.S.!"]
+    wanted = predict(cli, tmp_path / "model", lines)
+    assert [word.split("/")[0] for word in wanted[-1].split()][:4] == ["Do", "n't", "go", ","]
+    assert answer(tmp_path / "model" / "onnx", lines) == wanted
+
+
 def test_a_text_from_a_condition(cli: Cli, data: Path, tmp_path: Path) -> None:
     need_onnx()
     from seqcli import run

@@ -139,7 +139,7 @@ def test_model_of_before_the_crf_loads(tmp_path: Path, data: Path) -> None:
     folder = tmp_path / "m"
     run.train(tiny("tag", data, crf=False), folder, Quiet())
     stored = json.loads((folder / "labels.json").read_text())
-    for name in ("crf", "labels", "answers"):
+    for name in ("crf", "labels", "cut"):
         del stored[name]
     (folder / "labels.json").write_text(json.dumps(stored))
     config = json.loads((folder / "config.json").read_text())
@@ -249,6 +249,54 @@ def test_tag_and_label_of_the_test_split_alone(cli: Cli) -> None:
     assert scores["per_type"]["New"]["support"] == 1
     assert scores["per_label"]["fly"]["recall"] == 0
     assert scores["exact_match"] < 1
+
+
+@pytest.fixture
+def marked(cli: Cli) -> Path:
+    """A model of texts in which spans are marked by the places of their characters."""
+    rows = [
+        {"text": f"Go to {city}.", "label": [[6, 6 + len(city), "City"]]}
+        for city in ("Rome", "Lima", "New York", "Oslo")
+    ] + [{"text": "Go to bed.", "label": []}]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 8))
+    options = ("--epochs", "20", "--learning-rate", "0.02", "--adversarial", "0")
+    done = cli("tag", "t.jsonl", "--out", "m", *SMALL, *options)
+    assert done.status == 0, done.err
+    assert "t.jsonl: marked spans now tags of tokens: 32" in done.err
+    return Path("m").resolve()
+
+
+def test_answers_to_texts_tell_the_places_of_characters(cli: Cli, marked: Path) -> None:
+    Path("in.txt").write_text("Go to  New York.\n\n Go to bed.\n")
+    assert cli("predict", marked, "in.txt").lines == [
+        "Go/O to/O New/B-City York/I-City ./O",
+        "",
+        "Go/O to/O bed/O ./O",
+    ]
+    record = json.loads(cli("predict", marked, "in.txt", "--format", "jsonl").lines[0])
+    assert record["text"] == "Go to  New York."
+    span = {"type": "City", "start": 7, "end": 15, "text": "New York"}
+    assert record["spans"] == [span]
+    Path("in.jsonl").write_text(
+        json.dumps({"text": "Go to Oslo.", "label": [[6, 10, "City"]]})
+        + "\n"
+        + json.dumps({"text": ["Go", "to", "Oslo", "."]})
+        + "\n"
+    )
+    text, tokens = map(json.loads, cli("predict", marked, "in.jsonl").lines)
+    assert text["spans"] == [{"type": "City", "start": 6, "end": 10, "text": "Oslo"}]
+    assert tokens["spans"] == [{"type": "City", "start": 2, "end": 3, "text": "Oslo"}]
+    assert text["label"] == [[6, 10, "City"]]
+    ways = cli("predict", marked, "in.jsonl", "--n-best", "2").lines
+    assert json.loads(ways[0])["n_best"][0]["spans"] == text["spans"]
+
+
+def test_marked_texts_are_evaluated_as_they_were_learned(cli: Cli, marked: Path) -> None:
+    scores = json.loads(cli("evaluate", marked, "t.jsonl", "--json").out)["scores"]
+    assert scores["span_f1"] == 1
+    Path("t.conll").write_text("Go O\nto O\nOslo B-City\n. O\n\n")
+    scores = json.loads(cli("evaluate", marked, "t.conll", "--json").out)["scores"]
+    assert scores["span_f1"] == 1
 
 
 # ---------------------------------------------------------------------------------- couplets

@@ -1,7 +1,8 @@
-"""Tags of lines whose tokens stand between spaces: python predict.py < lines.txt"""
+"""Tags of the tokens of lines: python predict.py < lines.txt"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ from tokens import HERE, Tokens, answer_lines, pad, read_facts
 FACTS = read_facts()
 TOKENS = Tokens(FACTS["tokenizer"])
 CHARACTERS = Tokens(FACTS["characters"]) if FACTS["characters"] else None
+WORD = re.compile(FACTS["pattern"], re.VERBOSE | re.IGNORECASE)
 SESSION = onnxruntime.InferenceSession(HERE / "model.onnx")
 
 
 def split(line: str) -> list[str]:
-    """The tokens of a line."""
-    return list("".join(line.split())) if FACTS["unspaced"] else line.split()
+    """The tokens of a line: words and marks, characters, or what stands between spaces."""
+    if FACTS["cut"] == "words":
+        return WORD.findall(line)
+    chunks = line.split()
+    return list("".join(chunks)) if FACTS["cut"] == "characters" else chunks
 
 
 def run(sentences: list[list[str]]) -> dict[str, np.ndarray]:
