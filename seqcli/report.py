@@ -46,7 +46,7 @@ def choose_example(task: Any, rows: Rows) -> str:
             found = row["condition"]
             line = ",".join(map(write_cell, found)) if isinstance(found, list) else found
         elif "tokens" in row:
-            line = row.get("text") or task.cut.join(row["tokens"])
+            line = row.get("text") or task.cut.write_line(row["tokens"])
         elif "source" in row:
             line = row["source"]
         elif task.name == "lm":

@@ -64,14 +64,14 @@ class Cut(StrEnum):
     CHARACTERS = "characters"
     WORDS = "words"
 
-    def split(self, line: str) -> list[str]:
+    def find_tokens(self, line: str) -> list[str]:
         """The tokens of a line."""
         if self is Cut.WORDS:
             return TAGGED.findall(line)
         chunks = line.split()
         return list("".join(chunks)) if self is Cut.CHARACTERS else chunks
 
-    def join(self, tokens: Iterable[str]) -> str:
+    def write_line(self, tokens: Iterable[str]) -> str:
         """A line that is split into these tokens again."""
         return ("" if self is Cut.CHARACTERS else " ").join(tokens)
 

@@ -339,7 +339,7 @@ class Tag:
 
     def _read_texts(self, values: Sequence[str | list[str]]) -> Rows:
         """Rows of texts, which are cut, or of tokens."""
-        tokens = [self.cut.split(one) if isinstance(one, str) else one for one in values]
+        tokens = [self.cut.find_tokens(one) if isinstance(one, str) else one for one in values]
         columns: dict[str, list[Any]] = {"tokens": tokens}
         if self.cut is Cut.WORDS:
             columns["text"] = [one if isinstance(one, str) else None for one in values]
@@ -388,7 +388,7 @@ class Tag:
             return {"tags": tags}
         found = spans(tags)
         if text is None:
-            surfaces = [self.cut.join(tokens[start:end]) for _, start, end in found]
+            surfaces = [self.cut.write_line(tokens[start:end]) for _, start, end in found]
         else:
             bounds = locate_words(text)
             found = [(kind, bounds[start][0], bounds[end - 1][1]) for kind, start, end in found]

@@ -110,13 +110,13 @@ def test_overlapping_and_unreadable_spans_are_refused() -> None:
 )
 def test_words_are_located_where_a_line_is_split(text: str) -> None:
     bounds = locate_words(text)
-    assert [text[start:end] for start, end in bounds] == Cut.WORDS.split(text)
-    assert "".join(Cut.WORDS.split(text)) == "".join(text.split())
+    assert [text[start:end] for start, end in bounds] == Cut.WORDS.find_tokens(text)
+    assert "".join(Cut.WORDS.find_tokens(text)) == "".join(text.split())
 
 
 def test_chinese_and_thai_are_cut_at_each_character() -> None:
-    assert Cut.WORDS.split("去ABC银行") == ["去", "ABC", "银", "行"]
-    assert len(Cut.WORDS.split("กรุงเทพ")) == 7
+    assert Cut.WORDS.find_tokens("去ABC银行") == ["去", "ABC", "银", "行"]
+    assert len(Cut.WORDS.find_tokens("กรุงเทพ")) == 7
 
 
 def test_columns_are_found() -> None:
