@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from seqcli import bundle, metrics
-from seqcli.config import Data, Request, for_other_rows
-from seqcli.data.load import load, load_split
-from seqcli.data.names import SPLITS
+from seqcli.config import Request, for_other_rows
+from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.metrics import Difference, Scores
@@ -94,7 +93,8 @@ def evaluate(
     if mistakes and first.name != "classify":
         raise UsageError(f"--mistakes is for models of classify, and this is one of {first.name}")
     chosen = for_other_rows(first.config.data, data, columns, task=first.name, limit=limit)
-    rows = _find_rows(first, chosen, split, folder=folders[0], own=data is None)
+    find = load_own_split if data is None else load_split
+    rows = find(first.name, chosen, split, usual=first.columns)
     scores, worst = [], None
     for folder in folders:
         if len(folders) > 1:
@@ -121,19 +121,6 @@ def _load_tasks(folders: Sequence[Path]) -> list[Any]:
                 f"compare models of one task"
             )
     return tasks
-
-
-def _find_rows(task: Any, data: Data, split: str, *, folder: Path, own: bool) -> Rows:
-    """A split of the data. own: of those of the training in `folder`, cut as they were there."""
-    if not own or split not in SPLITS:
-        return load_split(task.name, data, split, usual=task.columns)
-    rows = getattr(load(task.name, data), split)
-    if rows is None:
-        raise UsageError(
-            f"the data that {folder} was trained with has no {split} split; name DATA, or "
-            f"--split validation"
-        )
-    return rows
 
 
 def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -> Scores:

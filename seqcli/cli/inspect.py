@@ -150,14 +150,15 @@ def _load(
     """The model, and the rows to read."""
     from seqcli import bundle
     from seqcli.console import say
-    from seqcli.data.load import load_split
+    from seqcli.data.load import load_own_split, load_split
     from seqcli.nn.device import set_threads
 
     set_threads(threads)
     loaded = bundle.load(model)
     task = loaded.task
     chosen = for_other_rows(task.config.data, data, columns, task=task.name, limit=limit)
-    rows = load_split(task.name, chosen, split, usual=task.columns)
+    find = load_own_split if data is None else load_split
+    rows = find(task.name, chosen, split, usual=task.columns)
     for note in rows.notes:
         say(note)
     return loaded, rows

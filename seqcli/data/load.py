@@ -116,6 +116,26 @@ def load_split(
     return replace(rows, notes=tuple(notes))
 
 
+def load_own_split(
+    task: str, data: Data, split: str = "test", *, usual: Mapping[str, str] | None = None
+) -> Rows:
+    """A split of the data that a model was trained with, cut off from the others as it was then;
+    else as `load_split`."""
+    name, start, stop = _parse(split)
+    name = CANONICAL.get(name, name)
+    if name not in SPLITS:
+        return load_split(task, data, split, usual=usual)
+    splits = load(task, data)
+    rows = getattr(splits, name)
+    if rows is None:
+        raise UsageError(
+            f"the data that the model was trained with has no {name} split; name DATA, or --split "
+            "validation"
+        )
+    bounds = _bound(len(rows), start, stop)
+    return replace(rows.take(range(len(rows))[bounds]), notes=splits.notes)
+
+
 # ------------------------------------------------------------------------------ finding the rows
 
 
@@ -174,12 +194,16 @@ def _slice(reader: Reader, start: str, stop: str) -> Table:
     table = reader()
     if not (start or stop):
         return table
-    n = len(next(iter(table.columns.values()), ()))
+    return table.cut(_bound(len(next(iter(table.columns.values()), ())), start, stop))
+
+
+def _bound(n: int, start: str, stop: str) -> slice:
+    """Two bounds of n rows, each '', a number or a percentage."""
     first, last = (
         round(n * int(bound[:-1]) / 100) if bound.endswith("%") else int(bound) if bound else None
         for bound in (start, stop)
     )
-    return table.cut(slice(first, last))
+    return slice(first, last)
 
 
 # ------------------------------------------------------------------------------------- cutting

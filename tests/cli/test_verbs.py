@@ -95,6 +95,8 @@ def test_evaluate_on_splits_cut_from_one_file(cli: Cli, data: Path, task: str) -
     found = json.loads(result.out)
     again = cli("evaluate", "m", "--json", "--split", "validation")
     assert json.loads(again.out)["scores"] == found["scores"]["validation"]
+    again = cli("evaluate", "m", "--json", "--split", "dev[:]")
+    assert json.loads(again.out)["scores"] == found["scores"]["validation"]
     test = cli("evaluate", "m", "--json")
     if task == "lm":
         assert json.loads(test.out)["scores"] == found["scores"]["test"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqcli.config import ClassifyData, Data, LanguageData, TagData, TranslateData
-from seqcli.data.load import load, load_split, split_text
+from seqcli.data.load import load, load_own_split, load_split, split_text
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
 
@@ -275,6 +275,23 @@ def test_one_split(folder: Path) -> None:
     single = settings("classify", data="one.csv")
     assert len(load_split("classify", single)) == len(load_split("classify", single, "train")) == 3
     assert len(load_split("classify", settings("classify", data=folder, test="one.csv"))) == 3
+
+
+def test_the_splits_of_a_training_are_found_again(folder: Path) -> None:
+    """Those of one file, which is all of them where no training is spoken of."""
+    fill(folder, one__csv=make_csv(100))
+    data = settings("classify", data="one.csv")
+    made = load("classify", data)
+    for name in ("validation", "dev", "val"):
+        assert load_own_split("classify", data, name)["text"] == made.validation["text"]
+    assert load_own_split("classify", data, "train")["text"] == made.train["text"]
+    first = load_own_split("classify", data, "dev[:30%]")
+    assert first["text"] == made.validation["text"][:3]
+    assert any("are set aside" in note for note in first.notes)
+    with pytest.raises(UsageError, match="trained with has no test split; name DATA, or --split"):
+        load_own_split("classify", data, "test")
+    with pytest.raises(UsageError, match="no split 'night'"):
+        load_own_split("classify", settings("classify", data=folder), "night")
 
 
 # ----------------------------------------------------------------------------------------- lm

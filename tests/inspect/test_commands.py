@@ -36,6 +36,16 @@ def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None
     assert str(page) in result.err
 
 
+def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
+    """Not those that the model learned from, where all are in one file."""
+    small = ("--epochs", "1", "--hidden", "8", "--embedding", "8", "--threads", "1")
+    trained = cli("classify", data / "train.jsonl", "--out", "m", "--json", *small)
+    found = json.loads(trained.out)["scores"]["validation"]
+    content = json.loads(cli("inspect", "m", *QUICK[:4], "--json").out)
+    assert content["metric"]["value"] == pytest.approx(found["accuracy"])
+    assert f"|rows:{content['data']['rows']}|" in found["signature"]
+
+
 @pytest.mark.parametrize(
     ("out", "written"),
     [("v1.0", "v1.0.html"), ("page.json", "page.json.html"), (".", "{}.html"), ("a.HTM", "a.HTM")],
