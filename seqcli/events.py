@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 class Step(NamedTuple):
     """After one update, of `epochs` epochs at most. position: its number among the `batches` of the
     epoch. step: its number in the training. loss: its batch's mean. gradient_norm: before clipping.
-    tokens and seconds: of this update alone."""
+    tokens and seconds: of this update alone. elapsed: seconds of the training so far, before it was
+    resumed, too."""
 
     epoch: int
     epochs: int
@@ -23,6 +24,7 @@ class Step(NamedTuple):
     gradient_norm: float
     tokens: int
     seconds: float
+    elapsed: float
 
 
 class Evaluation(NamedTuple):

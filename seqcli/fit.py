@@ -181,6 +181,7 @@ class Fit:
             norm,
             loss.tokens,
             seconds,
+            at.elapsed,
         )
 
     def _differentiate(self, batch: Any) -> Loss:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.config import Training
+from seqcli.errors import SeqcliError
 from seqcli.nn import kernels
 from seqcli.nn.native import library, lookup
 from seqcli.nn.native.lookup import Entries
@@ -59,11 +60,10 @@ class Optimizer:
             if weight not in lazy:
                 by_pace.setdefault(self.paces.get(weight, 1.0), []).append(weight)
         groups = [{"params": weights, "pace": pace} for pace, weights in by_pace.items()]
-        fused = next(iter(self.names)).device.type != "mps"
         options: dict[str, Any] = {
             "lr": training.learning_rate,
             "weight_decay": training.weight_decay,
-            "fused": fused,
+            "fused": True,
         }
         self.dense: torch.optim.Optimizer
         if training.optimizer in ("sgd", "asgd"):
@@ -121,12 +121,18 @@ class Optimizer:
         return found
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from `tensors`. Raises ValueError or KeyError where they are not of this model."""
+        """Go on from `tensors`. Raises ValueError or KeyError where they are not of this model,
+        SeqcliError where rows were updated by kernels that are not there."""
         lazy = {rows.weight: rows for rows in self.rows}
         weights = {name: weight for weight, name in self.names.items()}
         states: dict[str, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             owner, _, field = name.rpartition(".")
+            if field in ("seen", "log") and weights[owner] not in lazy:
+                raise SeqcliError(
+                    "the training began with native kernels and goes on with them alone; resume it "
+                    "where `seqcli info --system` shows them, without SEQCLI_NATIVE=0"
+                )
             # Fused updates read beyond the end of what is too short.
             wrong = value.dim() and weights[owner] not in lazy
             if wrong and value.shape != weights[owner].shape:

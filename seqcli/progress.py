@@ -31,7 +31,6 @@ class TrainingView:
         self.watched = ""  # known with the first evaluation
         self.better = max if higher_is_better else min
         self.best: float | None = None
-        self.seconds = 0.0
         self.loss = 0.0
         self.speed = 0.0
         self.progress = Progress(
@@ -73,9 +72,8 @@ class TrainingView:
         rate = event.tokens / max(event.seconds, 1e-9)
         self.loss = 0.95 * self.loss + 0.05 * event.loss if self.loss else event.loss
         self.speed = 0.95 * self.speed + 0.05 * rate if self.speed else rate
-        self.seconds += event.seconds
         done = (event.epoch - 1 + event.position / event.batches) / event.epochs
-        left = min(self.seconds / done * (1 - done), max(self.limit - self.seconds, 0))
+        left = min(event.elapsed / done * (1 - done), max(self.limit - event.elapsed, 0))
         watched = "" if self.best is None else f" · best {show_score(self.watched, self.best)}"
         self.progress.update(
             self.bar,

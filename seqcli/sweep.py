@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
 from seqcli import __version__, bundle, run, storage
-from seqcli.config import Config, Setting, flatten, list_settings, make_config
+from seqcli.config import Setting, list_settings, make_config
 from seqcli.config.setting import check
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.events import Evaluation, Event
@@ -69,11 +69,13 @@ class Trial(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """report: of the best trial, with the test scored. importance: by setting, adds up to 1."""
+    """watched: the score that trials are compared by. report: of the best trial, with the test
+    scored. importance: by setting, adds up to 1."""
 
     task: str
     folder: Path
     watched: str
+    higher_is_better: bool
     trials: list[Trial]
     best: int
     report: Report
@@ -130,7 +132,8 @@ def _read_value(item: Setting, text: str, whole: str) -> Any:
 
 
 def search(
-    config: Config,
+    task: str,
+    settings: Mapping[str, Any],
     folder: Path,
     over: Sequence[str],
     *,
@@ -139,21 +142,23 @@ def search(
     tell: Callable[[Trial], None] = lambda trial: None,
     stop: Callable[[], int] = lambda: 0,
 ) -> Swept:
-    """Search a new folder full. over: as `read_space` takes it.
+    """Search a new folder full. settings: of all trials, those alone that were given, since
+    defaults may depend on what a trial proposes. over: as `read_space` takes it.
 
     tell: hears of each trial at its end. Ends after `trials` trials or so many seconds; raises
     `run.Interrupted` on a signal. Raises SeqcliError where optuna is missing or no trial ended
     well.
     """
-    read_space(config.task, over)
+    read_space(task, over)
+    make_config(task, settings)
     _optuna()
     folder.mkdir(parents=True, exist_ok=True)
     plan = {
-        "task": config.task,
+        "task": task,
         "version": __version__,
         "over": list(over),
         "trials": trials,
-        "settings": flatten(config),
+        "settings": dict(settings),
     }
     storage.write_json(folder / PLAN, plan)
     return _search(folder, plan, seconds, tell, stop)
@@ -185,9 +190,9 @@ def _search(
     stop: Callable[[], int],
 ) -> Swept:
     began = time.monotonic()
-    config = make_config(plan["task"], plan["settings"])
-    space = read_space(config.task, plan["over"])
-    study = _open(folder, config)
+    task, settings = plan["task"], plan["settings"]
+    space = read_space(task, plan["over"])
+    study = _open(folder, task, seed=make_config(task, settings).training.seed)
     optuna = _optuna()
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # cut off before
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -195,9 +200,9 @@ def _search(
     while len(study.trials) < plan["trials"] and time.monotonic() - began < seconds:
         trial = study.ask(distributions)
         left = seconds - (time.monotonic() - began)
-        _try(config, folder, study, trial, left=left, stop=stop)
+        _try(task, settings, folder, study, trial, left=left, stop=stop)
         tell(_describe(study.trials[trial.number]))
-    return _finish(folder, config, study)
+    return _finish(folder, task, study)
 
 
 class _Pruned(Exception):
@@ -229,7 +234,8 @@ class _Watch:
 
 
 def _try(
-    config: Config,
+    task: str,
+    settings: Mapping[str, Any],
     folder: Path,
     study: Any,
     trial: Any,
@@ -240,10 +246,10 @@ def _try(
     """One trial: its model becomes the folder's where it is the best so far."""
     state = _optuna().trial.TrialState
     place = folder / f"trial-{trial.number}"
-    better = max if TASKS[config.task].higher_is_better else min
-    watch = _Watch(trial, better)
+    watch = _Watch(trial, max if TASKS[task].higher_is_better else min)
+    proposed = {**settings, **trial.params}
     try:
-        chosen = make_config(config.task, {**flatten(config), **trial.params})
+        chosen = make_config(task, proposed)
         training = chosen.training
         if math.isfinite(left) and training.time is None:  # the last trial is cut short by it
             training = dataclasses.replace(training, time=f"{max(left, 1):.0f}s")
@@ -262,12 +268,12 @@ def _try(
         study.tell(trial, watch.best)
         if study.best_trial.number == trial.number:
             bundle.copy(place, folder)
-            storage.write_text(folder / BEST, to_toml(chosen))
+            storage.write_text(folder / BEST, to_toml(task, proposed))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _finish(folder: Path, config: Config, study: Any) -> Swept:
+def _finish(folder: Path, task: str, study: Any) -> Swept:
     complete = _optuna().trial.TrialState.COMPLETE
     trials = [_describe(trial) for trial in study.trials]
     if not any(trial.state is complete for trial in study.trials):
@@ -277,9 +283,10 @@ def _finish(folder: Path, config: Config, study: Any) -> Swept:
     report = run.score(folder)
     best = study.best_trial
     return Swept(
-        config.task,
+        task,
         folder,
         best.user_attrs["watched"],
+        TASKS[task].higher_is_better,
         trials,
         best.number,
         report,
@@ -313,7 +320,7 @@ def _optuna() -> Any:
     return optuna
 
 
-def _open(folder: Path, config: Config) -> Any:
+def _open(folder: Path, task: str, *, seed: int) -> Any:
     """The study of a folder; the trials it holds have been made."""
     optuna = _optuna()
     store = f"sqlite:///{(folder / STORE).resolve()}"
@@ -321,12 +328,11 @@ def _open(folder: Path, config: Config) -> Any:
         storage=store,
         study_name="sweep",
         load_if_exists=True,
-        direction="maximize" if TASKS[config.task].higher_is_better else "minimize",
+        direction="maximize" if TASKS[task].higher_is_better else "minimize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
     )
     # A sampler that goes on must not draw again what it drew before.
-    seed = config.training.seed + len(study.trials)
-    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=8)
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=8)
     return study
 
 
@@ -350,13 +356,12 @@ def _describe(trial: Any) -> Trial:
     )
 
 
-def to_toml(config: Config) -> str:
-    """The settings that differ from the task's defaults, but for the data, as --config reads."""
-    defaults = flatten(make_config(config.task, {}))
-    data = {field.name for field in dataclasses.fields(config.data)}
+def to_toml(task: str, settings: Mapping[str, Any]) -> str:
+    """Settings as --config reads them, but for those of the data."""
+    data = {item.name for item in list_settings(task) if item.section == "data"}
     lines = [
         f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
-        for name, value in flatten(config).items()
-        if value != defaults[name] and name not in data and value is not None
+        for name, value in settings.items()
+        if name not in data and value is not None
     ]
-    return f"# The best of a sweep of {config.task}.\n{''.join(lines)}"
+    return f"# The best of a sweep of {task}.\n{''.join(lines)}"

@@ -167,11 +167,14 @@ def advise(task: Any, verdict: str) -> str:
     else:
         if "lstm" in network.cell:
             found.append(f"--forget-bias {network.forget_bias + 1:g}")
+        else:
+            found.append("--cell lstm")
         if getattr(network, "pool", "max") == "last":
             found.append("--pool max, which reaches every step directly")
         if getattr(network, "attention", "") == "none":
             found.append("--attention general, which reaches every step directly")
-        found.append("shorter sequences (--max-length)")
+        if hasattr(task.config.tokens, "max_length"):
+            found.append("shorter sequences (--max-length)")
     return " or ".join(found)
 
 

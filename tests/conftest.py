@@ -95,13 +95,18 @@ def tiny(task: str, data: Path | None, **settings: Any) -> Any:
     """A configuration of a task that trains in a moment."""
     from seqcli.config import make_config
 
+    return make_config(task, give(task, data, **settings))
+
+
+def give(task: str, data: Path | None, **settings: Any) -> dict[str, Any]:
+    """Settings of a task with which it trains in a moment."""
     small = {"hidden": 8, "embedding": 8, "epochs": 1, "threads": 1}
     if task == "lm":
         small |= {"streams": 4, "bptt": 8}
     else:
         small |= {"batch_tokens": 40}
     where = {} if data is None else {"data": str(data)}
-    return make_config(task, {**small, **where, **settings})
+    return {**small, **where, **settings}
 
 
 def train_in_parts(config: Any, folder: Path, *, between: Callable[[], Any] = lambda: None) -> None:

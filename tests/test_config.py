@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TASKS
@@ -41,7 +43,7 @@ def test_settings_of_some_cells_are_those_that_the_cells_take(task: str) -> None
 
 
 def test_settings_that_contradict_each_other() -> None:
-    with pytest.raises(UsageError, match="leave out --average"):
+    with pytest.raises(UsageError, match="give --average 0"):
         make_config("classify", {"optimizer": "asgd", "average": 0.9})
     with pytest.raises(UsageError, match="leave out --random-bptt"):
         make_config("lm", {"condition": "label", "random_bptt": True})
@@ -91,9 +93,9 @@ def test_good_values() -> None:
 def test_a_setting_that_a_task_cannot_use_is_absent() -> None:
     absent = {
         "classify": ("attention", "tags_column", "streams"),
-        "tag": ("pool", "label_column", "label_smoothing"),
+        "tag": ("pool", "label_column", "label_smoothing", "max_length"),
         "translate": ("pool", "text_column", "streams"),
-        "lm": ("bidirectional", "pool", "batch_tokens", "label_smoothing"),
+        "lm": ("bidirectional", "pool", "batch_tokens", "label_smoothing", "max_length"),
     }
     for task, names in absent.items():
         assert not set(names) & {item.name for item in list_settings(task)}
@@ -103,6 +105,39 @@ def test_weight_dropout_needs_recurrent_weights() -> None:
     assert make_config("lm", {"cell": "lstm", "weight_dropout": 0.5}).network.weight_dropout == 0.5
     with pytest.raises(UsageError, match="--cell mingru has none; use --locked-dropout"):
         make_config("lm", {"cell": "mingru", "weight_dropout": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "said"),
+    [
+        ("lm", {"rounds": 9}, "--rounds is for --cell mogrifier, and --cell gru has no use for it"),
+        ("classify", {"cell": "bigru", "forget_bias": 2.0}, "--cell gru has no use for it"),
+        ("tag", {"cell": "gru", "width": 5}, "--width is for --cell cnn"),
+        ("classify", {"cell": "esn", "initialization": "uniform"}, "leave out --initialization"),
+        ("translate", {"cell": "cnn", "bridge": "copy"}, "--cell cnn has none; leave it out"),
+    ],
+)
+def test_an_option_that_a_cell_has_no_use_for_is_refused(
+    task: str, values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        make_config(task, values)
+
+
+def test_options_of_the_cell_are_taken() -> None:
+    assert make_config("lm", {"cell": "mogrifier", "rounds": 9}).network.rounds == 9
+    assert make_config("tag", {"cell": "bilstm", "forget_bias": 0.0}).network.forget_bias == 0
+
+
+def test_a_file_may_need_what_the_command_line_says(tmp_path: Path) -> None:
+    from seqcli.cli.options import read_config
+
+    file = tmp_path / "c.toml"
+    file.write_text("vectors-frozen = true\n")
+    assert read_config(file, "classify") == {"vectors_frozen": True}
+    file.write_text("vectors-frozen = 3\n")
+    with pytest.raises(UsageError, match=r"c\.toml: --vectors-frozen is 3"):
+        read_config(file, "classify")
 
 
 def test_cells_without_recurrent_weights_are_the_same_below() -> None:

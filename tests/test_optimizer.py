@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqcli import optimizer
 from seqcli.config import make_config
+from seqcli.errors import SeqcliError
 from seqcli.nn.dropout import Embedding
 from seqcli.nn.native import status
 from seqcli.optimizer import Optimizer
@@ -178,6 +179,15 @@ def test_goes_on_from_what_adamw_of_all_vectors_left() -> None:
             update.step(1e-3)
     update.settle()
     torch.testing.assert_close(ours.embedding.weight, theirs.embedding.weight, rtol=0, atol=1e-5)
+
+
+def test_rows_do_not_go_on_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Toy()
+    update = Optimizer(model, TRAINING)
+    run(model, update, first=0, last=5)
+    monkeypatch.setattr("seqcli.optimizer.LEAST", 10**9)
+    with pytest.raises(SeqcliError, match="began with native kernels and goes on with them alone"):
+        Optimizer(model, TRAINING).restore(update.tensors())
 
 
 def test_no_clipping_only_measures() -> None:

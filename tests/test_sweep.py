@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Result, tiny
+from conftest import Result, give
 
 from seqcli import bundle, run, sweep
 from seqcli.cli.options import read_config
-from seqcli.config import CONFIGS
+from seqcli.config import CONFIGS, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.sweep import Categorical, Range, Trial, read_space
 
@@ -65,8 +65,8 @@ def test_space_that_is_none(text: str, said: str) -> None:
 
 def test_search_keeps_the_best_and_goes_on(tmp_path: Path, data: Path) -> None:
     folder, heard = tmp_path / "s", []
-    config = tiny("classify", data, epochs=2)
-    found = sweep.search(config, folder, OVER, trials=3, tell=heard.append)
+    settings = give("classify", data, epochs=2)
+    found = sweep.search("classify", settings, folder, OVER, trials=3, tell=heard.append)
     assert [trial.number for trial in heard] == [0, 1, 2]
     assert not list(folder.glob("trial-*"))
     complete = [trial for trial in found.trials if trial.state == "complete"]
@@ -91,8 +91,8 @@ def test_search_keeps_the_best_and_goes_on(tmp_path: Path, data: Path) -> None:
 
 @pytest.mark.slow
 def test_settings_of_the_best_train_the_same_model(tmp_path: Path, data: Path, cli: Cli) -> None:
-    config = tiny("classify", data, epochs=1)
-    sweep.search(config, tmp_path / "s", OVER, trials=2)
+    settings = give("classify", data, epochs=1)
+    sweep.search("classify", settings, tmp_path / "s", OVER, trials=2)
     result = cli("classify", data, "--config", tmp_path / "s" / "best.toml", "--out", "again")
     assert result.status == 0, result.err
     weights = [(folder / bundle.WEIGHTS).read_bytes() for folder in (Path("again"), tmp_path / "s")]
@@ -101,7 +101,7 @@ def test_settings_of_the_best_train_the_same_model(tmp_path: Path, data: Path, c
 
 @pytest.mark.slow
 def test_interrupted_and_failed_trials(tmp_path: Path, data: Path) -> None:
-    folder, config = tmp_path / "s", tiny("classify", data)
+    folder, settings = tmp_path / "s", give("classify", data)
     asked = [0]
 
     def stop() -> int:
@@ -109,26 +109,39 @@ def test_interrupted_and_failed_trials(tmp_path: Path, data: Path) -> None:
         return 2 if asked[0] == 12 else 0
 
     with pytest.raises(run.Interrupted) as caught:
-        sweep.search(config, folder, OVER, trials=3, stop=stop)
+        sweep.search("classify", settings, folder, OVER, trials=3, stop=stop)
     assert caught.value.folder == folder
     found = sweep.resume(folder)
     assert [trial.state for trial in found.trials].count("failed") == 1
     assert len(found.trials) == 3
     with pytest.raises(SeqcliError, match=r"no trial of 2 came to its end: .*diverged"):
         sweep.search(
-            tiny("classify", data, clip=0, warmup=0, epochs=3),
+            "classify",
+            give("classify", data, clip=0, warmup=0, epochs=3),
             tmp_path / "d",
             ["learning_rate=1e38"],
             trials=2,
         )
     with pytest.raises(SeqcliError, match="the time was too short"):
-        sweep.search(config, tmp_path / "t", OVER, trials=2, seconds=0.01)
+        sweep.search("classify", settings, tmp_path / "t", OVER, trials=2, seconds=0.01)
+
+
+def test_defaults_depend_on_what_a_trial_proposes(tmp_path: Path, data: Path) -> None:
+    """An Elman network of lm has a smaller step by default, and sgd no mean of the weights."""
+    for number, over in enumerate((["cell=rnn"], ["optimizer=sgd"])):
+        folder = tmp_path / str(number)
+        sweep.search("lm", give("lm", data, epochs=1), folder, over, trials=1)
+        task, _, _ = bundle.load(folder)
+        best = read_config(folder / sweep.BEST, "lm")
+        assert task.config == make_config("lm", {**best, "data": str(data)})
+        assert task.config.training == make_config("lm", best).training
+    assert task.config.training.average == 0
 
 
 def test_time_cuts_the_last_trial_short(tmp_path: Path, data: Path) -> None:
-    config = tiny("classify", data, epochs=100_000, patience=0)
+    settings = give("classify", data, epochs=100_000, patience=0)
     began = time.monotonic()
-    found = sweep.search(config, tmp_path / "s", ["hidden=4,6"], trials=99, seconds=4)
+    found = sweep.search("classify", settings, tmp_path / "s", ["hidden=4,6"], trials=99, seconds=4)
     assert 2 < time.monotonic() - began < 20
     assert found.trials[found.best].state == "complete"
     assert "time" not in read_config(tmp_path / "s" / sweep.BEST, "classify")
@@ -137,9 +150,9 @@ def test_time_cuts_the_last_trial_short(tmp_path: Path, data: Path) -> None:
 @pytest.mark.slow
 def test_poor_trials_are_given_up(tmp_path: Path, data: Path) -> None:
     """Four good trials, then one whose step size is too small to learn anything."""
-    config = tiny("lm", data, epochs=4, learning_rate=2e-2)
+    settings = give("lm", data, epochs=4, learning_rate=2e-2)
     folder = tmp_path / "s"
-    sweep.search(config, folder, ["hidden=8,9"], trials=4)
+    sweep.search("lm", settings, folder, ["hidden=8,9"], trials=4)
     plan = json.loads((folder / sweep.PLAN).read_text())
     plan["settings"]["learning_rate"] = 1e-7
     (folder / sweep.PLAN).write_text(json.dumps(plan))

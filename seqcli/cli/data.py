@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from seqcli.cli.help import Application
-from seqcli.cli.options import Limit
+from seqcli.cli.options import with_options
+from seqcli.config import list_data_settings, list_settings, make_config
+from seqcli.errors import UsageError
 
 FACTS = {
     "rows": "rows",
@@ -25,29 +27,27 @@ FACTS = {
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     data = Application(help="Look at data before training.")
-    data.command()(check)
+    data.command("check")(with_options(check, settings=list_data_settings()))
     app.add_typer(data, name="data", rich_help_panel="Look")
 
 
 def check(
-    data: Annotated[str | None, typer.Argument(help="As for the verbs that train.")] = None,
+    settings: dict[str, Any],
     task: Annotated[
         Literal["classify", "tag", "translate", "lm"], typer.Option(help="What it is meant for.")
     ] = "classify",
-    limit: Limit = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Rows, columns, lengths, labels, repeats and leaks between splits."""
-    import dataclasses
-
-    from seqcli.config import make_config
+    own = {item.name for item in list_settings(task) if item.section == "data"}
+    if wrong := sorted(settings.keys() - own):
+        raise UsageError(f"--{wrong[0].replace('_', '-')} has no meaning for {task}")
     from seqcli.console import say
     from seqcli.data.check import MOST_SHOWN
     from seqcli.data.check import check as look
     from seqcli.results import print_table
 
-    section = dataclasses.replace(make_config(task, {}).data, data=data, limit=limit)
-    found = look(task, section)
+    found = look(task, make_config(task, settings).data)
     if json_output:
         print(json.dumps(found, ensure_ascii=False))
         return

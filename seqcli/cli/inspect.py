@@ -60,6 +60,7 @@ def inspect(
     """What the hidden states do: a page, JSON, arrays and a summary."""
     wanted = Inspecting(clusters=_count(clusters), **settings)
     loaded, rows = _load(model, data, columns, split=split, limit=limit, threads=threads)
+    wanted.check_task(loaded.task.name)
     from seqcli.console import say
     from seqcli.inspect import inspection, page, summary
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from seqcli.config import Setting, make_config
+from seqcli.config import Setting, check_values
 from seqcli.errors import UsageError
 
 PANELS = {
@@ -30,10 +30,13 @@ def with_options(command: Callable[..., Any], **groups: Sequence[Setting]) -> Ca
     """A command that takes the settings of each group as options.
 
     groups: by the name of the parameter that stands for them. It gets those that were given, by
-    name; what was not given stays out, so that a file, a recipe or a default can speak.
+    name; what was not given stays out, so that a file, a recipe or a default can speak. A parameter
+    `typed` gets the names of those that stand on the command line and not in the environment.
     """
     parameters: list[inspect.Parameter] = []
     for own in inspect.signature(command, eval_str=True).parameters.values():
+        if own.name == "typed":
+            continue
         if own.name in groups:
             parameters += map(_parameter, groups[own.name])
         else:
@@ -42,16 +45,19 @@ def with_options(command: Callable[..., Any], **groups: Sequence[Setting]) -> Ca
     parameters = [context, *sorted(parameters, key=lambda one: not _is_argument(one))]
 
     def call(*, context: typer.Context, **values: Any) -> Any:
+        taken = {item.name for settings in groups.values() for item in settings}
+        sources = {name: context.get_parameter_source(name).name for name in taken}  # type: ignore[union-attr]
         given = {
             group: {
                 item.name: _read(values[item.name])
                 for item in settings
-                if context.get_parameter_source(item.name).name != "DEFAULT"  # type: ignore[union-attr]
+                if sources[item.name] != "DEFAULT"
             }
             for group, settings in groups.items()
         }
-        taken = {item.name for settings in groups.values() for item in settings}
         own = {name: value for name, value in values.items() if name not in taken}
+        if "typed" in inspect.signature(command).parameters:
+            own["typed"] = {name for name in taken if sources[name] == "COMMANDLINE"}
         return command(**own, **given)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -131,7 +137,7 @@ def read_config(path: Path, task: str) -> dict[str, Any]:
         raise UsageError(f"--config {path} must hold settings by name")
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     try:
-        make_config(task, values)
+        check_values(task, values)
     except UsageError as error:
         raise UsageError(f"--config {path}: {error}") from None
     return values

@@ -83,9 +83,9 @@ def sweep(
             assert task is not None
             values = find_recipe(task, recipe).values if recipe else {}
             values |= read_config(config, task) if config else {}
-            chosen = make_config(task, {**values, **({"data": data} if data else {})})
             found = search.search(
-                chosen,
+                task,
+                {**values, **({"data": data} if data else {})},
                 out or free_folder(Path("runs") / f"sweep-{task}"),
                 over or [],
                 trials=trials or (20 if time is None else 10_000),
@@ -134,10 +134,10 @@ def _print(found: Any, *, json_output: bool) -> None:
         }
         print(json.dumps(content, ensure_ascii=False))
         return
-    sign = 1 if found.trials[found.best].value == max(_values(found)) else -1
     ended = sorted(
         (trial for trial in found.trials if trial.state == "complete"),
-        key=lambda trial: -sign * trial.value,
+        key=lambda trial: trial.value,
+        reverse=found.higher_is_better,
     )
     print_table(
         ("trial", f"validation {found.watched.replace('_', ' ')}", "settings"),
@@ -152,7 +152,3 @@ def _print(found: Any, *, json_output: bool) -> None:
             [(name, f"{100 * value:.0f} %") for name, value in found.importance.items()],
         )
     print_scores(found.task, found.report.scores, found.report.baselines)
-
-
-def _values(found: Any) -> list[float]:
-    return [trial.value for trial in found.trials if trial.state == "complete"]

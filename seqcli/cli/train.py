@@ -66,6 +66,7 @@ def register(app: typer.Typer) -> None:
 def _verb(task: str) -> Any:
     def train(
         settings: dict[str, Any],
+        typed: set[str],
         out: Annotated[
             Path | None,
             typer.Option(help="Model folder; default runs/TASK-CELL, numbered when it exists."),
@@ -90,7 +91,7 @@ def _verb(task: str) -> Any:
         ] = False,
     ) -> None:
         if resume is not None:
-            if settings or out or config or recipe or seeds > 1:
+            if typed or out or config or recipe or seeds > 1:
                 raise UsageError("--resume takes every setting from its folder; give it alone")
             _resume(task, resume, json_output=json_output)
             return

@@ -34,8 +34,8 @@ from seqcli.config.network import (
     TranslateNetwork,
 )
 from seqcli.config.request import Decoding, Request
-from seqcli.config.setting import Setting, check, list_fields
-from seqcli.config.tokens import Tokens
+from seqcli.config.setting import Setting, check, find_useless, list_fields
+from seqcli.config.tokens import SequenceTokens, Tokens
 from seqcli.config.training import (
     ClassifyTraining,
     LanguageTraining,
@@ -53,7 +53,7 @@ class ClassifyConfig:
 
     task: ClassVar[str] = "classify"
     data: ClassifyData = ClassifyData()
-    tokens: Tokens = Tokens(lowercase=True)
+    tokens: SequenceTokens = SequenceTokens(lowercase=True)
     network: ClassifyNetwork = ClassifyNetwork()
     training: ClassifyTraining = ClassifyTraining()
 
@@ -75,7 +75,7 @@ class TranslateConfig:
 
     task: ClassVar[str] = "translate"
     data: TranslateData = TranslateData()
-    tokens: Tokens = Tokens()
+    tokens: SequenceTokens = SequenceTokens()
     network: TranslateNetwork = TranslateNetwork(hidden=256, embedding=256)
     training: TranslateTraining = TranslateTraining()
 
@@ -119,12 +119,18 @@ def list_settings(task: str) -> list[Setting]:
 
 def list_columns() -> list[Setting]:
     """The settings that a finished model takes anew for other rows, of all tasks together."""
-    found = {item.name: item for task in CONFIGS for item in list_settings(task)}
+    found = {item.name: item for item in list_data_settings()}
     return [dataclasses.replace(found[name], section="columns") for name in COLUMNS]
 
 
-def make_config(task: str, values: Mapping[str, Any]) -> Config:
-    """A task's configuration from flat values by setting name; what is absent keeps its default.
+def list_data_settings() -> list[Setting]:
+    """The settings of data of all tasks together."""
+    found = {item.name: item for task in CONFIGS for item in list_settings(task)}
+    return [item for item in found.values() if item.section == "data"]
+
+
+def check_values(task: str, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Flat values by setting name as values by section and name, of the right types.
 
     Raises UsageError for an unknown name, a value of the wrong type or out of bounds.
     """
@@ -136,10 +142,21 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
             raise UsageError(f"unknown setting {name!r} for {task}; known: {', '.join(known)}")
         item = known[key]
         sections.setdefault(item.section, {})[key] = check(item, value)
+    return sections
+
+
+def make_config(task: str, values: Mapping[str, Any]) -> Config:
+    """A task's configuration from flat values by setting name; what is absent keeps its default.
+
+    Raises UsageError for an unknown name, a value of the wrong type or out of bounds, and for
+    values that contradict each other.
+    """
+    sections = check_values(task, values)
     network = sections.setdefault("network", {})
     if network.get("vectors"):
         network.setdefault("embedding", 0)
-    if "tie" in known and (_keeps_vectors(network) or network.get("softmax") == "adaptive"):
+    untied = _keeps_vectors(network) or network.get("softmax") == "adaptive"
+    if untied and hasattr(CONFIGS[task]().network, "tie"):
         network.setdefault("tie", False)
     training = sections.setdefault("training", {})
     if training.get("optimizer", "adamw") != "adamw":
@@ -176,7 +193,7 @@ def _normalise(config: Config) -> Config:
     if config.training.time is not None:
         parse_duration(config.training.time, "--time")
     if config.training.optimizer == "asgd" and config.training.average:
-        raise UsageError("--optimizer asgd keeps its own mean of the weights; leave out --average")
+        raise UsageError("--optimizer asgd keeps its own mean of the weights; give --average 0")
     if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:
         raise UsageError("with --condition rows are separate texts; leave out --random-bptt")
     network = config.network
@@ -199,12 +216,25 @@ def _normalise(config: Config) -> Config:
             )
         cell: Any = SHORT_FORMS[network.cell]
         network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
+    if network.initialization == "uniform" and network.cell in ("esn", "tree"):
+        raise UsageError(
+            f"--cell {network.cell} draws its weights in its own way; leave out --initialization"
+        )
+    if getattr(network, "bridge", "linear") != "linear" and network.cell in ("cnn", "transformer"):
+        raise UsageError(
+            f"--bridge hands a state on, and --cell {network.cell} has none; leave it out"
+        )
+    if found := find_useless(network, "cells", network.cell):
+        raise UsageError(
+            f"{found[0]} is for --cell {found[1]}, and --cell {network.cell} has no use for it; "
+            "leave it out"
+        )
     if network.weight_dropout and network.cell in NO_RECURRENT_WEIGHTS:
         raise UsageError(
             f"--weight-dropout drops recurrent weights, and --cell {network.cell} has none; "
             f"use --locked-dropout"
         )
-    if network.cell == "tree":
+    if isinstance(config, ClassifyConfig) and network.cell == "tree":
         _check_tree(config)
     bptt = getattr(config.training, "bptt", None)
     if network.cell == "transformer" and config.task != "lm" and bptt is not None:
@@ -214,7 +244,7 @@ def _normalise(config: Config) -> Config:
     return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
 
 
-def _check_tree(config: Config) -> None:
+def _check_tree(config: ClassifyConfig) -> None:
     """Refuse what a tree has no use for."""
     network, tokens = config.network, config.tokens
     for option, wrong in (

@@ -1,11 +1,12 @@
-"""Inspecting of a look inside a model: what to read, to show and to test."""
+"""Settings of `inspect` and `compare`: what to read, to show and to test."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from seqcli.config.setting import setting
+from seqcli.config.setting import find_useless, setting
+from seqcli.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +63,10 @@ class Inspecting(Comparing):
     forced_prefix: str | None = setting(
         None, "How every translation must begin.", tasks=("translate",)
     )
+
+    def check_task(self, task: str) -> None:
+        """Raise UsageError for a setting that a model of this task has no use for."""
+        if found := find_useless(self, "tasks", task):
+            raise UsageError(f"{found[0]} is for models of {found[1]}, and this is one of {task}")
+        if self.find is None and (self.span is not None or self.threshold != Inspecting.threshold):
+            raise UsageError("--span and --threshold say what to look for with --find; give it")

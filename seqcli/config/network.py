@@ -61,7 +61,9 @@ class Network:
     )
     layer_norm: bool = setting(False, "Normalise what each layer reads.")
     initialization: Literal["orthogonal", "uniform"] = setting(
-        "orthogonal", "Initial recurrent weights: orthogonal, or uniform between ±1/√hidden."
+        "orthogonal",
+        "Initial weights of the recurrent layers: orthogonal from state to state, or all of them "
+        "uniform between ±1/√hidden.",
     )
     train_embedding: bool | None = setting(
         None, "Train the token vectors; default: yes, but not below an esn."

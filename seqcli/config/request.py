@@ -6,9 +6,9 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from seqcli.config.setting import setting
+from seqcli.config.setting import find_useless, setting
 from seqcli.errors import UsageError
 
 
@@ -43,13 +43,8 @@ class Decoding:
 
     def check_task(self, task: str) -> None:
         """Raise UsageError for a setting that a model of this task has no use for."""
-        for item in fields(self):
-            tasks = item.metadata["tasks"]
-            if task not in tasks and getattr(self, item.name) != item.default:
-                option = "--" + item.name.replace("_", "-")
-                raise UsageError(
-                    f"{option} is for models of {' and '.join(tasks)}, and this is one of {task}"
-                )
+        if found := find_useless(self, "tasks", task):
+            raise UsageError(f"{found[0]} is for models of {found[1]}, and this is one of {task}")
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.min_length > self.max_length:

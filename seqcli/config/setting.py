@@ -83,6 +83,18 @@ def strip_optional(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
+def find_useless(section: Any, of: str, one: str) -> tuple[str, str] | None:
+    """The first option of a section that is set and that `one` has no use for, and who has.
+
+    of: "tasks" or "cells", where a setting says whose it is. None: there is none.
+    """
+    for item in fields(section):
+        users = item.metadata.get(of)
+        if users and one not in users and getattr(section, item.name) != item.default:
+            return "--" + item.name.replace("_", "-"), " and ".join(users)
+    return None
+
+
 def check(item: Setting, value: Any) -> Any:
     """The value in the setting's type, or UsageError."""
     option = item.option

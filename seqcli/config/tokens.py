@@ -22,6 +22,12 @@ class Tokens:
     )
     min_count: int = setting(1, "Tokens seen less often in train are unknown.", minimum=1)
     lowercase: bool = setting(False, "Fold case before looking a token up.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceTokens(Tokens):
+    """How text becomes tokens, and how many of them are read."""
+
     max_length: int | None = setting(
         None, "Cut longer sequences to this many tokens and say how many were cut.", minimum=1
     )

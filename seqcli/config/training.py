@@ -74,7 +74,9 @@ class Training:
         "vanish or explode.",
     )
     seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0)
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "Where to compute; auto: on a GPU of CUDA where there is one."
+    )
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "Operands of the matrix products; sums are always fp32."
     )

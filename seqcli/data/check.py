@@ -34,7 +34,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
     train = splits.train
     if train is None:
         return found
-    inputs = train[INPUTS[task]]
+    inputs = _list_inputs(task, train)
     kind, reason = choose_kind(task, inputs)
     tokenizer = train_tokenizer(kind, inputs)
     folded = train_tokenizer(kind, inputs, lowercase=True)
@@ -45,7 +45,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
         rows: Rows | None = getattr(splits, name)
         if rows is None or not len(rows):
             continue
-        texts = rows[INPUTS[task]]
+        texts = _list_inputs(task, rows)
         ids = _encode(tokenizer, texts)
         pairs = list(zip(*([*map(_key, column)] for column in rows.columns.values()), strict=True))
         facts: dict[str, Any] = {
@@ -63,6 +63,13 @@ def check(task: str, data: Data) -> dict[str, Any]:
             facts["labels"] = _count(rows[OUTPUTS[task]])
         found["splits"][name] = facts
     return found
+
+
+def _list_inputs(task: str, rows: Rows) -> list[Any]:
+    """What each row asks; of a pair both texts."""
+    if "pair" in rows.columns:
+        return ["\t".join(both) for both in zip(rows["text"], rows["pair"], strict=True)]
+    return rows[INPUTS[task]]
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[Any]) -> Sequences:

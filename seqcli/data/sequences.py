@@ -46,9 +46,9 @@ class Sequences(NamedTuple):
         indices = np.asarray(indices, dtype=np.int64)
         return Sequences(self.values[self.places(indices)], bounds_of(self.lengths[indices]))
 
-    def head(self, limit: int | None) -> Sequences:
-        """The first `limit` tokens of each sequence; None: all."""
-        if limit is None or not len(self) or int(self.lengths.max()) <= limit:
+    def head(self, limit: int | np.ndarray | None) -> Sequences:
+        """The first `limit` tokens of each sequence, or of each its own (B,); None: all."""
+        if limit is None or bool((self.lengths <= limit).all()):
             return self
         lengths = np.minimum(self.lengths, limit)
         return Sequences(self.values[_runs(self.offsets[:-1], lengths)], bounds_of(lengths))

@@ -129,6 +129,7 @@ def _reactions(
     part = corpus.parts[""]
     if word not in part.vocabulary:
         return np.zeros(0), np.zeros(0, dtype=bool)
+    spelled_N = task.encode_rows(corpus.rows).values  # what the model reads; ids are for display
     stops = np.isin(part.ids, [n for n, token in enumerate(part.vocabulary) if token in STOPS])
     sizes, clauses = [], []
     for at in np.flatnonzero(part.ids == part.vocabulary.index(word))[:MOST]:
@@ -137,13 +138,12 @@ def _reactions(
         stop = at + 1 + after[0] if len(after) else end
         if stop <= at + 1:
             continue
-        ids = part.ids[begin:end]
         with watched(list_layers(model)) as calls:
-            model(_batch(ids))
+            model(_batch(spelled_N[begin:end]))
         steps = complete(site.layer.cell, calls[site.layer.key], check=False)
         change = steps.states["h"] - steps.before["h"]
         sizes.append(float(change[at - begin].norm()))
-        clauses.append(int(model(_batch(part.ids[at + 1 : stop])).argmax()) == 0)
+        clauses.append(int(model(_batch(spelled_N[at + 1 : stop])).argmax()) == 0)
     return np.array(sizes), np.array(clauses, dtype=bool)
 
 

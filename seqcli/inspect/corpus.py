@@ -25,6 +25,7 @@ from seqcli.data.sequences import Sequences, bounds_of
 from seqcli.data.tokens import BOS, EOS, Tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.ragged import Ragged, to_ragged
+from seqcli.tasks.tag import crf_of
 from seqcli.tasks.task import device_of
 
 BATCH_TOKENS = 4_096
@@ -53,12 +54,17 @@ class Tokens(NamedTuple):
 class Pass(NamedTuple):
     """A batch's result: scores (P, L) of predictions, the truth (P,) (−1: unknown) or, of several
     labels, (P, L) 1 where one is due; the example of each prediction (P,), and the state that the
-    next batch begins with."""
+    next batch begins with. best: (P,) the class that is answered, where a CRF chooses it."""
 
     scores: Tensor
     gold: Tensor
     example: np.ndarray
     state: Any = None
+    best: Tensor | None = None
+
+    def answers(self) -> Tensor:
+        """(P,) the class of each prediction that the model answers."""
+        return (self.scores.argmax(dim=1) if self.best is None else self.best).cpu()
 
     def known(self) -> Tensor:
         """(P,) whether the truth is known."""
@@ -200,8 +206,14 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
             part = encoded.take(chosen)
-            example_P = np.repeat(chosen, part.tokens.lengths)
-            return Pass(task.scores(model, part), torch.from_numpy(part.tags), example_P)
+            emitted, _ = task.emit(model, part)
+            crf = crf_of(model)
+            return Pass(
+                task.weigh(model, emitted),
+                torch.from_numpy(part.tags),
+                np.repeat(chosen, part.tokens.lengths),
+                best=None if crf is None else crf.decode(emitted),
+            )
 
         return Batch({"": tokens.places(chosen)}, run)
 

@@ -83,7 +83,7 @@ class Outcomes:
         if found.gold.dim() == 2:
             right_P = self._labels(found)
         else:
-            best_P = found.scores.argmax(dim=1).cpu()
+            best_P = found.answers()
             right_P = (best_P == found.gold) & known
             self._count(found.gold[known], found.gold[right_P])
         for at, values in enumerate((loss_P * known, known, right_P)):

@@ -108,24 +108,29 @@ class CRF(nn.Module):
     def decode_best(self, scores: Ragged, count: int) -> list[list[Path]]:
         """The `count` likeliest paths of each sequence, best first; fewer where there are fewer."""
         total_B = self.log_partition(scores)
-        weights = tuple(map(widen, self.weights()))
+        weights = tuple(map(Tensor.double, self.weights()))
         rows = max(1, CHUNK // self.after.numel())
         found: list[list[Path]] = []
         for rows_B in torch.arange(scores.batch).split(rows):
             tags_KN, score_BK = _best_paths(scores.select(rows_B), *weights, count=count)
             parts = tags_KN.split(scores.lengths[rows_B].tolist(), dim=1)
             share_BK = (score_BK - total_B[rows_B, None]).tolist()
-            real_BK = (score_BK > NEVER / 2) & score_BK.isfinite()
-            real_BK[:, 0] = True
-            for tags_KT, shares, kept in zip(parts, share_BK, real_BK.sum(1).tolist(), strict=True):
-                paths = zip(tags_KT.tolist()[:kept], shares, strict=False)
-                found.append([Path(tags, share) for tags, share in paths])
+            for tags_KT, shares, there_K in zip(parts, share_BK, score_BK.isfinite(), strict=True):
+                real_K = there_K & _are_allowed(tags_KT, *weights)
+                real_K[0] = True
+                paths = zip(tags_KT.tolist(), shares, real_K.tolist(), strict=True)
+                found.append([Path(tags, share) for tags, share, real in paths if real])
         return found
 
 
-def widen(x: Tensor) -> Tensor:
-    """x in float64, or where a device lacks it (MPS) in float32."""
-    return x.float() if x.device.type == "mps" else x.double()
+def _are_allowed(tags_KT: Tensor, first_L: Tensor, after_LL: Tensor, last_L: Tensor) -> Tensor:
+    """(K,) whether the scheme allows each of these paths."""
+    steps = (
+        first_L[tags_KT[:, :1]],
+        after_LL[tags_KT[:, :-1], tags_KT[:, 1:]],
+        last_L[tags_KT[:, -1:]],
+    )
+    return torch.cat(steps, dim=1).amin(1) > NEVER / 2
 
 
 class Path(NamedTuple):
@@ -167,8 +172,8 @@ def forward_backward(
 ) -> Sums:
     """The sums in the order of steps, of the sequences longest first; differentiable."""
     top_N1 = scores_NL.detach().max(dim=1, keepdim=True).values
-    own = (widen(scores_NL) - top_N1).exp().split(time.counts)
-    first_L, after_LL, last_L = (widen(part).exp() for part in (first_L, after_LL, last_L))
+    own = (scores_NL.double() - top_N1).exp().split(time.counts)
+    first_L, after_LL, last_L = (part.double().exp() for part in (first_L, after_LL, last_L))
 
     least = torch.finfo(own[0].dtype).tiny
     before: list[Tensor] = []
@@ -230,8 +235,8 @@ class _Nats(torch.autograd.Function):
             return sums.total_B
         step_N = after_LL.flatten()[_pairs(gold_N, len(first_L))]
         step_N[scores.first()] = first_L[gold_N[scores.first()]]
-        path_N = widen(scores_NL.gather(1, gold_N[:, None]).squeeze(1)) + widen(step_N)
-        ends_B = widen(last_L[gold_N[scores.last()]])
+        path_N = scores_NL.gather(1, gold_N[:, None]).squeeze(1).double() + step_N.double()
+        ends_B = last_L[gold_N[scores.last()]].double()
         return sums.total_B - ends_B.index_add(0, scores.segments(), path_N)
 
     @staticmethod
@@ -241,7 +246,7 @@ class _Nats(torch.autograd.Function):
         scores = Ragged(before_NL, offsets)
         weight_N = weight_B[scores.segments()]
         share_NL = before_NL * behind_NL * weight_N[:, None]
-        pairs_LL = before_NL[:-1].t() @ (next_NL * weight_N[:, None])[1:] * widen(after_LL).exp()
+        pairs_LL = before_NL[:-1].t() @ (next_NL * weight_N[:, None])[1:] * after_LL.double().exp()
         if gold_N is not None:
             share_NL.scatter_add_(1, gold_N[:, None], -weight_N[:, None])
             follows_N = -weight_N.index_fill(0, scores.first(), 0)
@@ -279,7 +284,7 @@ def _best_paths(
     best.
     """
     time = TimeOrder.of(scores)
-    own = time.arrange(widen(scores.values)).split(time.counts)
+    own = time.arrange(scores.values.double()).split(time.counts)
     labels, few = len(first_L), min(count, len(first_L))
     sum_BLK = own[0].new_full((*own[0].shape, count), -torch.inf)
     sum_BLK[:, :, 0] = own[0] + first_L
@@ -316,7 +321,7 @@ def list_independent(scores: Ragged, count: int) -> list[list[Path]]:
     """The `count` likeliest paths of each sequence where tags do not depend on each other, best
     first; fewer where there are fewer. scores: (N, L) logits."""
     time = TimeOrder.of(scores)
-    share_NL = time.arrange(widen(scores.values).log_softmax(1))
+    share_NL = time.arrange(scores.values.double().log_softmax(1))
     share_NF, tag_NF = share_NL.topk(min(count, share_NL.shape[1]), dim=1)
     few = share_NF.shape[1]
     sum_BK = share_NF.new_full((scores.batch, count), -torch.inf)

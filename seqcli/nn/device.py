@@ -26,13 +26,9 @@ def set_threads(threads: int | None) -> None:
 def choose_device(name: str) -> torch.device:
     """The device of `--device`; auto takes a GPU where there is one. UsageError if absent."""
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU here; use --device cpu")
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: torch sees no Apple GPU here; use --device cpu")
     return torch.device(name)
 
 

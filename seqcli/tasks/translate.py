@@ -73,6 +73,7 @@ class Translate:
         self.source = source
         self.target = target
         self.reasons = reasons
+        self.cut = 0  # training pairs of which a side was longer than what is read
 
     @classmethod
     def learn(cls, config: TranslateConfig, train: Rows) -> Translate:
@@ -100,10 +101,14 @@ class Translate:
         return {"source.json": self.source.to_json(), "target.json": self.target.to_json()}
 
     def facts(self) -> dict[str, str]:
-        return {
+        found = {
             "source": describe_tokens(self.source, self.reasons[0]),
             "target": describe_tokens(self.target, self.reasons[1]),
         }
+        if self.cut:
+            limit = self.config.tokens.max_length
+            found["cut"] = f"pairs with a side longer than {limit:,} tokens: {self.cut:,}"
+        return found
 
     def build(self) -> nn.Module:
         return Translator(
@@ -111,11 +116,27 @@ class Translate:
         )
 
     def encode_source(self, texts: Sequence[str]) -> Sequences:
-        return self.source.encode(texts, eos=True).head(self.config.tokens.max_length)
+        return self._cut_source(self.source.encode(texts, eos=True))
 
     def encode(self, rows: Rows) -> Pairs:
+        source = self.source.encode(rows["source"], eos=True)
         target = self.target.encode(rows["target"], bos=True, eos=True)
-        return Pairs(self.encode_source(rows["source"]), target.head(self.config.tokens.max_length))
+        limit = self.config.tokens.max_length
+        if limit is not None:
+            long = target.lengths > limit + 2
+            self.cut = int((long | (source.lengths > limit + 1)).sum())
+            # Without the end mark: what is cut is no example of where to end.
+            target = target.head(np.where(long, limit + 1, target.lengths))
+        return Pairs(self._cut_source(source), target)
+
+    def _cut_source(self, source: Sequences) -> Sequences:
+        """The tokens that are read of each text, and the end mark behind them."""
+        limit = self.config.tokens.max_length
+        if limit is None:
+            return source
+        source = source.head(limit + 1)
+        source.values[source.offsets[1:] - 1] = EOS
+        return source
 
     def lookup(self, model: nn.Module, encoded: Pairs) -> Lookup:
         assert isinstance(model, Translator)

@@ -180,11 +180,15 @@ def test_model_of_another_task(cli: Cli, models: Models, data: Path) -> None:
     refuse(cli("evaluate", models("lm"), "--beam", "2"), "--beam is for models of translate")
 
 
-def test_wrong_resume(cli: Cli, models: Models, data: Path) -> None:
+def test_wrong_resume(
+    cli: Cli, models: Models, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse(cli("lm", "--resume", models("lm")), "its training is finished", status=(1,))
     refuse(cli("lm", "--resume", data), "is not a model folder", status=(1,))
     refuse(cli("lm", "--resume", "gone"), "no model folder at gone", status=(1,))
     refuse(cli("lm", data, "--resume", models("lm")), "give it alone", status=(2,))
+    monkeypatch.setenv("SEQCLI_SEED", "3")  # no part of this command line
+    refuse(cli("lm", "--resume", models("lm")), "its training is finished", status=(1,))
 
 
 def test_evaluation_of_what_is_not_there(cli: Cli, models: Models, data: Path) -> None:

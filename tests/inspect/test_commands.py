@@ -36,6 +36,33 @@ def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None
     assert str(page) in result.err
 
 
+def test_spans_are_scored_as_evaluate_does(cli: Cli, models: Models, data: Path) -> None:
+    """By the tags that the CRF chooses together."""
+    inspected = cli("inspect", models("tag"), data, *QUICK[:4], "--json", "--out", "x.html")
+    content = json.loads(inspected.out)
+    options = ("--split", "validation", "--threads", "1", "--json")
+    scores = json.loads(cli("evaluate", models("tag"), data, *options).out)["scores"]
+    assert content["metric"]["name"] == "span_f1"
+    assert content["metric"]["value"] == pytest.approx(scores["span_f1"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--beam", "5"), "--beam is for models of translate, and this is one of classify"),
+        (("--forced-prefix", "a"), "--forced-prefix is for models of translate"),
+        (("--span", "0:1"), "say what to look for with --find"),
+        (("--threshold", "0.9"), "say what to look for with --find"),
+    ],
+)
+def test_options_that_would_do_nothing(
+    cli: Cli, models: Models, options: tuple[str, ...], said: str
+) -> None:
+    refused = cli("inspect", models("classify"), *options)
+    assert refused.status == 2
+    assert said in refused.err
+
+
 def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
     """Not those that the model learned from, where all are in one file."""
     small = ("--epochs", "1", "--hidden", "8", "--embedding", "8", "--threads", "1")

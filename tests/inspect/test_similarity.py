@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from conftest import tiny
 
+from seqcli.data.rows import Rows
 from seqcli.inspect import claims
+from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.similarity import compare_ratios, linear_cka, match_units
+from seqcli.inspect.trace import list_layers, list_sites
+from seqcli.tasks.classify import Classify
 
 DRAW = np.random.default_rng(0)
 
@@ -61,3 +67,18 @@ def test_verdicts_follow_the_interval() -> None:
     drawn = {"update_sparsity": DRAW.random(50), "update_density": DRAW.random(50)}
     moved = {name: values + 0.2 for name, values in drawn.items()}
     assert [one.verdict for one in claims.sparser_update(drawn, moved)] == ["supported", "refuted"]
+
+
+def test_reactions_are_those_to_what_the_model_read() -> None:
+    """Words with their capitals, not their ids alone."""
+    texts = ["a film though slow .", "A FILM though slow ."] * 10
+    rows = Rows({"text": texts, "label": ["x", "y"] * 10}, "t")
+    task = Classify.learn(tiny("classify", None, tokens="word", bidirectional=False), rows)
+    torch.manual_seed(1)
+    model = task.build().eval()
+    corpus = make_corpus(task, rows, max_tokens=None)
+    (site, *_) = list_sites(list_layers(model))
+    sizes, _ = claims._reactions(corpus, model, site, "though")
+    assert len(sizes) == 20
+    assert abs(sizes[0] - sizes[1]) > 1e-4
+    assert sizes[2] == pytest.approx(sizes[0])

@@ -163,6 +163,15 @@ def test_no_path_at_all_is_answered() -> None:
     assert [len(found) for found in crf.decode_best(scores, 3)] == [1, 1]
 
 
+def test_paths_do_not_depend_on_a_constant_of_all_tags() -> None:
+    crf = make_crf("BIO")
+    scores = ragged([torch.randn(200, len(crf.first))])
+    paths = crf.decode_best(scores, 3)[0]
+    assert len(paths) == 3
+    moved = crf.decode_best(scores.with_values(scores.values - 60), 3)[0]
+    assert [path.tags for path in moved] == [path.tags for path in paths]
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_does_not_depend_on_the_batch(scheme: str | None) -> None:
     crf = make_crf(scheme)

@@ -50,6 +50,25 @@ def test_shared_vocabulary_serves_both_sides(tmp_path: Path, data: Path) -> None
     assert isinstance(answer.plain, str)
 
 
+def test_long_sides_are_cut_and_counted() -> None:
+    """A source keeps its end mark; a target that is cut has none, for it does not end there."""
+    task, _, rows = make_task(max_length=2, tokens="word")
+    assert all(len(task.source.split(text)) == 3 for text in rows["source"])
+    pairs = task.encode(rows)
+    ends = pairs.source.values[pairs.source.offsets[1:] - 1]
+    assert set(pairs.source.lengths.tolist()) == {3}
+    assert set(ends.tolist()) == {EOS}
+    assert set(pairs.target.lengths.tolist()) == {4}  # of two tokens, and whole
+    assert "longer than 2 tokens: 40" in task.facts()["cut"]
+    task, _, rows = make_task(max_length=1, tokens="word")
+    target = task.encode(rows).target
+    assert set(target.lengths.tolist()) == {2}
+    assert EOS not in target.values
+    task, _, rows = make_task(max_length=3, tokens="word")
+    task.encode(rows)
+    assert "cut" not in task.facts()
+
+
 # -------------------------------------------------------------------------------------- alignment
 
 

@@ -23,7 +23,7 @@ def run(
 
 def write(text: str) -> list[int]:
     """The likeliest next token, again and again."""
-    tokens, lengths = pad([SOURCE.encode(text, eos=True)[: FACTS["max_length"]]])
+    tokens, lengths = pad([[*SOURCE.encode(text, eos=True)[:-1][: FACTS["max_length"]], EOS]])
     memory = {"lengths": lengths, **run(ENCODER, {"tokens": tokens, "lengths": lengths})}
     written: list[int] = []
     token = BOS
