@@ -19,7 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 from seqcli import __version__, bundle, run, storage
 from seqcli.config import Setting, list_settings, make_config
@@ -119,9 +119,6 @@ def _read_value(item: Setting, text: str, whole: str) -> Any:
             value = {"true": True, "false": False}[text]
         elif item.kind in (int, float):
             value = item.kind(text)
-        elif get_origin(item.kind) is not None:
-            kinds = {type(one) for one in get_args(item.kind)}
-            value = int(text) if kinds == {int} else text
     except (KeyError, ValueError):
         expected = "true or false" if item.kind is bool else f"of type {item.kind.__name__}"
         raise UsageError(f"--over {whole!r}: {text!r} is not {expected}") from None

@@ -117,12 +117,9 @@ def _find_best(pairs: Iterable[tuple[Any, str]]) -> dict[Any, str]:
 # ----------------------------------------------------------------------------------- translate
 
 
-def translate(
-    sources: Sequence[str], references: Sequence[str], *, target_language: str | None = None
-) -> dict[str, Scores]:
+def translate(sources: Sequence[str], references: Sequence[str]) -> dict[str, Scores]:
     """Scores of "copy": the source as its own translation."""
-    scores = metrics.translation(sources, references, target_language=target_language)
-    return {"copy": scores}
+    return {"copy": metrics.translation(sources, references)}
 
 
 # ------------------------------------------------------------------------------------------ lm

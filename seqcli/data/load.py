@@ -271,22 +271,18 @@ def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     ]
 
 
-def split_text(lines: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
-    """Lines in contiguous parts that end at these shares of all characters, line ends counted.
-
-    A part ends with a line, unless no line ends within a hundredth of the text: then inside one,
-    after a space if there is one as near.
-    """
-    return _cut_lines(lines, _find_cuts(lines, shares))
-
-
 def _list_ends(lines: Sequence[str]) -> list[int]:
     """After how many characters each line ends, line ends counted."""
     return list(itertools.accumulate(len(line) + 1 for line in lines))
 
 
 def _find_cuts(lines: Sequence[str], shares: Sequence[float]) -> list[int]:
-    """After how many characters a part ends, for each of these shares."""
+    """After how many characters a part ends, for each of these shares of all characters, line ends
+    counted.
+
+    A part ends with a line, unless no line ends within a hundredth of the text: then inside one,
+    after a space if there is one as near.
+    """
     ends = _list_ends(lines)
     cuts = [0]
     for share in shares:

@@ -40,18 +40,18 @@ class Outcome(NamedTuple):
         whole = np.where(self.class_total > 0, self.class_total, np.nan)
         return self.class_right / whole
 
-    def nats(self, rows: np.ndarray | slice = slice(None)) -> float:
+    def nats(self) -> float:
         """Mean loss of a prediction."""
-        return float(self.loss[rows].sum() / max(self.predictions[rows].sum(), 1))
+        return float(self.loss.sum() / max(self.predictions.sum(), 1))
 
-    def metric(self, task: Any, rows: np.ndarray | slice = slice(None)) -> float:
+    def metric(self, task: Any) -> float:
         """The score that `metric_name` names."""
         if metric_name(task) in COUNTED:
-            both = self.guessed[rows].sum() + self.true[rows].sum()
-            return float(2 * self.matched[rows].sum() / max(both, 1))
+            both = self.guessed.sum() + self.true.sum()
+            return float(2 * self.matched.sum() / max(both, 1))
         if metric_name(task) == "cross_entropy":
-            return self.nats(rows)
-        return float(self.right[rows].sum() / max(self.predictions[rows].sum(), 1))
+            return self.nats()
+        return float(self.right.sum() / max(self.predictions.sum(), 1))
 
 
 def metric_name(task: Any) -> str:

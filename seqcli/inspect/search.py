@@ -42,11 +42,10 @@ def find_spans(
     threshold: float,
     longest: int,
     count: int,
-    apart_from: tuple[int, int] | None = None,
 ) -> list[Match]:
     """The best spans that do not overlap, best first, none across a border of `sequence_N`.
 
-    longest: tokens of a span at most. apart_from: a span whose overlaps are left out (the query).
+    longest: tokens of a span at most.
     """
     sign_NH = signs(h_NH, threshold)
     tokens = len(sign_NH)
@@ -76,8 +75,6 @@ def find_spans(
     begin_M, end_M, shared_M, union_M = columns
     order = np.lexsort((begin_M, begin_M - end_M, union_M, -shared_M))
     taken = np.zeros(tokens, dtype=bool)
-    if apart_from is not None:
-        taken[slice(*apart_from)] = True
     found: list[Match] = []
     for at in order:
         if shared_M[at] == 0 or len(found) == count:

@@ -13,20 +13,17 @@ from seqcli.metrics.signatures import signature
 from seqcli.metrics.tally import Measured, Scores, Tally
 
 
-def translation(
-    hypotheses: Sequence[str], references: Sequence[str], *, target_language: str | None = None
-) -> Scores:
+def translation(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015) by sacreBLEU, as fractions, and
     the share of rows that equal their reference but for spaces at the ends.
 
-    BLEU splits Chinese by sacreBLEU's rules for it and other unspaced scripts by character, told
-    by `target_language` (a code such as "zh") or else by the references. It is 0 where no line has
-    the four tokens of its longest n-gram.
+    BLEU splits references in Chinese by sacreBLEU's rules for it, and those in other scripts
+    without spaces by character. It is 0 where no line has the four tokens of its longest n-gram.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
     check(references, hypotheses)
-    split = _bleu_tokenization(references, target_language)
+    split = _bleu_tokenization(references)
     bleu, chrf = BLEU(tokenize=split, force=True), CHRF()
     answers, truths, rows = list(hypotheses), [list(references)], len(references)
     # The counts of each row, of which `corpus_score` would take the sum.
@@ -95,11 +92,9 @@ def _measure_exact(sums_SC: np.ndarray) -> Measured:
     return {"exact_match": sums_SC[:, 0] / sums_SC[:, 1]}
 
 
-def _bleu_tokenization(references: Sequence[str], language: str | None) -> str:
+def _bleu_tokenization(references: Sequence[str]) -> str:
     sample = "".join(references[:1_000])
     letters = max(len(re.findall(r"[^\W\d_]", sample)), 1)
-    if language and re.match(r"zh|cmn|yue", language.lower()):
-        return "zh"
     if len(re.findall(f"[{UNSPACED}]", sample)) < 0.3 * letters:
         return "13a"
     han = re.findall(rf"(?![\u3040-\u30ff])[{HAN_KANA}]", sample)

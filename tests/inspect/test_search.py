@@ -38,10 +38,6 @@ def test_spans_are_those_that_trying_all_finds() -> None:
             true.append(match)
     found = find_spans(h, texts, wanted, threshold=0.3, longest=4, count=12)
     assert found == true[:12]
-    apart = find_spans(
-        h, texts, wanted, threshold=0.3, longest=4, count=12, apart_from=(12, 14)
-    )  # fmt: skip
-    assert all(m.end <= 12 or m.begin >= 14 for m in apart)
 
 
 def test_a_pattern_has_two_sides() -> None:

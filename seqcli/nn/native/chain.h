@@ -38,7 +38,7 @@ static double score_of_path(const Chain& call, int64_t begin, int64_t end) {
 
 static void chain(const Chain& call, int64_t b) {
     const int64_t L = call.labels, begin = call.offsets[b], end = call.offsets[b + 1];
-    const Odds odds(call);
+    const Odds odds = odds_of(call);
     double log_z = 0;
     for (int64_t n = begin; n < end; ++n) {
         const float* scores = call.scores + n * L;
@@ -102,7 +102,7 @@ static void chain_backward(const Chain& call, int64_t b, const ChainSums& sums) 
 
 static void chains_backward(const Chain& call, const int32_t* share, int64_t count, double* sums) {
     for (int64_t i = 0; i < count; ++i)
-        chain_backward(call, share[i], ChainSums(sums, call.labels));
+        chain_backward(call, share[i], chain_sums(sums, call.labels));
 }
 
 }  // namespace SEQCLI_ISA

@@ -243,7 +243,7 @@ int64_t chains(const Chain& call) {
     if (!full(call.offsets, call.batch)) return 1;
     const int64_t L = call.labels;
     if (call.gold && !within(call.gold, call.offsets[call.batch], L)) return 2;
-    const Odds odds(call);
+    const Odds odds = odds_of(call);
     for (int64_t i = 0; i < L; ++i) {
         odds.first[i] = std::exp(double{call.first[i]});
         odds.last[i] = std::exp(double{call.last[i]});
@@ -260,14 +260,14 @@ int64_t chains_backward(const Chain& call) {
     const int64_t L = call.labels;
     std::vector<std::vector<double>> sums(shares.size());
     parallel(shares.size(), shares.size(), [&](int64_t i) {
-        sums[i].resize(ChainSums::size(L));
+        sums[i].resize(chain_sums_size(L));
         chosen_training->chains_backward(call, shares[i].data(), shares[i].size(), sums[i].data());
     });
     std::vector<double>& whole = sums[0];
     for (size_t i = 1; i < sums.size(); ++i)
         for (size_t j = 0; j < whole.size(); ++j) whole[j] += sums[i][j];
-    const ChainSums found(whole.data(), L);
-    const Odds odds(call);
+    const ChainSums found = chain_sums(whole.data(), L);
+    const Odds odds = odds_of(call);
     std::copy_n(whole.data(), 2 * L, call.dweights);
     for (int64_t j = 0; j < L * L; ++j)
         call.dweights[2 * L + j] =

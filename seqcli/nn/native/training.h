@@ -1,5 +1,5 @@
 // What Python and the kernels say to each other about losses, dropout, pooling and tables of vectors
-// (interface.h has the rest).
+// (interface.h has the rest). Functions are static: see kernels.cpp.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct Vocabulary {
 
 // Tokens whose scores are held at a time by a thread: few enough to stay in its cache, enough to
 // read the weights seldom.
-inline int64_t cross_rows(const Vocabulary& call) {
+static int64_t cross_rows(const Vocabulary& call) {
     const int64_t rows = (3 << 19) / call.width;
     return rows < 24 ? 24 : rows > 96 ? 96 : rows;
 }
@@ -67,22 +67,21 @@ struct Chain {
 // exp of the scores of first and last labels, of each label after each, and the last transposed.
 struct Odds {
     double *first, *last, *after, *turned;
-
-    explicit Odds(const Chain& call)
-        : first(call.odds), last(first + call.labels), after(last + call.labels),
-          turned(after + call.labels * call.labels) {}
 };
+static Odds odds_of(const Chain& call) {
+    const int64_t L = call.labels;
+    return {call.odds, call.odds + L, call.odds + 2 * L, call.odds + (2 + L) * L};
+}
 
 // What a share of sequences adds to the gradients of the weights: of first and last labels; of pairs
 // the sums over all paths, still without their odds; and how often they come in the paths of gold.
 struct ChainSums {
     double *first, *last, *pairs, *follows;
-
-    ChainSums(double* sums, int64_t labels)
-        : first(sums), last(first + labels), pairs(last + labels),
-          follows(pairs + labels * labels) {}
-    static int64_t size(int64_t labels) { return 2 * labels * (1 + labels); }
 };
+static ChainSums chain_sums(double* sums, int64_t L) {
+    return {sums, sums + L, sums + 2 * L, sums + (2 + L) * L};
+}
+static int64_t chain_sums_size(int64_t L) { return 2 * L * (1 + L); }
 
 // Sums of rows of a table, and their gradients (rows.h); V rows of E floats, M entries of B sums.
 struct Lookup {
