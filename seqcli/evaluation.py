@@ -157,8 +157,8 @@ def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> 
         for folder, found in ((first, scores), (second, other_scores)):
             if rate := found.get("unknown_rate"):
                 notes.append(
-                    f"{folder} reads {100 * rate:.1f} % of the tokens as unknown, which costs it "
-                    f"little: its surprise looks smaller than it is"
+                    f"{100 * rate:.1f} % of the tokens are unknown to {folder} and easy to predict "
+                    f"as such, so its cross-entropy looks better than it is"
                 )
     return Comparison(first, second, differences, notes)
 

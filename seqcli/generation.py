@@ -107,15 +107,14 @@ def _read_condition(task: Any, order: Order) -> torch.Tensor | None:
     if known is None:
         if order.condition is not None:
             raise UsageError(
-                "this model writes from nothing but the text before; train one with --condition "
-                "COLUMN to write from something"
+                "this model has no condition to write from; train one with --condition COLUMN"
             )
         return None
     if order.condition is None:
         if order.state is not None and order.state.exists():
             return None  # the saved text has one
         raise UsageError(
-            f"this model writes from something: name it with --condition ({known.describe()})"
+            f"this model needs something to write from: give --condition ({known.describe()})"
         )
     return torch.from_numpy(known.encode([known.parse(order.condition)]))
 

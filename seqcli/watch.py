@@ -133,7 +133,7 @@ class Watch:
         elif flow.verdict in ("vanishing", "exploding"):
             self.say(
                 f"{when}: the gradient through layer {key} is {flow.verdict}, "
-                f"{flow.factor or 0:.2f} of it is left a step; "
+                f"{flow.factor or 0:.2f} of it is left per step; "
                 f"try {advise(self.task, flow.verdict)}"
             )
 
@@ -141,7 +141,7 @@ class Watch:
         """Say how much of the gradient is left by lag in each layer, as bars on a log scale."""
         for key, flow in self.flows.items():
             values = flow.norms["c" if "c" in flow.norms else "h"][:PLOTTED]
-            kept = "" if flow.factor is None else f", {flow.factor:.2f} is left a step"
+            kept = "" if flow.factor is None else f", {flow.factor:.2f} is left per step"
             self.say(
                 f"gradient by lag 0–{len(values) - 1}, layer {key}: {draw_bars(values)}  "
                 f"{flow.verdict}{kept}"

@@ -106,7 +106,7 @@ def run(arguments: list[str] | None = None) -> int:
 
             traceback.print_exc()
         _fail(
-            f"a fault of seqcli ({type(error).__name__}: {error}); "
+            f"a bug in seqcli ({type(error).__name__}: {error}); "
             f"SEQCLI_DEBUG=1 shows where, please report it"
         )
         return 1

@@ -16,12 +16,12 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    hidden: Annotated[int, typer.Option(help="Units of the layer, a direction.", min=1)] = 256,
+    hidden: Annotated[int, typer.Option(help="Units of the layer per direction.", min=1)] = 256,
     input: Annotated[int, typer.Option(help="Input features.", min=1)] = 256,
-    batch: Annotated[int, typer.Option(help="Sequences of the batch.", min=1)] = 32,
-    length: Annotated[int, typer.Option(help="Tokens of a sequence, on average.", min=1)] = 32,
+    batch: Annotated[int, typer.Option(help="Sequences per batch.", min=1)] = 32,
+    length: Annotated[int, typer.Option(help="Tokens per sequence, on average.", min=1)] = 32,
     unequal: Annotated[
-        bool, typer.Option("--unequal/--equal", help="Lengths as of sentences, or all the same.")
+        bool, typer.Option("--unequal/--equal", help="Lengths as in sentences, or all the same.")
     ] = True,
     bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = False,
     cells: Annotated[
@@ -31,7 +31,7 @@ def bench(
         Literal["fp32", "bf16", "both"],
         typer.Option(help="Operands of the matrix products; both: bf16 where it is fast."),
     ] = "both",
-    rounds: Annotated[int, typer.Option(help="Rounds that medians are taken of.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians of them are shown.", min=1)] = 5,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all cores.", min=1)
     ] = None,

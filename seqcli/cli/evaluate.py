@@ -47,7 +47,7 @@ def evaluate(
     cache: Annotated[
         int,
         typer.Option(
-            help="Remember this many tokens beside the network; 0 none.",
+            help="Neural cache: remember the last N tokens beside the network; 0: off.",
             min=0,
             rich_help_panel="For models of lm",
         ),
@@ -56,14 +56,14 @@ def evaluate(
         bool,
         typer.Option(
             "--dynamic",
-            help="Go on learning from what was read.",
+            help="Dynamic evaluation: go on training on the text as it is scored.",
             rich_help_panel="For models of lm",
         ),
     ] = False,
     mistakes: Annotated[
         int,
         typer.Option(
-            help="List so many wrong answers, the surest first.",
+            help="List this many wrong answers, most confident first.",
             min=0,
             rich_help_panel="For models of classify",
         ),

@@ -33,8 +33,8 @@ def generate(
             "commas, or the path of an image."
         ),
     ] = None,
-    length: Annotated[int, typer.Option(help="Tokens at most.", min=1)] = 200,
-    samples: Annotated[int, typer.Option(help="How many texts.", min=1)] = 1,
+    length: Annotated[int, typer.Option(help="At most this many tokens.", min=1)] = 200,
+    samples: Annotated[int, typer.Option(help="How many texts to write.", min=1)] = 1,
     temperature: Annotated[
         float,
         typer.Option(help="Below 1 is safer, above 1 wilder; 0 takes the likeliest token.", min=0),
@@ -57,7 +57,7 @@ def generate(
         ),
     ] = None,
     threads: Threads = None,
-    json_output: Annotated[bool, typer.Option("--json", help="One JSON line a text.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON line per text.")] = False,
 ) -> None:
     """Write text with a language model."""
     if not 0 < top_p <= 1:

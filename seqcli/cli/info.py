@@ -75,7 +75,7 @@ def recipes(
     ] = None,
     task: Annotated[
         Literal["classify", "tag", "translate", "lm"] | None,
-        typer.Option(help="Those of one task only."),
+        typer.Option(help="Only those of one task."),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SOON = 2.0
 """Seconds after a signal within which a training is expected to stop."""
-STOPPING = "stopping as soon as this step or evaluation is done; once more stops at once"
+STOPPING = "stopping when this step or evaluation is done; a second signal stops at once"
 HELP = {
     "classify": "Train a network that gives a text a label (N → 1).",
     "tag": "Train a network that gives each token a tag (N → N).",

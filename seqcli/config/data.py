@@ -63,8 +63,8 @@ class ClassifyData(Data):
     )
     label_column: str | None = setting(
         None,
-        "Column that holds the label; several, between commas, are several labels of a text: their "
-        "names where they say yes (1, true), else what they hold.",
+        "Column that holds the label. Several, between commas, are several labels of a text: of "
+        "yes/no (or 1/0) columns the names of those that say yes, else the values.",
     )
     label_separator: str | None = setting(
         None, "What divides several labels of one text, such as '|'; lists need none."

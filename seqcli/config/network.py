@@ -34,9 +34,9 @@ class Network:
 
     cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")
     layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=64)
-    hidden: int = setting(128, "Units of a layer and direction.", minimum=1)
+    hidden: int = setting(128, "Units per layer and direction.", minimum=1)
     embedding: int = setting(
-        128, "Width of a token's vector; with --vectors that of the file (0).", minimum=0
+        128, "Width of a token's vector; 0 takes that of the --vectors file.", minimum=0
     )
     vectors: str | None = setting(
         None,
@@ -57,9 +57,9 @@ class Network:
         0.0, "Fraction of word types dropped from each batch.", minimum=0, maximum=0.95
     )
     residual: bool = setting(
-        False, "Add a layer's input to its output where both have the same width."
+        False, "Residual connections: add a layer's input to its output where widths agree."
     )
-    layer_norm: bool = setting(False, "Normalise what each layer reads.")
+    layer_norm: bool = setting(False, "Layer normalisation of what each layer reads.")
     initialization: Literal["orthogonal", "uniform"] = setting(
         "orthogonal",
         "Initial weights of the recurrent layers: orthogonal from state to state, or all of them "
@@ -96,7 +96,10 @@ class Network:
     width: int = setting(3, "Tokens that a layer sees at once.", minimum=1, cells=("cnn",))
     heads: int = setting(4, "Attention heads.", minimum=1, cells=("transformer",))
     window: int = setting(
-        256, "How far it looks, in tokens; lm carries as many.", minimum=1, cells=("transformer",)
+        256,
+        "How many tokens back it looks; lm carries as many on.",
+        minimum=1,
+        cells=("transformer",),
     )
 
 
@@ -125,8 +128,8 @@ class ClassifyNetwork(Network):
     )
     ngrams: bool = setting(
         True,
-        "Beside the network a linear model on words and pairs of words (of characters also three "
-        "in a row) and, with --spelling, on their spelling; the scores are the mean of both.",
+        "Average the network's scores with those of a linear model on words and pairs of words "
+        "(characters: up to three in a row) and, with --spelling, on word forms.",
     )
     spelling: bool = setting(
         True,
@@ -146,7 +149,7 @@ class TagNetwork(Network):
         "over windows of three.",
     )
     character_hidden: int = setting(
-        50, "Units of the character network, a direction (cnn: half of them all).", minimum=1
+        50, "Units of the character network per direction; cnn has twice as many in all.", minimum=1
     )
     crf: bool | None = setting(
         None,
@@ -171,8 +174,8 @@ class TranslateNetwork(Network):
     )
     bridge: Literal["none", "copy", "linear"] = setting(
         "linear",
-        "Where the decoder starts: at zero, where the encoder ended, or at a learned map of the "
-        "source's mean.",
+        "Where the decoder starts. none: at zero; copy: where the encoder ended; linear: at a "
+        "learned map of the source's mean.",
     )
     share_vocabulary: bool = setting(
         False, "One vocabulary and one embedding for source and target."
@@ -195,6 +198,6 @@ class LanguageNetwork(Network):
     )
     softmax: Literal["full", "adaptive", "sampled"] = setting(
         "full",
-        "Output layer: exact, or for large vocabularies clusters of rarer words, or trained "
-        "against 1,024 words drawn at random.",
+        "Output layer. full: exact; for large vocabularies adaptive: rarer words in clusters, and "
+        "sampled: trained against 1,024 words drawn at random.",
     )

@@ -27,13 +27,16 @@ class Decoding:
         tasks=("translate",),
     )
     no_repeat_ngram: int = setting(
-        0, "No run of so many tokens twice; 0 allows all.", minimum=0, tasks=("translate",)
+        0,
+        "Never write the same n-gram of this length twice; 0: no limit.",
+        minimum=0,
+        tasks=("translate",),
     )
     min_length: int = setting(
-        0, "At least this many tokens an answer.", minimum=0, tasks=("translate",)
+        0, "At least this many tokens per answer.", minimum=0, tasks=("translate",)
     )
     max_length: int | None = setting(
-        None, "At most this many tokens an answer.", minimum=1, tasks=("translate",)
+        None, "At most this many tokens per answer.", minimum=1, tasks=("translate",)
     )
     copy_unknown: bool = setting(
         False,
@@ -62,7 +65,7 @@ class Request(Decoding):
         0, "Add the probabilities of the k likeliest labels.", minimum=0, tasks=("classify",)
     )
     surprisal: bool = setting(
-        False, "The surprisal of each token in bits, in place of the sums.", tasks=("lm",)
+        False, "The surprisal of each token in bits, instead of the line's totals.", tasks=("lm",)
     )
     n_best: int = setting(
         1,

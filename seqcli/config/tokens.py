@@ -17,10 +17,10 @@ class Tokens:
     )
     vocabulary_size: int | None = setting(
         None,
-        "Keep at most this many tokens; default: all (bpe: a 64th of the words, at most 8,000).",
+        "Keep at most this many tokens; default: all (bpe: a 64th of the words, 500 to 8,000).",
         minimum=2,
     )
-    min_count: int = setting(1, "Tokens seen less often in train are unknown.", minimum=1)
+    min_count: int = setting(1, "Tokens seen less often than this in train are unknown.", minimum=1)
     lowercase: bool = setting(False, "Fold case before looking a token up.")
 
 

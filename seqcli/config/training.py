@@ -18,8 +18,8 @@ def epochs_setting(fewest: int) -> Any:
     """The setting `epochs` of a task whose default is so many where data are not small."""
     return setting(
         None,
-        f"Passes over the training rows; default: {fewest}, for small data more (up to "
-        f"{MOST_TIMES * fewest}): enough for about {UPDATES * fewest:,} updates.",
+        f"Passes over the training rows; default: {fewest}, for small data more, enough for about "
+        f"{UPDATES * fewest:,} updates (at most {MOST_TIMES * fewest}).",
         minimum=1,
     )
 
@@ -49,7 +49,9 @@ class Training:
     )
     learning_rate: float = setting(2e-3, "Peak step size.", above=0)
     schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
-        "linear", "How the step size falls: to zero at the last epoch, or halved on a plateau."
+        "linear",
+        "How the step size falls. linear, cosine: to zero at the last epoch; plateau: by half when "
+        "validation stalls.",
     )
     warmup: float = setting(
         0.05, "Fraction of all updates during which the step size rises.", minimum=0, maximum=1
@@ -78,7 +80,7 @@ class Training:
         "auto", "Where to compute; auto: on a GPU of CUDA where there is one."
     )
     precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "Operands of the matrix products; sums are always fp32."
+        "auto", "Operands of matrix products (sums are fp32); auto: bf16 where it is fast."
     )
     threads: int | None = setting(None, "Processor threads; default: all cores.", minimum=1)
     checkpoint_every: float = setting(
@@ -92,8 +94,8 @@ class RowTraining(Training):
 
     batch_tokens: int | None = setting(
         None,
-        "Tokens of a batch, about; default: a 200th of the training tokens, between 64 and 2,048; "
-        "of more than a million a 500th, up to 4,096.",
+        "Tokens per batch, about; default: a 200th of the training tokens, from 64 to 2,048; where "
+        "there are more than a million, a 500th, up to 4,096.",
         minimum=1,
     )
 
@@ -174,10 +176,10 @@ class LanguageTraining(Training):
         minimum=0,
     )
     random_bptt: bool = setting(
-        False, "Vary the length of each block around --bptt, and the step size with it."
+        False, "Vary the length of each block around --bptt, and scale the step size by it."
     )
     streams: int = setting(
-        32, "Contiguous streams the corpus is laid out in; one batch row each.", minimum=1
+        32, "Contiguous streams the text is laid out in, a batch row each.", minimum=1
     )
     ar: float = setting(
         0.0, "AR: weight of the mean square of the states, which keeps them small.", minimum=0

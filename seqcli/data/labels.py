@@ -88,8 +88,8 @@ def note_labels(splits: Mapping[str, Rows]) -> list[str]:
             shown = ", ".join(map(repr, list(new)[:3])) + (", …" if len(new) > 3 else "")
             rows = "1 row of" if sum(new.values()) == 1 else f"{sum(new.values()):,} rows of"
             notes.append(
-                f"{rows} {split} with a label that train does not have ({shown}): no answer to "
-                "them can be right"
+                f"{rows} {split} with a label that train does not have ({shown}): they "
+                "always count as wrong"
             )
     return notes
 

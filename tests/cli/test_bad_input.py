@@ -21,7 +21,7 @@ def refuse(result: Result, said: str, *, status: tuple[int, ...] = (1, 2)) -> No
     """One error on one line, at the end of stderr, and no traceback; nothing on stdout."""
     assert result.status in status, result.err
     assert "Traceback" not in result.err
-    assert "a fault of seqcli" not in result.err
+    assert "a bug in seqcli" not in result.err
     assert len(result.errors) == 1
     assert result.err.splitlines()[-1] == result.errors[0]
     assert said in result.errors[0]
@@ -218,6 +218,6 @@ def test_fault_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, data: Path
     result = cli("classify", data, *TINY)
     assert result.status == 1
     assert len(result.err.splitlines()) == 1
-    assert "a fault of seqcli (ZeroDivisionError: on purpose)" in result.err
+    assert "a bug in seqcli (ZeroDivisionError: on purpose)" in result.err
     monkeypatch.setenv("SEQCLI_DEBUG", "1")
     assert "Traceback" in cli("classify", data, *TINY).err

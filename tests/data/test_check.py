@@ -42,7 +42,7 @@ def test_labels_of_other_splits_are_told(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\na,x\nb,z\nc,z\n")
     notes = check("classify", ClassifyData(data=str(tmp_path)))["notes"]
     assert (
-        "2 rows of test with a label that train does not have ('z'): no answer to them can be right"
+        "2 rows of test with a label that train does not have ('z'): they always count as wrong"
         in notes
     )
 
