@@ -18,7 +18,7 @@ BOOTSTRAP = f"interval:{LEVEL:.0%}|bootstrap:percentile,ece:basic|resamples:{RES
 
 def intervals(tallies: Sequence[Tally]) -> dict[str, tuple[float, float]]:
     """The interval of each score that has a tally, by name: the middle 95 % of its values on
-    1,000 draws of as many rows with replacement. None for fewer than two rows.
+    1,000 draws of as many rows with replacement. Scores of fewer than two rows have none.
 
     Of a reflected tally the middle of 2 · score − value, which is not below 0: where drawn rows
     score higher than these by some bias, these do so than all rows by about the same. Where that

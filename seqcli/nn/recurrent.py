@@ -141,7 +141,7 @@ def truncate(
 
         a b c | d e f | g        blocks of 3 steps; at each bar the state is detached
 
-    Raises nothing; equals `cell.sequence` forward, and backward too when bptt covers x.
+    Equals `cell.sequence` forward, and backward too when bptt covers x.
     """
     lengths_B = x.lengths
     outputs, places = [], []

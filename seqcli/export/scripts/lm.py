@@ -2,7 +2,8 @@
 perplexity and how many tokens it has, the end counted.
 
 Where texts are written from a condition, a line is the condition (a label, or numbers with commas
-between), a tab and the text.
+between; of an image the bytes of its 16 × 16 pixels, red, green, blue, row by row), a tab and the
+text.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ OPEN = 100.0
 class EchoState(nn.Module):
     """A reservoir: random weights that are never trained, only what reads it out is.
 
-    Differs from Elman: W is sparse and scaled to a spectral radius below 1, so that the past fades
-    (the echo state property) instead of being learnt; a is the share of a unit that is new. Wants
-    many units. Nothing flows back through time unless the token vectors are trained.
+    Differs from Elman: W is sparse and scaled to a spectral radius, usually below 1, so that the
+    past fades (the echo state property) instead of being learnt; a is the share of a unit that is
+    new. Wants many units. Nothing flows back through time unless the token vectors are trained.
     Cost a token: 2·H·(I + H) FLOP forward (three times the recurrent half where a < 1).
     """
 
