@@ -7,21 +7,15 @@
 #include <memory>
 #include <utility>
 
-#include "interface.h"
-#include "mogrifier.h"
 #include "ngrams.h"
-#include "sru.h"
+#include "set.h"
 #include "threads.h"
-#include "training.h"
 
 namespace seqcli {
 
-#define DECLARE(isa)                                \
-    namespace isa {                                 \
-    extern const Kernels KERNELS;                   \
-    extern const TrainingKernels TRAINING_KERNELS;  \
-    extern const SruKernels SRU_KERNELS;            \
-    extern const MogrifierKernels MOGRIFIER_KERNELS; \
+#define DECLARE(isa)      \
+    namespace isa {       \
+    extern const Set SET; \
     }
 SEQCLI_EACH_ISA(DECLARE)
 
@@ -41,21 +35,11 @@ bool runs(const char* name) {
 }
 
 // Compiled-in instruction sets, best first.
-struct Set {
-    const Kernels* kernels;
-    const TrainingKernels* training;
-    const SruKernels* sru;
-    const MogrifierKernels* mogrifier;
-};
-const Set ALL[] = {
-#define ADDRESSES(isa) \
-    {&isa::KERNELS, &isa::TRAINING_KERNELS, &isa::SRU_KERNELS, &isa::MOGRIFIER_KERNELS},
-    SEQCLI_EACH_ISA(ADDRESSES)};
+const Set* const ALL[] = {
+#define ADDRESS(isa) &isa::SET,
+    SEQCLI_EACH_ISA(ADDRESS)};
 
-const Kernels* chosen = nullptr;
-const TrainingKernels* chosen_training = nullptr;
-const SruKernels* chosen_sru = nullptr;
-const MogrifierKernels* chosen_mogrifier = nullptr;
+const Set* chosen = nullptr;
 
 template <class Call>
 std::vector<int64_t> lengths(const Call& call, int64_t blocks) {
@@ -135,14 +119,14 @@ int64_t run_backward(const Call* calls, int64_t count, int64_t width, Sums sums,
 }
 
 int64_t forward(const Recurrent* calls, int64_t count) {
-    return run_forward(calls, count, is_scan(*calls) ? chosen->scan_forward : chosen->forward);
+    return run_forward(calls, count, is_scan(*calls) ? chosen->layers.scan_forward : chosen->layers.forward);
 }
 
 int64_t backward(const Recurrent* calls, int64_t count) {
     return run_backward(
         calls, count, calls->gradients * calls->hidden,
         [](const Recurrent& call) { return call.dbias; },
-        is_scan(*calls) ? chosen->scan_backward : chosen->backward);
+        is_scan(*calls) ? chosen->layers.scan_backward : chosen->layers.backward);
 }
 
 // Every thread takes one run of tokens, so that sums over them come out the same every time.
@@ -156,7 +140,7 @@ int64_t cross(const Vocabulary& call) {
     parallel(parts, parts, [&](int64_t i) {
         const std::unique_ptr<float[]> scores(new float[cross_rows(call) * wide]);
         totals[i].resize(wide);
-        chosen_training->cross(call, call.tokens * i / parts, call.tokens * (i + 1) / parts, scores.get(),
+        chosen->training.cross(call, call.tokens * i / parts, call.tokens * (i + 1) / parts, scores.get(),
                       totals[i].data());
     });
     if (!call.d || !call.dbias) return 0;
@@ -196,7 +180,7 @@ int64_t choose(const Choice& call) {
     std::vector<Candidate> found(runs * call.rows * call.count);
     parallel(threads, runs, [&](int64_t i) {
         const std::unique_ptr<float[]> scores(new float[LINEAR_TOKENS * CHOICE_SPAN]);
-        chosen->choose(call, spans * i / runs, spans * (i + 1) / runs, scores.get(), masses.data(),
+        chosen->layers.choose(call, spans * i / runs, spans * (i + 1) / runs, scores.get(), masses.data(),
                        found.data() + i * call.rows * call.count);
     });
     spread(call.rows, call.rows * spans * 64, threads, [&](int64_t first, int64_t last) {
@@ -223,7 +207,7 @@ bool full(const int64_t* offsets, int64_t batch) {
 int64_t pool(const Pooling& call) {
     if (!full(call.offsets, call.batch)) return 1;
     spread(call.batch, call.offsets[call.batch] * call.width * 4, call.threads,
-           [&](int64_t first, int64_t last) { chosen_training->pool(call, first, last); });
+           [&](int64_t first, int64_t last) { chosen->training.pool(call, first, last); });
     return 0;
 }
 
@@ -250,7 +234,7 @@ int64_t chains(const Chain& call) {
         for (int64_t j = 0; j < L; ++j)
             odds.after[i * L + j] = odds.turned[j * L + i] = std::exp(double{call.after[i * L + j]});
     }
-    run_shares(call, share_out(call), chosen_training->chains);
+    run_shares(call, share_out(call), chosen->training.chains);
     return 0;
 }
 
@@ -261,7 +245,7 @@ int64_t chains_backward(const Chain& call) {
     std::vector<std::vector<double>> sums(shares.size());
     parallel(shares.size(), shares.size(), [&](int64_t i) {
         sums[i].resize(chain_sums_size(L));
-        chosen_training->chains_backward(call, shares[i].data(), shares[i].size(), sums[i].data());
+        chosen->training.chains_backward(call, shares[i].data(), shares[i].size(), sums[i].data());
     });
     std::vector<double>& whole = sums[0];
     for (size_t i = 1; i < sums.size(); ++i)
@@ -287,13 +271,13 @@ int64_t look_up(const Lookup& call) {
     const int64_t work = call.entries * call.width * 4;
     if (!call.backward) {
         spread(call.batch, work, call.threads, [&](int64_t first, int64_t last) {
-            chosen_training->look_up(call, first, last);
+            chosen->training.look_up(call, first, last);
         });
         return 0;
     }
     constexpr int64_t units = 16;  // a cache line's
     spread((call.width + units - 1) / units, work, call.threads, [&](int64_t first, int64_t last) {
-        chosen_training->add_up(call, first * units, std::min(last * units, call.width));
+        chosen->training.add_up(call, first * units, std::min(last * units, call.width));
     });
     return 0;
 }
@@ -322,14 +306,14 @@ int64_t read_rows(const Rows& call) {
     }
     const auto found = static_cast<int64_t>(late.size());
     spread(found, found * call.width * 8, call.threads, [&](int64_t first, int64_t last) {
-        chosen_training->catch_up(call, late.data(), first, last);
+        chosen->training.catch_up(call, late.data(), first, last);
     });
     return count;
 }
 
 int64_t step_rows(const Rows& call) {
     spread(call.count, call.count * call.width * 8, call.threads,
-           [&](int64_t first, int64_t last) { chosen_training->update(call, first, last); });
+           [&](int64_t first, int64_t last) { chosen->training.update(call, first, last); });
     for (int64_t slot = 0; slot < call.count; ++slot) call.seen[call.slots[slot]] = call.now;
     return 0;
 }
@@ -346,7 +330,7 @@ int64_t run(const Attention& call, bool backward) {
     std::vector<int64_t> work(call.batch);
     for (int64_t b = 0; b < call.batch; ++b) work[b] = call.pairs[b + 1] - call.pairs[b];
     const bool small = call.pairs[call.batch] * (call.depth + call.width) < SMALL;
-    const auto kernel = backward ? chosen->attend_backward : chosen->attend_forward;
+    const auto kernel = backward ? chosen->layers.attend_backward : chosen->layers.attend_forward;
     const Shares shares = divide(work, small ? 1 : call.threads);
     run_shares(call, shares, kernel);
     return 0;
@@ -362,35 +346,32 @@ int64_t seqcli_interface() { return SEQCLI_INTERFACE; }
 // Choose an instruction set by name, or the best one for an empty name. Returns the name of the
 // one in use, or null when this library or processor does not have the one asked for.
 const char* seqcli_choose(const char* name) {
-    for (const Set& set : ALL) {
-        const char* own = set.kernels->name;
+    for (const Set* set : ALL) {
+        const char* own = set->layers.name;
         if (!runs(own) || (*name && strcmp(name, own))) continue;
-        chosen = set.kernels;
-        chosen_training = set.training;
-        chosen_sru = set.sru;
-        chosen_mogrifier = set.mogrifier;
+        chosen = set;
         return own;
     }
     return nullptr;
 }
 
-int64_t seqcli_has_bf16() { return chosen->bf16; }
+int64_t seqcli_has_bf16() { return chosen->layers.bf16; }
 
 // Operands in the panels of a matrix.
 int64_t seqcli_panel_elements(const Packing* call) {
-    return chosen->blocks(*call) * chosen->block_elements(*call);
+    return chosen->layers.blocks(*call) * chosen->layers.block_elements(*call);
 }
 
 int64_t seqcli_pack(const Packing* call) {
-    const int64_t blocks = chosen->blocks(*call);
+    const int64_t blocks = chosen->layers.blocks(*call);
     spread(blocks, seqcli_panel_elements(call) * 8, call->threads,
-           [&](int64_t first, int64_t last) { chosen->pack(*call, first, last); });
+           [&](int64_t first, int64_t last) { chosen->layers.pack(*call, first, last); });
     return 0;
 }
 
 int64_t seqcli_linear(const Linear* call) {
-    spread(chosen->linear_units(*call), call->tokens * call->depth * call->width, call->threads,
-           [&](int64_t first, int64_t last) { chosen->linear(*call, first, last); });
+    spread(chosen->layers.linear_units(*call), call->tokens * call->depth * call->width, call->threads,
+           [&](int64_t first, int64_t last) { chosen->layers.linear(*call, first, last); });
     return 0;
 }
 
@@ -402,7 +383,7 @@ int64_t seqcli_cross(const Vocabulary* call) { return cross(*call); }
 
 int64_t seqcli_drop(const Dropout* call) {
     spread(call->count, call->count * 4, call->threads,
-           [&](int64_t first, int64_t last) { chosen_training->drop(*call, first, last); });
+           [&](int64_t first, int64_t last) { chosen->training.drop(*call, first, last); });
     return 0;
 }
 
@@ -424,20 +405,20 @@ int64_t seqcli_forward(const Recurrent* calls, int64_t count) { return forward(c
 int64_t seqcli_backward(const Recurrent* calls, int64_t count) { return backward(calls, count); }
 
 // The same for a simple recurrent unit, one direction at a time.
-int64_t seqcli_sru_forward(const Sru* call) { return run_forward(call, 1, chosen_sru->forward); }
+int64_t seqcli_sru_forward(const Sru* call) { return run_forward(call, 1, chosen->sru.forward); }
 int64_t seqcli_sru_backward(const Sru* call) {
     return run_backward(
-        call, 1, 4 * call->hidden, [](const Sru& one) { return one.sums; }, chosen_sru->backward);
+        call, 1, 4 * call->hidden, [](const Sru& one) { return one.sums; }, chosen->sru.backward);
 }
 
 // The same for a Mogrifier LSTM.
 int64_t seqcli_mogrifier_forward(const Mogrifier* call) {
-    return run_forward(call, 1, chosen_mogrifier->forward);
+    return run_forward(call, 1, chosen->mogrifier.forward);
 }
 int64_t seqcli_mogrifier_backward(const Mogrifier* call) {
     return run_backward(
         call, 1, 4 * call->hidden, [](const Mogrifier& one) { return one.dbias; },
-        chosen_mogrifier->backward);
+        chosen->mogrifier.backward);
 }
 
 // The same for attention.

@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "rows.h"
 #include "scan.h"
+#include "set.h"
 
 namespace seqcli {
 namespace SEQCLI_ISA {
@@ -198,20 +199,13 @@ static void attend_backward(const Attention& call, const int32_t* share, int64_t
 
 #define NAME_(isa) #isa
 #define NAME(isa) NAME_(isa)
-extern const Kernels KERNELS;
-const Kernels KERNELS = {
-    NAME(SEQCLI_ISA), HAS_BF16, blocks, block_elements, pack, linear_units, linear_share,
-    choose, forward, backward, scan_forward, scan_backward, attend_forward, attend_backward};
-
-extern const TrainingKernels TRAINING_KERNELS;
-const TrainingKernels TRAINING_KERNELS = {cross,   drop,   pool,     chains, chains_backward,
-                                          look_up, add_up, catch_up, update};
-
-extern const SruKernels SRU_KERNELS;
-const SruKernels SRU_KERNELS = {sru_forward, sru_backward};
-
-extern const MogrifierKernels MOGRIFIER_KERNELS;
-const MogrifierKernels MOGRIFIER_KERNELS = {mogrifier_forward, mogrifier_backward};
+extern const Set SET;
+const Set SET = {
+    {NAME(SEQCLI_ISA), HAS_BF16, blocks, block_elements, pack, linear_units, linear_share, choose,
+     forward, backward, scan_forward, scan_backward, attend_forward, attend_backward},
+    {cross, drop, pool, chains, chains_backward, look_up, add_up, catch_up, update},
+    {sru_forward, sru_backward},
+    {mogrifier_forward, mogrifier_backward}};
 
 }  // namespace SEQCLI_ISA
 }  // namespace seqcli
