@@ -22,6 +22,8 @@ Span = tuple[str, int, int]
 # One letter for one place in a span, whichever scheme it comes from.
 PLACES = {"B": "B", "I": "I", "O": "O", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
 TAG = re.compile(r"O|([BIESLUM])(?:([-_])(.+))?")
+SLIPS = 1 / 20
+"""The share of tags that may be slips of the annotators: what is rarer does not tell a scheme."""
 NESTED = re.compile(r"[|+;,/ &]")
 """What stands between the tags of several spans that share a token."""
 
@@ -65,26 +67,26 @@ def detect_scheme(rows: Iterable[Sequence[str]]) -> str | None:
     """How tags mark spans: "BIO", "IOB1", "BIOES" (also BILOU and BMES), or None.
 
     IOB1 writes I at the start of a span, B only where two of one type touch; whichever is met more
-    often decides, so that a slip of the annotators does not.
+    often decides, so that a slip of the annotators does not. Neither do a few tags of no scheme, or
+    a few E and S.
     """
     starts: Counter[str] = Counter()
-    places: set[str] = set()
+    places: Counter[str] = Counter()
     known: dict[str, tuple[str, str]] = {}
     for row in rows:
         before = ("O", "")
         for tag in row:
             if tag not in known:
-                if not TAG.fullmatch(tag):
-                    return None
-                known[tag] = read(tag)
-                places.add(known[tag][0])
+                known[tag] = read(tag) if TAG.fullmatch(tag) else ("", "")
             place, kind = known[tag]
+            places[place] += 1
             if before[1] != kind:
                 starts[place] += 1
             before = known[tag]
-    if places <= {"O"}:
+    marking = sum(places[place] for place in "BIES")
+    if not marking or places[""] > SLIPS * marking:
         return None
-    if places & {"E", "S"}:
+    if places["E"] + places["S"] > SLIPS * marking:
         return "BIOES"
     return "IOB1" if starts["I"] > starts["B"] else "BIO"
 
@@ -119,7 +121,7 @@ class Notation:
 
     @classmethod
     def find(cls, scheme: str, tags: Iterable[str]) -> Notation:
-        """The notation of tags that follow a scheme."""
+        """The notation of tags of which nearly all follow a scheme."""
         matches = [match for match in map(TAG.fullmatch, tags) if match]
         used = {match[1] for match in matches}
         letters = "BILU" if used & {"L", "U"} else "BMES" if "M" in used else "BIES"
@@ -146,7 +148,14 @@ class Notation:
     def find_broken(self, rows: Iterable[Sequence[str]]) -> set[tuple[str, str]]:
         """Pairs of neighbouring tags that the scheme does not allow; "O" stands at both ends."""
         pairs = {pair for row in rows for pair in pairwise(["O", *row, "O"])}
-        return {pair for pair in pairs if not can_follow(*pair, self.scheme)}
+        return {
+            pair for pair in pairs if not (self._has(pair[1]) and can_follow(*pair, self.scheme))
+        }
+
+    def _has(self, tag: str) -> bool:
+        """Whether a tag is one of the scheme's."""
+        places = "BIOES" if self.scheme == "BIOES" else "BIO"
+        return TAG.fullmatch(tag) is not None and read(tag)[0] in places
 
     def mend(self, rows: Sequence[Sequence[str]]) -> tuple[list[list[str]], int]:
         """Rows whose tags follow the scheme, and how many tags that changed: what the scheme does

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqcli.data.columns import choose
-from seqcli.data.schemes import Notation, can_follow, find_nested, spans
+from seqcli.data.schemes import Notation, can_follow, detect_scheme, find_nested, spans
 from seqcli.data.tables import Table
 from seqcli.errors import SeqcliError
 
@@ -92,6 +92,18 @@ def test_broken_tags_are_repaired_and_counted() -> None:
     assert any("1 tag does not follow the scheme BIO, such as I-A after O" in one for one in notes)
     assert not any("scheme" in one for one in read(good)[1])
     assert not any("scheme" in one for one in read([["NOUN", "I-A"]])[1])
+
+
+@pytest.mark.parametrize(
+    ("slip", "mended"), [("o", "O"), ("S-A", "B-A"), ("U-A", "B-A"), ("E-A", "B-A"), ("x-A", "O")]
+)
+def test_a_slip_does_not_change_the_scheme(slip: str, mended: str) -> None:
+    good = [["B-A", "I-A", "O"]] * 20
+    tags, notes = read([*good, ["O", slip, "O"]])
+    assert tags == [*good, ["O", mended, "O"]]
+    assert any(f"the scheme BIO, such as {slip} after O" in one for one in notes)
+    assert detect_scheme([["B-A", "E-A", "S-A"]]) == "BIOES"
+    assert detect_scheme([["NN", "B-A", "O"]]) is None
 
 
 def test_nested_spans_are_refused() -> None:
