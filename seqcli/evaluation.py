@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from seqcli import bundle, metrics
 from seqcli.config import Request, for_other_rows
+from seqcli.data.labels import note_unknown
 from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
@@ -95,6 +97,8 @@ def evaluate(
     chosen = for_other_rows(first.config.data, data, columns, task=first.name, limit=limit)
     find = load_own_split if data is None else load_split
     rows = find(first.name, chosen, split, usual=first.columns)
+    if data is not None and "label" in rows.columns:
+        rows = replace(rows, notes=(*rows.notes, *note_unknown(rows, first.labels)))
     scores, worst = [], None
     for folder in folders:
         if len(folders) > 1:

@@ -217,7 +217,7 @@ def print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
                 ),
             )
         )
-    print_table(("row", "true", "taken for", "text"), rows)
+    print_table(("row read", "true", "taken for", "text"), rows)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,16 +82,23 @@ def note_labels(splits: Mapping[str, Rows]) -> list[str]:
     for split in ("validation", "test"):
         if split not in splits:
             continue
-        found = _count(splits[split])
-        new = {label: times for label, times in found.items() if label not in train}
-        if new:
-            shown = ", ".join(map(repr, list(new)[:3])) + (", …" if len(new) > 3 else "")
-            rows = "1 row of" if sum(new.values()) == 1 else f"{sum(new.values()):,} rows of"
-            notes.append(
-                f"{rows} {split} with a label that train does not have ({shown}): they "
-                "always count as wrong"
-            )
+        notes += note_unknown(splits[split], train, where=f" of {split}", who="train")
     return notes
+
+
+def note_unknown(
+    rows: Rows, known: Container[str], *, where: str = "", who: str = "the model"
+) -> list[str]:
+    """How many rows have a label that is not known, if any."""
+    new = {label: times for label, times in _count(rows).items() if label not in known}
+    if not new:
+        return []
+    shown = ", ".join(map(repr, list(new)[:3])) + (", …" if len(new) > 3 else "")
+    count = sum(new.values())
+    return [
+        f"{'1 row' if count == 1 else f'{count:,} rows'}{where} with a label that {who} does not "
+        f"have ({shown}): they always count as wrong"
+    ]
 
 
 def _count(rows: Rows) -> Counter[str]:

@@ -124,6 +124,8 @@ def load_own_split(
     name, start, stop = _parse(split)
     name = CANONICAL.get(name, name)
     if name not in SPLITS:
+        if _find(task, data)[1].single:  # which would be any split, also one that is misspelt
+            raise UsageError(f"no split {split!r}; there are train, validation and test")
         return load_split(task, data, split, usual=usual)
     splits = load(task, data)
     rows = getattr(splits, name)

@@ -312,7 +312,7 @@ class Classify:
 
     def mistakes(self, model: nn.Module, rows: Rows, *, count: int) -> list[dict[str, Any]]:
         """The rows answered wrongly of whose true labels the model was least aware, worst first:
-        row from 1, text, gold, predicted, and the probabilities of both."""
+        row from 1 of those read, text, gold, predicted, and the probabilities of both."""
         scores_RL = self.scores(model, rows)
         found = self.decision.mistakes(scores_RL, self.decision.read(rows), count=count)
         texts = {role: rows[role] for role in SIDES if role in rows.columns}

@@ -134,11 +134,13 @@ class ManyLabels:
             for one in (torch.sigmoid(scores).numpy(), p_RL)
         )
         low, high = min(thresholds.values()), max(thresholds.values())
+        absent = int((gold_RL.sum(axis=0) == 0).sum())
         return [
             f"temperature {temperature:.3f}, chosen on validation: calibration error (ECE) "
             f"{before:.1%} before, {after:.1%} after",
             f"thresholds, chosen on validation for the best F1 of each label: {low:.3f} to "
-            f"{high:.3f}",
+            f"{high:.3f}"
+            + (f"; 0.5 of {absent:,} labels that no row of validation has" if absent else ""),
         ]
 
     def choose(self, p_RL: np.ndarray) -> np.ndarray:

@@ -142,6 +142,8 @@ class OneLabel:
             notes.append(
                 f"threshold, chosen on validation for the best F1 of {name!r}: it is the answer "
                 f"from a probability of {threshold:.3f} on"
+                if (gold_R == rare).any()
+                else f"no row of validation is {name!r}, so that its threshold stays at 0.5"
             )
         return notes
 

@@ -126,6 +126,14 @@ def test_a_model_against_itself(cli: Cli, models: Models) -> None:
     assert {score["p"] for score in comparison["scores"].values()} == {1}
 
 
+def test_labels_that_the_model_does_not_know_are_told(cli: Cli, models: Models) -> None:
+    Path("t.csv").write_text("text,label\ngo to rome,go\nstay in oslo,STAY\nstay in rome,Go\n")
+    result = cli("evaluate", models("classify"), "t.csv", "--json")
+    assert json.loads(result.out)["scores"]["accuracy"] < 0.5
+    said = "2 rows with a label that the model does not have ('STAY', 'Go'): they always count as"
+    assert said in result.err
+
+
 def test_other_tokens_are_compared_by_character(
     cli: Cli, models: Models, data: Path, tmp_path: Path
 ) -> None:

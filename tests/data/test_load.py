@@ -291,8 +291,9 @@ def test_the_splits_of_a_training_are_found_again(folder: Path) -> None:
     assert any("are set aside" in note for note in first.notes)
     with pytest.raises(UsageError, match="trained with has no test split; name DATA, or --split"):
         load_own_split("classify", data, "test")
-    with pytest.raises(UsageError, match="no split 'night'"):
-        load_own_split("classify", settings("classify", data=folder), "night")
+    for place in (folder, "one.csv"):
+        with pytest.raises(UsageError, match="no split 'tset'"):
+            load_own_split("classify", settings("classify", data=place), "tset")
 
 
 # ----------------------------------------------------------------------------------------- lm
