@@ -20,6 +20,7 @@ import torch
 
 from seqcli import bundle
 from seqcli.config import Request
+from seqcli.data.grouping import find_number
 from seqcli.data.lines import (
     Header,
     Line,
@@ -135,16 +136,14 @@ class Answers:
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
         self.header: Header | None = None
+        self.open = False  # whether a quoted cell of a table has begun and not ended
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
         if self.reading == "auto":
             self.reading = _guess(self.file, lines, self.task) or "auto"
-            if self.reading == "text" and kind_of(Path(self.file)) in TABLES:
-                self.remark(
-                    f"{self.file}: its first line names no column that the model reads, so each "
-                    "line is taken as text; a table needs a header"
-                )
+            for doubt in _doubt(self.file, self.reading, lines, self.task):
+                self.remark(f"{self.file}: {doubt}")
         if self.reading in COLUMNS:
             return self._to_sentences(self._gather(lines))
         if self.reading in TABLES and self.header is None:
@@ -159,6 +158,11 @@ class Answers:
     def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the first lines of a table, its header among them."""
         self.header = find_header(lines[0].text, self.reading, self.read_records)
+        if self.task.name == "tag" and find_number(self.header.names):
+            self.remark(
+                f"{self.file}: each row is answered by itself; where rows are tokens, write a "
+                "sentence a line, or a token a line with blank lines between sentences (.conll)"
+            )
         yield Reply("" if self.format == "jsonl" else f"{NAMES[self.task.name]}\n")
         yield from self._to_lines(lines[1:])
 
@@ -174,7 +178,7 @@ class Answers:
                     given[at] = line.text
                 elif line.text.strip():
                     given[at] = (
-                        self.header.read(line.text) if self.header else parse_record(line.text)
+                        self._read_cells(line.text) if self.header else parse_record(line.text)
                     )
             except SeqcliError as error:
                 problems[at] = f"line {line.number}: {error}"
@@ -191,6 +195,19 @@ class Answers:
             inputs = {role: values[number] for role, values in rows.columns.items()}
             known = given[at] if records else inputs
             yield Reply(self._show(found[number], known, inputs=inputs))
+
+    def _read_cells(self, text: str) -> dict[str, str]:
+        """A row of a table. The line that ends a quoted cell of one before is no row."""
+        assert self.header is not None
+        uneven = text.count('"') % 2 == 1 and self.header.divider != "\t"
+        if self.open and uneven:
+            self.open = False
+            raise SeqcliError("ends a row that began before; write a row on one line")
+        try:
+            return self.header.read(text)
+        except SeqcliError:
+            self.open = self.open or uneven
+            raise
 
     def _gather(self, lines: list[Line]) -> list[list[Line]]:
         """The sentences that are complete with these lines; the rest waits."""
@@ -290,22 +307,62 @@ def _guess(file: str, lines: list[Line], task: Any) -> str | None:
     """How to read lines, from the file's name or else the first line that is not blank; None
     where all are."""
     kind = kind_of(Path(file))
-    if kind == "json":
-        return "jsonl"
-    if task.name == "tag" and kind in ("conll", "conllu", "tsv"):
-        return "conllu" if kind == "conllu" else "conll"
+    if kind == "parquet":
+        raise UsageError(f"{file}: predict reads lines of text, tables or JSON; write it as .jsonl")
     first = next((line.text for line in lines if line.text.strip()), None)
+    if kind == "json":
+        if first is not None and first.strip()[:2] in ("[", "[{", "{"):
+            raise UsageError(
+                f"{file} is one JSON value; predict reads JSON Lines, an object a line"
+            )
+        return "jsonl"
+    if task.name == "tag" and kind in ("conll", "conllu"):
+        return kind
     if first is None:
         return None
     if kind in TABLES and not lines[0].problem:
         with contextlib.suppress(SeqcliError):
             find_header(lines[0].text, kind, task.read_records)
             return kind
+    if task.name == "tag" and (kind == "tsv" or (file != "-" and _are_tagged(lines, task))):
+        return "conll"
     if first.lstrip().startswith("{"):
         with contextlib.suppress(SeqcliError):
             parse_record(first)
             return "jsonl"
     return "text"
+
+
+def _are_tagged(lines: list[Line], task: Any) -> bool:
+    """Whether lines are a token each, with a tag of the model behind it: not only with marks, which
+    are tags of parts of speech and end sentences as well."""
+    cells = [line.text.split() for line in lines if line.text.strip() and line.text[0] != "#"]
+    tags = {row[-1] for row in cells}
+    widths = {len(row) for row in cells}
+    named = any(map(str.isalpha, "".join(tags)))
+    return len(widths) == 1 and widths != {1} and named and tags <= task.tagset.list_written()
+
+
+def _doubt(file: str, reading: str, lines: list[Line], task: Any) -> Iterator[str]:
+    """What a person may have meant otherwise with lines that are taken as text."""
+    if reading != "text":
+        return
+    if kind_of(Path(file)) in TABLES:
+        yield (
+            "its first line names no column that the model reads, so each line is taken as text; "
+            "a table needs a header"
+        )
+    elif task.name == "classify" and not task.pairs:
+        texts = [line.text for line in lines if line.text.strip()]
+        if texts and all(_holds_label(text, task.labels) for text in texts):
+            yield "its lines seem to hold labels, which are read as text; predict wants texts alone"
+
+
+def _holds_label(line: str, labels: Sequence[str]) -> bool:
+    """Whether a line has a label before or behind its text: by a tab, or as fastText marks it."""
+    first, tab, _ = line.partition("\t")
+    beside = {first, line.rpartition("\t")[2]} if tab else set()
+    return line.startswith("__label__") or not beside.isdisjoint(labels)
 
 
 def _find_tokens(lines: list[Line], reading: str) -> list[str | None]:

@@ -22,7 +22,7 @@ def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
     A new sentence begins where the column that numbers them changes; a blank there is the number
     above it, as spreadsheets write it.
     """
-    number = next((name for name in table.columns if _letters(name) in SENTENCE), None)
+    number = find_number(list(table.columns))
     names = [name for name in table.columns if name != number]
     given = asked.get("tokens")
     tokens = find_named(names, [given.lower()] if given else TOKENS)
@@ -44,6 +44,11 @@ def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
 
     note = f"{ends[-1]:,} rows of a token are {len(starts):,} sentences by {number!r}"
     return replace(table, columns=Columns(names, join), notes=(*table.notes, note))
+
+
+def find_number(names: Sequence[str]) -> str | None:
+    """The column that numbers sentences, if there is one."""
+    return next((name for name in names if _letters(name) in SENTENCE), None)
 
 
 def note_single_tokens(rows: Sequence[Sequence[str]], origin: str) -> list[str]:

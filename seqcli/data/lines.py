@@ -129,6 +129,7 @@ def split_cells(line: str, divider: str) -> list[str]:
     if divider == "\t":
         return line.split("\t")
     try:
+        csv.field_size_limit(sys.maxsize)
         return next(csv.reader([line], delimiter=divider, strict=True), [""])
     except csv.Error:
         raise SeqcliError(

@@ -19,7 +19,7 @@ from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import spans
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
-from seqcli.data.values import read_list
+from seqcli.data.values import read_list, write_cell
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import Cut, are_characters, locate_words
 from seqcli.errors import SeqcliError, UsageError
@@ -31,7 +31,7 @@ from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
-from seqcli.tasks.text import limits_of
+from seqcli.tasks.text import is_written, limits_of
 
 PREDICTION_TOKENS = 8_192  # of a batch
 LONGEST_WORD = 100
@@ -347,13 +347,15 @@ class Tag:
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
-        rows = []
+        rows: list[str | list[str]] = []
         for record in records:
             value = read_list(record.get(column, record.get("tokens", record.get("text"))))
-            listed = isinstance(value, list) and all(isinstance(one, str) for one in value)
-            if not listed and not isinstance(value, str):
+            if isinstance(value, list) and all(map(is_written, value)):
+                rows.append([write_cell(one) for one in value])
+            elif isinstance(value, str):
+                rows.append(value)
+            else:
                 raise SeqcliError(f"field {column!r} is missing or not a list of tokens")
-            rows.append(value)
         return self._read_texts(rows)
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from seqcli.data.labels import name_some
-from seqcli.data.schemes import Notation, detect_scheme, spans
+from seqcli.data.schemes import Notation, detect_scheme, read, spans
 from seqcli.errors import SeqcliError, UsageError
 
 
@@ -55,6 +55,15 @@ class Tagset:
     def written(self) -> str | None:
         """The scheme of the data and of answers."""
         return self.answers.scheme if self.answers else self.scheme
+
+    def list_written(self) -> set[str]:
+        """The tags that data and answers may have."""
+        if not self.answers:
+            return set(self.tags)
+        stem = self.answers.separator
+        kinds = {kind for _, kind in map(read, self.tags) if kind}
+        ends = ["" if kind == "_" else f"{stem}{kind}" for kind in kinds]
+        return {"O", *(letter + end for letter in self.answers.letters for end in ends)}
 
     def encode(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
         """(N,) the number of each tag, −1 for unknown ones."""

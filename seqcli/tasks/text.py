@@ -53,8 +53,11 @@ def read_fields(
 ) -> list[str]:
     """Each record's text: from the column that training was told to read (asked), else the one it
     found (usual), else the first of the well-known names. Of several columns, between commas, the
-    texts are joined. Raises SeqcliError where none is there or it holds no text."""
-    names = [usual, *known] if usual else known
+    texts are joined. Raises SeqcliError where none is there or it holds no text.
+
+    Beside the column of training only `text` and the first well-known name are read: another may
+    hold anything."""
+    names = [usual, *known[:1], *(one for one in known if one == "text")] if usual else known
     found = []
     for record in records:
         column = asked or next((name for name in names if _holds(record, name)), names[0])
@@ -64,10 +67,15 @@ def read_fields(
                 raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
         cells = [record[name] for name in several]
         written = [cell for cell in cells if cell is not None]
-        if not written or not all(isinstance(cell, str) for cell in written):
+        if not written or not all(is_written(cell) for cell in written):
             raise SeqcliError(f"field {column!r} is not text")
         found.append(join_cells(cells))
     return found
+
+
+def is_written(value: Any) -> bool:
+    """Whether a value of JSON is a text or a number, which is read as it is written."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _holds(record: Mapping[str, Any], names: str) -> bool:

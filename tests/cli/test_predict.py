@@ -91,7 +91,7 @@ BAD_RECORDS = {
     "{": "not JSON",
     "[1]": "not a JSON object",
     '{"x": 1}': "field",
-    '{"TEXT": 5}': "field",
+    '{"TEXT": {"a": 5}}': "field",
     '{"TEXT": "\\ud800"}': "surrogate",
     "[" * 100_000: "deeply",
     '{"TEXT": ' + "9" * 5_000 + "}": "not JSON",
@@ -238,6 +238,66 @@ def test_columns_are_answered_line_for_line(cli: Cli, models: Models) -> None:
     records = answer(cli, model, CONLL.encode(), "--format", "jsonl", name="in.conll").lines
     found = [json.loads(line)["tokens"] for line in records]
     assert found == [["go", "to", "rome"], ["#", "stay"]]
+
+
+@pytest.mark.parametrize("name", ["in.txt", "in.tsv", "in"])
+def test_columns_of_any_name_are_known_by_their_tags(cli: Cli, models: Models, name: str) -> None:
+    model = models("tag")
+    content = b"go O\nto O\nrome B-City\n\nstay O\n".replace(b" ", b"\t")
+    found = answer(cli, model, content, name=name)
+    assert found.out == answer(cli, model, content, name="in.conll").out
+    text = answer(cli, model, b"go to O\nstay in oslo\n", name="in.txt")
+    assert [len(line.split()) for line in text.lines] == [3, 3]
+
+
+def test_a_sentence_a_row_of_tsv(cli: Cli, models: Models) -> None:
+    found = answer(cli, models("tag"), b"tokens\ttags\ngo to rome\tO O O\nstay\tO\n", name="in.tsv")
+    assert [len(line.split()) for line in found.lines] == [1, 3, 1]
+    assert found.lines[0] == "tags"
+    rows = b"sentence_id,tokens\n1,go\n1,to\n"
+    assert "each row is answered by itself" in answer(cli, models("tag"), rows, name="in.csv").err
+
+
+@pytest.mark.parametrize("content", [b"go to rome\tgo\nstay\tstay\n", b"__label__go go\n"])
+def test_lines_with_labels_are_doubted(cli: Cli, models: Models, content: bytes) -> None:
+    found = answer(cli, models("classify"), content)
+    assert found.status == 0
+    assert "in.txt: its lines seem to hold labels" in found.err
+    assert answer(cli, models("classify"), b"go\tto rome\nstay\n").err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("in.json", b'[{"text": "go"}]', "is one JSON value; predict reads JSON Lines"),
+        ("in.json", b'{\n  "text": "go"\n}\n', "is one JSON value; predict reads JSON Lines"),
+        ("in.parquet", b"PAR1\x00", "predict reads lines of text, tables or JSON"),
+    ],
+)
+def test_files_that_are_not_lines(
+    cli: Cli, models: Models, name: str, content: bytes, said: str
+) -> None:
+    refused = answer(cli, models("classify"), content, name=name)
+    assert (refused.status, len(refused.errors), refused.out) == (2, 1, "")
+    assert said in refused.err
+
+
+def test_numbers_are_read_as_they_are_written(cli: Cli, models: Models) -> None:
+    for task, one, other in (
+        ("classify", {"text": 12}, {"text": "12"}),
+        ("tag", {"tokens": ["on", 12]}, {"tokens": ["on", "12"]}),
+    ):
+        lines = answer(
+            cli, models(task), f"{json.dumps(one)}\n{json.dumps(other)}\n".encode()
+        ).lines
+        first, second = map(json.loads, lines)
+        assert {**first, **other} == second
+
+
+def test_a_field_of_another_name_does_not_answer(cli: Cli, models: Models) -> None:
+    result = answer(cli, models("classify"), b'{"id": 3, "input": "zzz"}\n')
+    assert (result.status, result.lines) == (1, [""])
+    assert "no field 'text'; it has: id, input" in result.err
 
 
 def test_table_without_a_header(cli: Cli, models: Models) -> None:

@@ -64,3 +64,16 @@ def test_bad_rows(cli: Cli, models: Models) -> None:
     assert found.lines[2] == found.lines[3] == found.lines[4] == ""
     assert "line 3: a quoted cell goes on beyond the line" in found.err
     assert "line 4: 1 cells, and the header has 2" in found.err
+
+
+def test_cells_of_several_lines_are_no_rows(cli: Cli, models: Models) -> None:
+    Path("in.csv").write_text('text,id\n"go\nto rome",1\nstay,2\n6" pipe,3\n')
+    found = cli("predict", models("classify"), "in.csv")
+    assert [bool(line) for line in found.lines] == [True, False, False, True, True]
+    assert "line 3: ends a row that began before" in found.err
+
+
+def test_a_very_long_cell(cli: Cli, models: Models) -> None:
+    Path("in.csv").write_text(f"text,id\n{'go ' * 60_000},1\n")
+    found = cli("predict", models("classify"), "in.csv")
+    assert (found.status, len(found.lines)) == (0, 2), found.err
