@@ -33,8 +33,7 @@ from seqcli.nn.native import packing
 from seqcli.optimizer import Optimizer
 from seqcli.tasks.task import Loss, Scores, Task
 
-ADVICE = "start again with a smaller --learning-rate, or a --clip of 1 or less"
-REMEDY = f"{ADVICE}. The best epoch and the last checkpoint before stay as they are"
+KEPT = "The best epoch and the last checkpoint before stay as they are"
 NON_MONOTONE = 5
 """Epochs before the last whose best the last must beat, or asgd begins to average."""
 
@@ -132,7 +131,7 @@ class Fit:
                 if not self.level.told and (trouble := self.level.diverged()):
                     self.level.told = True
                     where = f"step {at.step} (epoch {at.epoch})"
-                    sentence = f"training diverges at {where}: {trouble}; {ADVICE}"
+                    sentence = f"training diverges at {where}: {trouble}; {advise(self.training)}"
                     yield Trouble(at.epoch, at.step, sentence)
                 if self._spent() >= 1:
                     break
@@ -150,7 +149,7 @@ class Fit:
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise SeqcliError(
                 f"the loss is {value} and the gradient norm {norm} at step {at.step + 1} (epoch "
-                f"{at.epoch}): training diverged; {REMEDY}"
+                f"{at.epoch}): training diverged; {advise(self.training)}. {KEPT}"
             )
         self.level.add(value)
         done = (at.epoch - 1 + at.position / batches) / self.epochs
@@ -220,7 +219,7 @@ class Fit:
         if not math.isfinite(value):
             raise SeqcliError(
                 f"{self.task.watched} on validation is {value} after step {at.step} (epoch "
-                f"{at.epoch}): training diverged; {REMEDY}"
+                f"{at.epoch}): training diverged; {advise(self.training)}. {KEPT}"
             )
         sign = 1 if self.task.higher_is_better else -1
         # Of equal epochs the later is kept: it has seen more at a smaller step size.
@@ -332,6 +331,14 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
     }
+
+
+def advise(training: Training) -> str:
+    """What to try where a training diverges."""
+    clips = 0 < training.clip <= 1
+    return "start again with a smaller --learning-rate" + (
+        "" if clips else ", or a --clip of 1 or less"
+    )
 
 
 def schedule(training: Training, progress: float) -> float:
