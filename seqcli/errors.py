@@ -1,5 +1,7 @@
 """The one exception that a user may see: a sentence that says what is wrong and what to do."""
 
+from collections.abc import Iterable
+
 
 class SeqcliError(Exception):
     """Something the user can mend. The command line prints its message on one line, without a
@@ -8,6 +10,13 @@ class SeqcliError(Exception):
     def __init__(self, message: str, *, status: int = 1) -> None:
         super().__init__(message)
         self.status = status
+
+
+class MissingField(SeqcliError):
+    """A record lacks a field that the model reads."""
+
+    def __init__(self, name: str, record: Iterable[str]) -> None:
+        super().__init__(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
 
 
 class UsageError(SeqcliError):

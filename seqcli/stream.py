@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ from seqcli.data.lines import (
 )
 from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
-from seqcli.errors import SeqcliError, UsageError
+from seqcli.errors import MissingField, SeqcliError, UsageError
 from seqcli.nn.device import autocast, choose_precision, set_threads
 from seqcli.tasks.task import Answer, device_of
 
@@ -296,11 +297,23 @@ def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], 
     for divider in TABLES[reading]:
         try:
             header = Header(divider, split_cells(line, divider))
-            read([dict.fromkeys(header.names, "")])
+            _check_header(header, read)
             return header
         except SeqcliError as error:
             problem = problem if divider != TABLES[reading][0] else error
     raise UsageError(f"the header of the table: {problem}")
+
+
+def _check_header(header: Header, read: Callable[[list[dict[str, str]]], Rows]) -> None:
+    """Raise SeqcliError where a header names a column twice or lacks one."""
+    if twice := [name for name, times in Counter(header.names).items() if times > 1]:
+        raise SeqcliError(f"two columns are called {twice[0]!r}")
+    try:
+        read([dict.fromkeys(header.names, "")])
+    except MissingField:
+        raise
+    except SeqcliError:  # what the cells hold is not known yet
+        pass
 
 
 def _guess(file: str, lines: list[Line], task: Any) -> str | None:

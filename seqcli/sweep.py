@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from seqcli import __version__, bundle, run, storage
 from seqcli.config import Setting, list_settings, make_config
-from seqcli.config.setting import check
+from seqcli.config.setting import parse
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.events import Evaluation, Event
 from seqcli.report import Report
@@ -59,13 +59,15 @@ class Range(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """value: the best validation score; None where it failed. state: complete, pruned or failed."""
+    """value: the best validation score; None where it failed. state: complete, pruned or failed.
+    reason: why it failed, if that is known."""
 
     number: int
     state: str
     value: float | None
     settings: dict[str, Any]
     seconds: float
+    reason: str | None = None
 
 
 class Swept(NamedTuple):
@@ -110,19 +112,12 @@ def _read_values(item: Setting, values: str, text: str) -> Categorical | Range:
 
 def _read_value(item: Setting, text: str, whole: str) -> Any:
     """A value of a setting from its text, checked."""
-    text = text.strip()
-    value: Any = text
-    if item.optional and text == "none":
+    if item.optional and text.strip() == "none":
         return None
     try:
-        if item.kind is bool:
-            value = {"true": True, "false": False}[text]
-        elif item.kind in (int, float):
-            value = item.kind(text)
-    except (KeyError, ValueError):
-        expected = "true or false" if item.kind is bool else f"of type {item.kind.__name__}"
-        raise UsageError(f"--over {whole!r}: {text!r} is not {expected}") from None
-    return check(item, value)
+        return parse(item, text.strip())
+    except ValueError as error:
+        raise UsageError(f"--over {whole!r}: {error}") from None
 
 
 # ---------------------------------------------------------------------------------------- search
@@ -350,6 +345,7 @@ def _describe(trial: Any) -> Trial:
         trial.value,
         dict(trial.params),
         trial.duration.total_seconds() if trial.duration else 0.0,
+        trial.user_attrs.get("reason"),
     )
 
 

@@ -187,6 +187,21 @@ def test_command_line(cli: Cli, data: Path) -> None:
     assert cli("sweep", "tag", data, "--out", "s").status == 1
 
 
+def test_environment_and_reasons(cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQCLI_HIDDEN", "6")
+    monkeypatch.setenv("SEQCLI_EPOCHS", "1")
+    options = ("--over", "embedding=0,8", "--over", "threads=1", "--trials", 6, "--out", "s")
+    result = cli("sweep", "tag", data, *options)
+    assert result.status == 0, result.err
+    assert json.loads(Path("s/config.json").read_text())["settings"]["hidden"] == 6
+    assert "failed" in result.err
+    assert "--embedding is 0; it must be at least 1" in result.err
+    monkeypatch.setenv("SEQCLI_HIDDEN", "many")
+    refused = cli("sweep", "tag", data)
+    assert (refused.status, len(refused.errors)) == (2, 1)
+    assert "SEQCLI_HIDDEN: 'many' is not of type int" in refused.err
+
+
 def test_missing_optuna_is_told(cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     result = cli("sweep", "classify", data, "--trials", 1)

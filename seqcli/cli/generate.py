@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from seqcli.cli.options import ModelFolder, Threads
+from seqcli.config.training import LARGEST_SEED
 from seqcli.errors import UsageError
 
 EXAMPLES = """\
@@ -37,7 +38,9 @@ def generate(
     samples: Annotated[int, typer.Option(help="How many texts to write.", min=1)] = 1,
     temperature: Annotated[
         float,
-        typer.Option(help="Below 1 is safer, above 1 wilder; 0 takes the likeliest token.", min=0),
+        typer.Option(
+            help="Below 1 is safer, above 1 wilder; 0 takes the likeliest token.", min=0, max=1000
+        ),
     ] = 0.8,
     top_k: Annotated[
         int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
@@ -46,7 +49,10 @@ def generate(
         float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
     ] = 1.0,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the draw: the same seed gives the same text.", min=0)
+        int | None,
+        typer.Option(
+            help="Seed of the draw: the same seed gives the same text.", min=0, max=LARGEST_SEED
+        ),
     ] = None,
     line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
     state: Annotated[

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from seqcli.config import Setting, check_values
+from seqcli.config import Setting, check_values, list_settings
+from seqcli.config.setting import parse
 from seqcli.errors import UsageError
 
 PANELS = {
@@ -141,6 +143,18 @@ def read_config(path: Path, task: str) -> dict[str, Any]:
     except UsageError as error:
         raise UsageError(f"--config {path}: {error}") from None
     return values
+
+
+def read_environment(task: str) -> dict[str, Any]:
+    """The settings of a task that the environment holds, for commands without its options."""
+    found = {}
+    for item in list_settings(task):
+        if text := os.environ.get(variable := f"SEQCLI_{item.name.upper()}"):
+            try:
+                found[item.name] = parse(item, text)
+            except ValueError as error:
+                raise UsageError(f"{variable}: {error}") from None
+    return found
 
 
 def _parse(path: Path, text: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from seqcli.cli.options import read_config
+from seqcli.cli.options import read_config, read_environment
 from seqcli.cli.train import check_unused, free_folder, interruptible, suggest
 from seqcli.config import make_config
 from seqcli.config.duration import parse_duration
@@ -83,6 +83,7 @@ def sweep(
             assert task is not None
             values = find_recipe(task, recipe).values if recipe else {}
             values |= read_config(config, task) if config else {}
+            values |= read_environment(task)
             found = search.search(
                 task,
                 {**values, **({"data": data} if data else {})},
@@ -106,7 +107,7 @@ def _tell(trial: Any) -> None:
     value = "" if trial.value is None else f"{trial.value:.4f}"
     say(
         f"trial {trial.number:>3}  {trial.state:<8}  {value:<8}  {_show(trial.settings)}  "
-        f"({duration(trial.seconds)})"
+        f"({duration(trial.seconds)})" + (f"  {trial.reason}" if trial.reason else "")
     )
 
 

@@ -158,6 +158,11 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
     untied = _keeps_vectors(network) or network.get("softmax") == "adaptive"
     if untied and hasattr(CONFIGS[task]().network, "tie"):
         network.setdefault("tie", False)
+    if network.get("cell") in SHORT_FORMS and network.get("bidirectional") is False:
+        raise UsageError(
+            f"--cell {network['cell']} reads from both ends; leave out --no-bidirectional, or use "
+            f"--cell {SHORT_FORMS[network['cell']]}"
+        )
     training = sections.setdefault("training", {})
     if training.get("optimizer", "adamw") != "adamw":
         training.setdefault("average", 0.0)

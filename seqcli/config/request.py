@@ -18,12 +18,13 @@ class Decoding:
 
     beam: int = setting(1, "Width of the search.", minimum=1, tasks=("translate",))
     length_penalty: float = setting(
-        1.0, "Above 0 favours longer answers.", minimum=0, tasks=("translate",)
+        1.0, "Above 0 favours longer answers.", minimum=0, maximum=10, tasks=("translate",)
     )
     coverage_penalty: float = setting(
         0.0,
         "Above 0 favours answers that leave nothing of the source out.",
         minimum=0,
+        maximum=100,
         tasks=("translate",),
     )
     no_repeat_ngram: int = setting(

@@ -95,6 +95,21 @@ def find_useless(section: Any, of: str, one: str) -> tuple[str, str] | None:
     return None
 
 
+def parse(item: Setting, text: str) -> Any:
+    """A value of a setting from its text. Raises ValueError, a phrase, where it is of another type,
+    UsageError where it is out of bounds."""
+    value: Any = text
+    try:
+        if item.kind is bool:
+            value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        elif item.kind in (int, float):
+            value = item.kind(text)
+    except (KeyError, ValueError):
+        expected = "true or false" if item.kind is bool else f"of type {item.kind.__name__}"
+        raise ValueError(f"{text!r} is not {expected}") from None
+    return check(item, value)
+
+
 def check(item: Setting, value: Any) -> Any:
     """The value in the setting's type, or UsageError."""
     option = item.option

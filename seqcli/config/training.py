@@ -11,6 +11,7 @@ UPDATES = 200
 """Updates an epoch with which the fewest epochs are enough."""
 MOST_TIMES = 4
 """A default of epochs at most, in the fewest."""
+LARGEST_SEED = 2**32 - 1
 STEP = "Peak step size; by default smaller for rnn, jordan and some other cells."
 
 
@@ -32,8 +33,8 @@ class Training:
     epochs: int | None = epochs_setting(20)
     time: str | None = setting(
         None,
-        "Be done in this time (90s, 10m, 2h), the step size falling by the clock where the epochs "
-        "would take longer. What comes out then depends on the machine's speed.",
+        "Be done in this time (90s, 10m, 2h; each seed), the step size falling by the clock "
+        "where the epochs would take longer. What comes out then depends on the machine's speed.",
     )
     optimizer: Literal["adamw", "sgd", "asgd"] = setting(
         "adamw",
@@ -75,7 +76,7 @@ class Training:
         "Record the gradients by layer and by time lag in gradients.jsonl, and warn where they "
         "vanish or explode.",
     )
-    seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0)
+    seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0, maximum=LARGEST_SEED)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "Where to compute; auto: on a GPU of CUDA where there is one."
     )

@@ -188,7 +188,7 @@ def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:
 
 def _parse(value: str) -> tuple[str, str, str]:
     """'train[10%:20%]' as its split and bounds; other values as a name without bounds."""
-    match = re.fullmatch(r"([^\[\]]+)\[(-?\d*%?):(-?\d*%?)\]", value)
+    match = re.fullmatch(r"([^\[\]]+)\[(-?\d+%?|):(-?\d+%?|)\]", value)
     return (match[1], match[2], match[3]) if match else (value, "", "")
 
 

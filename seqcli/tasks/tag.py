@@ -22,7 +22,7 @@ from seqcli.data.tokens import Tokenizer, tokenizer_from_json
 from seqcli.data.values import read_list, write_cell
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import Cut, are_characters, locate_words
-from seqcli.errors import SeqcliError, UsageError
+from seqcli.errors import MissingField, SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged, to_ragged
@@ -354,8 +354,10 @@ class Tag:
                 rows.append([write_cell(one) for one in value])
             elif isinstance(value, str):
                 rows.append(value)
+            elif value is None:
+                raise MissingField(column, record)
             else:
-                raise SeqcliError(f"field {column!r} is missing or not a list of tokens")
+                raise SeqcliError(f"field {column!r} is not a list of tokens")
         return self._read_texts(rows)
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:

@@ -11,7 +11,7 @@ from seqcli.data.columns import read_condition
 from seqcli.data.tokens import Tokenizer
 from seqcli.data.values import join_cells
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
-from seqcli.errors import SeqcliError
+from seqcli.errors import MissingField, SeqcliError
 
 
 def limits_of(tokens: Tokens) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
     """What a record's text is written from. Raises SeqcliError where a field of it is missing."""
     for name in names:
         if record.get(name) is None:
-            raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+            raise MissingField(name, record)
     return read_condition([record[name] for name in names])
 
 
@@ -64,7 +64,7 @@ def read_fields(
         several = split_columns(column, record)
         for name in several:
             if name not in record:
-                raise SeqcliError(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+                raise MissingField(name, record)
         cells = [record[name] for name in several]
         written = [cell for cell in cells if cell is not None]
         if not written or not all(is_written(cell) for cell in written):

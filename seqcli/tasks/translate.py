@@ -34,6 +34,12 @@ LONGEST = 1_000
 LONGEST_LINE = 20_000
 """Characters that are translated at once, at most: ten pages."""
 
+BLANK: dict[str, Any] = {
+    **{"translation": "", "alignment": ""},
+    **{"source_tokens": [], "target_tokens": [], "attention": []},
+}
+"""What is said of a line without text."""
+
 
 class Lot(NamedTuple):
     """The rows of a batch, and the share of its known target tokens that are guessed instead."""
@@ -129,6 +135,11 @@ class Translate:
             target = target.head(np.where(long, limit + 1, target.lengths))
         return Pairs(self._cut_source(source), target)
 
+    def _encode_whole(self, rows: Rows) -> Pairs:
+        """Pairs whose targets are not cut, to score them."""
+        target = self.target.encode(rows["target"], bos=True, eos=True)
+        return Pairs(self.encode_source(rows["source"]), target)
+
     def _cut_source(self, source: Sequences) -> Sequences:
         """The tokens that are read of each text, and the end mark behind them."""
         limit = self.config.tokens.max_length
@@ -185,7 +196,8 @@ class Translate:
         """The best hypotheses of each text."""
         assert isinstance(model, Translator | Ensemble)
         asks = request.coverage_penalty or request.alignment or request.copy_unknown
-        if asks and self.config.network.attention == "none":
+        models = model.models if isinstance(model, Ensemble) else [model]
+        if asks and all(one.attention is None for one in models):
             raise UsageError(
                 "coverage, alignment and copying need attention; this model has --attention none"
             )
@@ -237,7 +249,7 @@ class Translate:
         answers = self.answer(model, rows, request or Request())
         hypotheses = [answer.record["translation"] for answer in answers]
         scores = metrics.translation(hypotheses, rows["target"])
-        pairs = self.encode(rows)
+        pairs = self._encode_whole(rows)
         return scores | metrics.surprise(self.nats(model, pairs), pairs.target.lengths - 1)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
@@ -257,12 +269,13 @@ class Translate:
     def _fields(self, records: Sequence[Mapping[str, Any]], side: str) -> list[str]:
         known = [pair[side == "target"] for pair in PAIRS] + ([*TEXT] if side == "source" else [])
         asked, usual = getattr(self.config.data, side), self.columns.get(side)
-        return read_fields(records, known, asked=asked, usual=usual)
+        flat = [_unfold(record, asked or usual) for record in records]
+        return read_fields(flat, known, asked=asked, usual=usual)
 
     def read_pairs(self, lines: Sequence[str]) -> Rows:
         """Lines of a source and a target, by a tab. Raises SeqcliError for one without."""
         sides = [line.partition("\t") for line in lines]
-        if not all(tab for _, tab, _ in sides):
+        if any(line.strip() and not tab for line, (_, tab, _) in zip(lines, sides, strict=True)):
             raise SeqcliError("no tab between source and target")
         return self._pairs([source for source, _, _ in sides], [target for _, _, target in sides])
 
@@ -279,7 +292,7 @@ class Translate:
         if request.score_pairs:
             return self._answer_pairs(model, rows, request)
         texts = rows["source"]
-        found = [best[: request.n_best] for best in self.search(model, texts, request)]
+        found = [_choose_distinct(best, request) for best in self.search(model, texts, request)]
         written: list[list[dict[str, Any]]] = [
             [{"translation": self.target.decode(one.tokens), **one.facts()} for one in best]
             for best in found
@@ -289,7 +302,7 @@ class Translate:
         answers = []
         for text, best in zip(texts, written, strict=True):
             if not text.strip():
-                best = [{**one, "translation": ""} for one in best]
+                best = [one | {name: BLANK[name] for name in BLANK if name in one} for one in best]
             record: dict[str, Any] = dict(best[0])
             if request.n_best > 1:
                 record["n_best"] = best
@@ -321,6 +334,9 @@ class Translate:
             if request.copy_unknown:
                 record["translation"] = copy_unknown(self.target, ids, matrix_TS, source)
             if request.alignment:
+                if not request.copy_unknown:  # what is not written has no place
+                    matrix_TS = matrix_TS[[at for at, number in enumerate(ids) if number > EOS]]
+                    ids = [number for number in ids if number > EOS]
                 target = spell(self.target, ids)
                 numbers = number_words(self.target, target), number_words(self.source, source)
                 record["alignment"] = pharaoh(matrix_TS[:, : len(source)], *numbers)
@@ -328,15 +344,33 @@ class Translate:
                 record["attention"] = matrix_TS.round(6).tolist()
 
     def _answer_pairs(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
-        """The log-probability of each given target."""
-        pairs = self.encode(rows)
+        """The log-probability of each given target; nothing of a blank line."""
+        pairs = self._encode_whole(rows)
         answers = []
         logs, counts = (-self.nats(model, pairs)).tolist(), (pairs.target.lengths - 1).tolist()
-        for log, count in zip(logs, counts, strict=True):
+        blank = [not (a.strip() or b.strip()) for a, b in zip(*rows.columns.values(), strict=True)]
+        for log, count, nothing in zip(logs, counts, blank, strict=True):
             score = normalise(log, count, request.length_penalty)
             record = {"log_probability": log, "score": score, "tokens": count}
-            answers.append(Answer(f"{log:.6f}", record))
+            answers.append(Answer("" if nothing else f"{log:.6f}", record))
         return answers
+
+
+def _unfold(record: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    """A record with what lies in one of its objects, as in {"translation": {"en": …, "fr": …}}."""
+    for value in record.values():
+        if isinstance(value, Mapping) and name in value and name not in record:
+            return {**record, **value}
+    return record
+
+
+def _choose_distinct(best: list[Hypothesis], request: Request) -> list[Hypothesis]:
+    """The best hypotheses that read differently; unknown words are not written unless copied."""
+    found: dict[tuple[int, ...], Hypothesis] = {}
+    for one in best:
+        shown = one.tokens if request.copy_unknown else [n for n in one.tokens if n > EOS]
+        found.setdefault(tuple(shown), one)
+    return list(found.values())[: request.n_best]
 
 
 def check_length(line: str) -> None:

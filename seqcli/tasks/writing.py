@@ -18,21 +18,24 @@ class Line:
 
     def __init__(self, tokenizer: Tokenizer, tokens: Sequence[int]) -> None:
         self.tokenizer, self.tokens = tokenizer, list(tokens)
-        self.shown = tokenizer.decode(self.tokens)
+        self.shown = self._whole(tokenizer.decode(self.tokens))
 
     def add(self, token: int) -> str:
         """Append a token: what it adds to the text, so that byte pairs of one character and the
         spaces between words come out right."""
         if token == EOS:
+            rest = self.tokenizer.decode(self.tokens)[len(self.shown) :]
             self.tokens.clear()
             self.shown = ""
-            return "\n"
+            return f"{rest}\n"
         self.tokens.append(token)
-        text = self.tokenizer.decode(self.tokens)
-        if text.endswith("\ufffd"):  # half of a character; the rest is to come
-            return ""
+        text = self._whole(self.tokenizer.decode(self.tokens))
         piece, self.shown = text[len(self.shown) :], text
         return piece
+
+    def _whole(self, text: str) -> str:
+        """A text without half a character at its end, of which the rest is to come."""
+        return text.rstrip("\ufffd") if self.tokenizer.kind == "bpe" else text
 
 
 class Writing:

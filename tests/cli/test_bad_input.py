@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TINY, Result, make_rows
@@ -178,6 +179,26 @@ def test_model_of_another_task(cli: Cli, models: Models, data: Path) -> None:
     result = cli("evaluate", models("lm"), data, "--label-column", "label")
     refuse(result, "--label-column has no meaning for a model of lm", status=(2,))
     refuse(cli("evaluate", models("lm"), "--beam", "2"), "--beam is for models of translate")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("lm", "DATA", "--train", "train[%:50%]"), "no file matches train[%:50%]"),
+        (("lm", "DATA", "--train", "train[-:5]"), "no file matches train[-:5]"),
+        (("lm", "DATA", "--seed", 10**22), "'--seed'"),
+        (("generate", "MODEL", "--seed", 10**22), "'--seed'"),
+        (("generate", "MODEL", "--temperature", "1e300"), "'--temperature'"),
+        (("predict", "MODEL", "--length-penalty", "500"), "'--length-penalty'"),
+        (("predict", "MODEL", "--coverage-penalty", "inf"), "'--coverage-penalty'"),
+        (("classify", "DATA", "--cell", "bilstm", "--no-bidirectional"), "leave out --no-bidirec"),
+    ],
+)
+def test_values_beyond_sense(
+    cli: Cli, models: Models, data: Path, command: tuple[Any, ...], said: str
+) -> None:
+    words = {"DATA": data, "MODEL": models("lm")}
+    refuse(cli(*(words.get(word, word) for word in command)), said)
 
 
 def test_wrong_resume(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Quiet, Result, make_rows, tiny, write_jsonl
+from conftest import TINY, Quiet, Result, make_rows, tiny, write_jsonl
 
 from seqcli import run
 
@@ -50,7 +50,7 @@ def test_texts_from_a_label(cli: Cli, tmp_path: Path) -> None:
 
     for arguments, said in [
         (("--condition", "fly"), "known are: go, stay"),
-        ((), "name it with --condition"),
+        ((), "give --condition"),
     ]:
         result = cli("generate", model, *arguments)
         assert (result.status in (1, 2), len(result.errors)) == (True, 1)
@@ -62,6 +62,16 @@ def test_texts_from_a_label(cli: Cli, tmp_path: Path) -> None:
     result = cli("predict", model, tmp_path / "in.txt")
     assert result.status == 1
     assert "give JSON Lines" in result.err
+
+
+def test_a_table_with_a_condition_is_read(cli: Cli) -> None:
+    rows = "".join(f"good film {n},pos\nbad film {n},neg\n" for n in range(20))
+    Path("t.csv").write_text("text,mood\n" + rows)
+    assert cli("lm", "t.csv", "--condition", "mood", "--out", "m", "--epochs", 1, *TINY).status == 0
+    Path("in.csv").write_text("id,text,mood\n1,good film,pos\n2,bad film,odd\n")
+    found = cli("predict", "m", "in.csv")
+    assert [bool(line) for line in found.lines] == [True, True, False]
+    assert "line 3: no text was trained on with the condition 'odd'" in found.err
 
 
 def test_a_text_from_a_label_in_parts(cli: Cli, tmp_path: Path) -> None:

@@ -108,6 +108,26 @@ def test_a_sentence_with_a_label(cli: Cli, data: Path, tmp_path: Path) -> None:
     assert answer(tmp_path / "model" / "onnx", LINES) == wanted
 
 
+def test_a_bad_line_has_an_empty_answer(cli: Cli, data: Path, tmp_path: Path) -> None:
+    need_onnx()
+    from seqcli import run
+
+    run.train(tiny("lm", data, condition="label"), tmp_path / "model", Quiet())
+    out = tmp_path / "model" / "onnx"
+    assert cli("export", tmp_path / "model").status == 0
+    lines = ["go\tgo to rome", "", "fly\tgo", "stay\tstay", "\udcff"]
+    (out / "seqcli.py").write_text("raise ImportError('an export must not need seqcli')")
+    content = "\n".join(lines).encode(errors="surrogateescape")
+    done = subprocess.run([sys.executable, out / "predict.py"], input=content, capture_output=True)
+    answers = done.stdout.decode().split("\n")
+    assert [bool(line) for line in answers] == [True, False, False, True, False, False]
+    assert [line.split(":")[0] for line in done.stderr.decode().splitlines()] == [
+        "line 2",
+        "line 3",
+        "line 5",
+    ]
+
+
 def test_texts_with_marked_spans(cli: Cli, tmp_path: Path) -> None:
     """Lines are cut into words and marks, also without seqcli."""
     need_onnx()

@@ -90,6 +90,23 @@ def test_a_text_in_parts_is_the_text_at_once(cli: Cli, models: Models) -> None:
     assert (whole.out[:-1] + cli("generate", model, *options).out) == prompted.out
 
 
+def test_characters_of_several_tokens_in_parts(cli: Cli) -> None:
+    """A call may end within a character, which the next one writes then."""
+    Path("t.txt").write_text("月是故鄉明\n床前明月光\n" * 60, encoding="utf-8")
+    options = ("--tokens", "bpe", "--vocabulary-size", 256, "--learning-rate", "0.02")
+    size = ("--hidden", 32, "--embedding", 16, "--epochs", 12, "--streams", 4, "--threads", 1)
+    assert cli("lm", "t.txt", "--out", "m", *options, *size).status == 0
+    whole = cli("generate", "m", "--temperature", 0, "--length", 40).out
+    parts = "".join(
+        cli("generate", "m", "--temperature", 0, "--length", 1, "--state", "s").out.removesuffix(
+            "\n"
+        )
+        for _ in range(40)
+    )
+    assert parts.replace("\n", "") == whole.replace("\n", "")
+    assert len(set(whole)) > 2
+
+
 def test_words_in_parts_keep_their_spaces(cli: Cli, data: Path) -> None:
     run.train(tiny("lm", data, tokens="word"), Path("m"), Quiet())
     whole = cli("generate", "m", "--temperature", 0, "--length", 12, "--prompt", "go to")

@@ -123,6 +123,41 @@ def test_explained_answers(kind: str) -> None:
         assert answer.plain.count("\t") + 1 == 3 * len(answer.record["n_best"])
 
 
+def test_unknown_words_are_not_counted_unless_they_are_written() -> None:
+    task, model, rows = make_task(tokens="word")
+    model.head.bias.data[UNK] += 2.0
+    model.head.bias.data[EOS] -= 1.0
+    texts = rows["source"][:4]
+    for copied in (False, True):
+        request = Request(alignment=True, copy_unknown=copied, beam=3, n_best=3, max_length=6)
+        for answer in task.answer(model, task.read(texts), request):
+            ways = answer.record["n_best"]
+            for one in ways:
+                assert len(one["alignment"].split()) == len(one["translation"].split())
+                assert copied or "<unk>" not in one["target_tokens"]
+            if not copied:
+                assert len({one["translation"] for one in ways}) == len(ways)
+    (blank,) = task.answer(model, task.read(["  "]), Request(alignment=True))
+    assert blank.plain.split("\t") == ["", ""]
+
+
+def test_given_targets_are_scored_whole_whatever_training_cut() -> None:
+    task, model, _ = make_task(tokens="word", max_length=2)
+    lines = ["go to rome\trome aller", "go to rome\trome aller aller aller aller", ""]
+    short, long, blank = task.answer(model, task.read_pairs(lines), Request(score_pairs=True))
+    assert (short.record["tokens"], long.record["tokens"]) == (3, 6)
+    assert float(long.plain) < float(short.plain)
+    assert blank.plain == ""
+
+
+def test_records_may_hold_both_sides_in_an_object() -> None:
+    task, _, _ = make_task()
+    task.columns = {"source": "en", "target": "fr"}
+    record = {"id": 1, "translation": {"en": "go to rome", "fr": "rome aller"}}
+    assert task.read_records([record])["source"] == ["go to rome"]
+    assert task.read_pair_records([record])["target"] == ["rome aller"]
+
+
 def test_what_needs_attention_says_so() -> None:
     task, model, _ = make_task(attention="none")
     for request in (Request(alignment=True), Request(coverage_penalty=1.0)):

@@ -12,11 +12,10 @@ Needs Python and numpy; where tokens are byte pairs also the package `tokenizers
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ import numpy as np
 UNK, BOS, EOS = 0, 1, 2
 HERE = Path(__file__).parent
 LINES = 64
-"""Lines that are answered together."""
+"""Lines that are answered together, at most."""
+READ = 1 << 16  # bytes asked for at once; a pipe gives what it has
 
 
 class Tokens:
@@ -158,9 +158,37 @@ def pad(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def answer_lines(answer: Callable[[list[str]], list[str]]) -> None:
-    """Standard input to standard output, an answer a line, some lines together."""
+    """Standard input to standard output, an answer a line, as the lines arrive. A line that cannot
+    be answered is told of on standard error, and has an empty answer."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    lines = (line.decode().removesuffix("\n").removesuffix("\r") for line in sys.stdin.buffer)
-    while some := list(itertools.islice(lines, LINES)):
-        for one in answer(some):
-            print(one.replace("\n", " ").replace("\r", " "), flush=True)
+    number = 0
+    for lines in arriving_lines():
+        for at in range(0, len(lines), LINES):
+            for one in answer_some(answer, lines[at : at + LINES], number + at + 1):
+                print(one.replace("\n", " ").replace("\r", " "))
+        sys.stdout.flush()
+        number += len(lines)
+
+
+def arriving_lines() -> Iterator[list[bytes]]:
+    """Lines of standard input, as many together as have arrived."""
+    rest = b""
+    while chunk := sys.stdin.buffer.read1(READ):  # type: ignore[union-attr]
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def answer_some(
+    answer: Callable[[list[str]], list[str]], lines: list[bytes], first: int
+) -> list[str]:
+    """The answers to some lines; where they cannot be answered together, one by one."""
+    try:
+        return answer([line.decode().removesuffix("\r") for line in lines])
+    except (ValueError, KeyError) as error:
+        if len(lines) == 1:
+            print(f"line {first}: {error!r}", file=sys.stderr)
+            return [""]
+        return [answer_some(answer, [one], first + at)[0] for at, one in enumerate(lines)]
