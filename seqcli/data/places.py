@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from seqcli.data import arrow, files, folders
+from seqcli.data import arrow, delimited, files, folders
 from seqcli.data.columns import choose
 from seqcli.data.names import CANONICAL, SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
@@ -297,7 +297,7 @@ def read(task: str, item: Item, asked: Asked) -> Table:
 def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
     kind = kind_of(path) or "txt"
     if kind == "csv":
-        return arrow.read_csv(path, wanted=wanted)
+        return delimited.read_csv(path, wanted=wanted)
     if kind == "parquet":
         return arrow.read_parquet(path)
     if kind == "json":

@@ -320,105 +320,7 @@ def test_conll_that_was_written_is_read(
     assert dict(table.columns) == {"word": words, "tag": tags}
 
 
-# ------------------------------------------------------------------------------------------ csv
-
-
-def test_csv_values_are_strings_as_written(tmp_path: Path) -> None:
-    text = '\ufefftext,label\r\nNA,007\r\n"a, ""b""\nc",1.50\r\n,true\r\nnull,\r\n'
-    table = arrow.read_csv(write(tmp_path / "a [b] #c.csv", text))
-    assert dict(table.columns) == {
-        "text": ["NA", 'a, "b"\nc', "", "null"],
-        "label": ["007", "1.50", "true", ""],
-    }
-
-
-@pytest.mark.parametrize(
-    ("rows", "names"),
-    [
-        # As pandas writes a table with its index.
-        (["", "remark", "grade"], ["1", "remark", "grade"]),
-        # As the SMS spam collection is passed on, with columns of nothing behind.
-        (["v1", "v2", "", ""], ["v1", "v2", "3", "4"]),
-        # A row with a missing value.
-        (["", "a fine day", "good"], None),
-    ],
-)
-def test_csv_headers_with_empty_cells(
-    tmp_path: Path, rows: list[str], names: list[str] | None
-) -> None:
-    filled = {"": "", "v1": "ham", "v2": "so it goes", "remark": "it rains", "grade": "bad"}
-    body = [[filled.get(name, name + "!") for name in rows] for _ in range(12)]
-    if names and names[0] == "1":
-        body = [[str(number), *row[1:]] for number, row in enumerate(body)]
-    if names is None:
-        body = [["x y", f"day {number}", "good"] for number in range(12)]
-    text = "\n".join(",".join(row) for row in [rows, *body])
-    table = arrow.read_csv(write(tmp_path / "a.csv", text))
-    assert table.header == (names is not None)
-    assert list(table.columns) == (names or ["1", "2", "3"])
-
-
-def test_csv_header_of_languages(tmp_path: Path) -> None:
-    text = "English words/sentences,French words/sentences\nHi.,Salut!\nGerman is hard.,Oui.\n"
-    assert arrow.read_csv(write(tmp_path / "a.csv", text)).header
-    body = text.split("\n", 1)[1]
-    assert not arrow.read_csv(write(tmp_path / "b.csv", body)).header
-
-
-def test_csv_gz_semicolons_and_no_header(tmp_path: Path) -> None:
-    text = "I love it, truly;good\nnever again;bad\nfine;good\n"
-    table = arrow.read_csv(write(tmp_path / "a.csv.gz", gzip.compress(text.encode())))
-    assert not table.header
-    assert table.columns["1"] == ["I love it, truly", "never again", "fine"]
-    assert table.columns["2"] == ["good", "bad", "good"]
-
-
-def test_csv_notices_a_change_at_once(tmp_path: Path) -> None:
-    for value in "ab":
-        table = arrow.read_csv(write(tmp_path / "a.csv", f"text,label\n{value},x\n"))
-        assert table.columns["text"] == [value]
-
-
-def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **_: asked.append(address) or [])
-    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    arrow.read_csv(write(tmp_path / "a.csv", "text,label\na,x\n"))
-    assert asked == []
-    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
-
-
-def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
-    table = arrow.read_csv(write(tmp_path / "a.csv", "text,label\n" + "ab " * 400_000 + ",x\n"))
-    assert len(table.columns["text"][0]) == 1_200_000
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("text,label\n", "has a header and no rows"),
-        ('text,label\na,"b\nc",d\ne,f,g\n', "line 2 has 3 instead of 2 columns"),
-        ('text,label\na,"b\nc"\ne,f,g\n', "line 4 has 3 instead of 2 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 instead of 2 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 instead of 2 columns"),
-        ("text,label\na,b\nc\nd,e\n", "line 3 has 1 instead of 2 columns"),
-        ('text,label\na,b\n"c,d\ne,f\n', "line 3: a quotation mark"),
-        ('"text,label\na,b\nc,d\n', "line 1: a quotation mark"),
-        ("text,text\na,b\n", "two columns of one name"),
-    ],
-)
-def test_csv_that_is_broken(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(SeqcliError, match=message):
-        arrow.read_csv(write(tmp_path / "a.csv", text))
-
-
-def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
-    with pytest.raises(SeqcliError, match=r"a\.csv is not UTF-8 \(line 3\)"):
-        arrow.read_csv(write(tmp_path / "a.csv", b"text,label\na,b\n\xff,c\n"))
+# -------------------------------------------------------------------------------------- parquet
 
 
 def test_parquet_classes_become_names(tmp_path: Path) -> None:
@@ -443,3 +345,18 @@ def test_parquet_classes_become_names(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": [], "y": []}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(SeqcliError, match=r"^c\.parquet has no rows$"):
         arrow.read_parquet(tmp_path / "c.parquet")
+
+
+def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = arrow.import_datasets()
+    path = tmp_path / "a.parquet"
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(path)
+    asked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    arrow.read_parquet(path)
+    assert asked == []
+    assert [one.name for one in tmp_path.iterdir()] == ["a.parquet"]
