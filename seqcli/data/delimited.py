@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -32,14 +33,20 @@ class Record(NamedTuple):
 
 
 def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
-    """Comma-separated values (or ; tab | where these divide every record), header or not.
+    """Comma-separated values (or ; tab | where these divide every record, or what a first line
+    such as sep=; names), header or not.
 
     Raises SeqcliError naming the line of a record that is broken.
     """
     csv.field_size_limit(sys.maxsize)
     lines = list(io.StringIO(read_text(path), newline=""))
-    delimiter = _sniff(lines)
+    told = re.fullmatch(r'"?sep=(.)"?\s*', lines[0])  # as Excel writes it
+    if told:
+        lines[0] = "\n"
+    delimiter = told[1] if told else _sniff(lines)
     records = list(_read_records(lines, delimiter))
+    if not records:
+        raise SeqcliError(f"{path.name} has no rows")
     _check_records(path, lines, records, delimiter)
     cells = [record.cells for record in records]
     names, header = name_columns(path, cells[:HEAD], wanted=wanted, assume=True)

@@ -122,3 +122,13 @@ def test_cells_of_several_lines_stay_whole(tmp_path: Path) -> None:
     table = read_csv(write(tmp_path / "a.csv", f'text,label\n"{poem}",x\n"he said ""no""",y\n'))
     assert table.columns["text"] == [poem, 'he said "no"']
     assert table.notes == ()
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "sep=\t"])
+def test_a_line_that_names_the_delimiter(tmp_path: Path, first: str) -> None:
+    rows = [["text", "label"], ["one, two", "x"], ["three", "y"]]
+    body = "".join(first.strip('"')[-1].join(row) + "\r\n" for row in rows)
+    table = read_csv(write(tmp_path / "a.csv", f"{first}\r\n{body}"))
+    assert dict(table.columns) == {"text": ["one, two", "three"], "label": ["x", "y"]}
+    with pytest.raises(SeqcliError, match="has no rows"):
+        read_csv(write(tmp_path / "b.csv", f"{first}\r\n"))
