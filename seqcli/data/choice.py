@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from seqcli.data.annotations import are_marks
+from seqcli.data.flags import are_flags, find_unclear
 from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TOKENS, is_language
 from seqcli.data.tables import Table, list_columns
-from seqcli.data.values import is_flag, write_cell
 from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
 
@@ -99,9 +99,7 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     text = text or find_named(rest, TEXT)
     rest = [name for name in rest if name != text]
     if label is None:
-        label = _guess_labels(table, rest)
-        first, *others = split_columns(label, table.columns)
-        remark = f" (one of these alone: --label-column {first})" if others else ""
+        label, remark = _guess_labels(table, rest)
     taken += split_columns(label, table.columns)
     rest = [name for name in table.columns if name not in (*taken, text)]
     if text is None:
@@ -122,12 +120,17 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
 
 
-def _guess_labels(table: Table, names: Sequence[str]) -> str:
+def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
     """Of columns that are not called labels, those that say yes or no if there are several, else
-    the one with the fewest values."""
-    flags = [name for name in names if table.header and _are_flags(table.columns[name])]
+    the one with the fewest values; and what to remark on it."""
+    flags = [name for name in names if table.header and are_flags(table.columns[name])]
     if len(flags) > 1:
-        return ",".join(flags)
+        remark = f"one of these alone: --label-column {flags[0]}"
+        for name in names:
+            values = table.columns[name]
+            if name not in flags and (at := find_unclear(values)) is not None:
+                remark += f"; {name!r} is left out, since row {at + 1} holds {values[at]!r}"
+        return ",".join(flags), f" ({remark})"
     few = 0 if table.header else 10
     counts = {name: _count_labels(table.columns[name], few=few) for name in names}
     able = [name for name in names if counts[name]]
@@ -136,12 +139,7 @@ def _guess_labels(table: Table, names: Sequence[str]) -> str:
             f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
             "name one with --label-column"
         )
-    return min(able, key=lambda name: (counts[name], _measure(table.columns[name])))
-
-
-def _are_flags(values: Sequence[Any]) -> bool:
-    """Whether values say yes or no, and not nothing."""
-    return all(map(is_flag, values)) and len(set(map(write_cell, values)) - {"", "-1"}) > 1
+    return min(able, key=lambda name: (counts[name], _measure(table.columns[name]))), ""
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:

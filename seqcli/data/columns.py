@@ -11,14 +11,20 @@ from typing import Any, NamedTuple
 from seqcli.data.annotations import are_marks, tag_marked
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
+from seqcli.data.flags import (
+    find_mark,
+    find_unclear,
+    is_flag,
+    read_flags,
+    read_marks,
+    read_positions,
+)
 from seqcli.data.grouping import join_tokens, note_single_tokens
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
 from seqcli.data.values import (
-    is_flag,
     join_cells,
-    read_flags,
     read_labels,
     read_lists,
     split_cell,
@@ -105,7 +111,7 @@ def _make_classify(table: Table, choice: Choice) -> Made:
         for role in ("text", "pair")
         if role in choice
     }
-    labels = _take_labels(table, choice["label"])
+    labels, notes = _take_labels(table, choice["label"])
     return _keep(
         {**sides, "label": labels},
         {
@@ -115,20 +121,37 @@ def _make_classify(table: Table, choice: Choice) -> Made:
             # An empty list says that none of the labels fits; no value says nothing.
             "without a label": [label is None or label == "" for label in labels],
         },
+        notes,
     )
 
 
-def _take_labels(table: Table, names: str) -> list[str | list[str] | None]:
-    """The label or labels of each row: of one column what it holds; of several their names where
-    they say yes or no, else the values of them all."""
+def _take_labels(table: Table, names: str) -> tuple[list[Any], list[str]]:
+    """The label or labels of each row, and what was assumed: of one column what it holds; of
+    several their names where they say yes or no, else the values of them all.
+
+    Raises SeqcliError for a cell that says neither among those that do.
+    """
     several = split_columns(names, table.columns)
     columns = take_columns(table, names)
     if len(several) == 1:
-        return [read_labels(value) for value in read_lists(columns[0])]
+        values = read_lists(columns[0])
+        if (positions := read_positions(values)) is None:
+            return [read_labels(value) for value in values], []
+        note = f"{table.origin}: {names!r} holds ones and zeros, so labels are the places of ones"
+        return positions, [f"{note}, counted from 0"]
     rows = zip(*columns, strict=True)
     if all(is_flag(value) for values in columns for value in values):
-        return [read_flags(cells, several) for cells in rows]
-    return [read_labels(list(cells)) or None for cells in rows]
+        return [read_flags(cells, several) for cells in rows], []
+    if mark := find_mark(columns):
+        note = f"{table.origin}: columns of labels hold {mark!r} for yes and nothing for no"
+        return [read_marks(cells, several) for cells in rows], [note]
+    for name, values in zip(several, columns, strict=True):
+        if (at := find_unclear(values)) is not None:
+            raise SeqcliError(
+                f"{table.origin} row {at + 1}: {values[at]!r} in column {name!r} says neither yes "
+                "nor no; write 1 or 0 (round fractions)"
+            )
+    return [read_labels(list(cells)) or None for cells in rows], []
 
 
 def take_columns(table: Table, names: str) -> list[list[Any]]:

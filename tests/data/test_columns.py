@@ -133,15 +133,57 @@ FLAGS = {
 
 
 def test_columns_of_yes_and_no_are_labels_together() -> None:
-    rows, choice = choose("classify", Table("t", FLAGS), {})
-    assert choice["label"] == "toxic,insult,threat"
+    names = "toxic,insult,threat"
+    rows, _ = choose("classify", Table("t", FLAGS), {"label": names})
     assert rows["label"] == [["toxic", "insult", "threat"], [], ["threat"]]
     assert "t: 2 rows without a label, left out" in rows.notes
+    known = {name: [*values[:3], *values[4:]] for name, values in FLAGS.items()}
+    rows, choice = choose("classify", Table("t", known), {})
+    assert choice["label"] == names
+    assert rows["label"] == [["toxic", "insult", "threat"], [], ["threat"]]
     assert "(one of these alone: --label-column toxic)" in rows.notes[0]
     some, _ = choose("classify", Table("t", FLAGS), {"label": "threat,toxic"})
     assert some["label"] == [["threat", "toxic"], [], ["threat"]]
     alone = take("classify", FLAGS, label="threat")
     assert alone["label"] == ["yes", "no", "yes", "no"]
+
+
+def test_a_scale_is_no_yes_and_no_unless_it_is_named() -> None:
+    columns = {"tweet": [f"it is {i}" for i in range(9)], "kept": [0, 1, 0] * 3}
+    columns |= {"polarity": [-1, 0, 1] * 3, "again": [0, 0, 1] * 3}
+    assert choose("classify", Table("t", columns), {})[1]["label"] == "kept,again"
+
+
+def test_a_column_with_a_value_that_is_neither_yes_nor_no() -> None:
+    columns = {name: ["1", "0"] * 10 for name in ("toxic", "insult", "threat")}
+    columns |= {"comment": [f"so it is {i}" for i in range(20)]}
+    columns["threat"][3] = "2"
+    rows, choice = choose("classify", Table("t", columns), {})
+    assert choice["label"] == "toxic,insult"
+    assert "; 'threat' is left out, since row 4 holds '2')" in rows.notes[0]
+    with pytest.raises(SeqcliError, match="t row 4: '2' in column 'threat' says neither yes"):
+        choose("classify", Table("t", columns), {"label": "toxic,threat"})
+    columns["threat"] = [0.0, 0.5, 0.1667, 1.0] * 5
+    with pytest.raises(SeqcliError, match=r"row 2: 0\.5 in column .* \(round fractions"):
+        choose("classify", Table("t", columns), {"label": "toxic,threat"})
+
+
+def test_marks_of_a_spreadsheet_say_yes() -> None:
+    columns = {"text": ["a", "b", "c"], "good": ["x", "", "X "], "new": ["", "", "x"]}
+    rows, _ = choose("classify", Table("t", columns), {"label": "good,new"})
+    assert rows["label"] == [["good"], [], ["good", "new"]]
+    assert "t: columns of labels hold 'x' for yes and nothing for no" in rows.notes
+
+
+def test_ones_and_zeros_in_a_list_are_labels_by_their_places() -> None:
+    columns = {"text": ["a", "b", "c"], "labels": [[1.0, 0.0, 1.0], [0, 0, 0], None]}
+    rows, _ = choose("classify", Table("t", columns), {})
+    assert rows["label"] == [["0", "2"], []]
+    assert any("labels are the places of ones" in note for note in rows.notes)
+    written = take("classify", {"text": ["a", "b"], "label": ["[0. 1.]", "[1. 0.]"]})
+    assert written["label"] == [["1"], ["0"]]
+    ids = take("classify", {"text": ["a", "b"], "label": ["[0]", "[1, 0]"]})
+    assert ids["label"] == [["0"], ["1", "0"]]
 
 
 def test_a_column_of_a_label_goes_before_those_of_yes_and_no() -> None:
