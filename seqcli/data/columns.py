@@ -66,7 +66,8 @@ def choose(
         notes += note_single_tokens(columns["tokens"], table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
         taken = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
-        notes.append(f"{' and '.join(taken)}{remark}")
+        number = "" if table.header or task == "tag" else "; the first row is no header"
+        notes.append(f"{' and '.join(taken)}{remark}{number}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
         for reason, count in dropped.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 
@@ -83,31 +84,56 @@ def has_header(
 ) -> bool:
     """Whether the first of these records names the columns.
 
-    A name asked for or a well-known one settles it. So does an empty cell above row numbers, as
-    pandas writes them; one above cells that are mostly empty says nothing. A first cell that comes
-    again below it (a value), is a number or is no identifier speaks against it. A column that
-    repeats itself without its first cell speaks for a header; where nothing speaks, `assume` is
+    A name asked for settles it, and so does a well-known one that does not come again in its
+    column, or an empty cell above row numbers, as pandas writes them; one above cells that are
+    mostly empty says nothing. A first cell that comes again below it (a value) or is a number
+    speaks against a header; a column that repeats itself without its first cell speaks for it, of
+    names that are no identifiers only where new values are rare. Where nothing speaks, `assume` is
     the answer.
     """
     first = [cell.strip() for cell in records[0]]
-    if any(cell in wanted or cell.lower() in _KNOWN for cell in first):
+    others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
+    below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
+    pairs = list(zip(first, below, strict=True))
+    known = (cell.lower() in _KNOWN and cell not in values for cell, values in pairs)
+    if any(cell in wanted for cell in first) or any(known):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True
-    below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
     if not first[0] and len(below[0]) > 1 and _count_up(below[0]):
         return True
-    full = [i for i in range(len(first)) if first[i] or 2 * below[i].count("") <= len(below[i])]
-    first, below = [first[i] for i in full], [below[i] for i in full]
-    if len(set(first)) < len(first) or not all(
-        re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first
-    ):
+    pairs = [
+        (cell, values) for cell, values in pairs if cell or 2 * values.count("") <= len(values)
+    ]
+    first = [cell for cell, _ in pairs]
+    if len(set(first)) < len(first) or not all(first) or any(map(_is_number, first)):
         return False
-    if any(cell in values for cell, values in zip(first, below, strict=True)):
+    if any(cell in values for cell, values in pairs):
         return False
-    if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for values in below):
+    if any(_expect_new(values) <= RARE for _, values in pairs):
+        return True
+    if not all(re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first):
+        return False
+    if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for _, values in pairs):
         return True
     return assume
+
+
+RARE = 0.02
+"""Chance of a value that has not come before, up to which one that has not is probably a name."""
+
+
+def _expect_new(values: Sequence[str]) -> float:
+    """The chance that one more value is a new one (Good and Turing): the share of those that come
+    once; 1 where there are too few to tell."""
+    counts = Counter(values)
+    if len(values) < 10 or len(counts) < 2:
+        return 1.0
+    return sum(times == 1 for times in counts.values()) / len(values)
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.,]+%?", cell))
 
 
 def _count_up(cells: Sequence[str]) -> bool:
