@@ -61,9 +61,9 @@ def complete(task: str, table: Table, given: Choice) -> tuple[Choice, str]:
 
 
 def _find_asked(table: Table, name: str, setting: str) -> str:
-    for column in table.columns:
-        if column == name or column.lower() == name.lower():
-            return column
+    alike = [column for column in table.columns if column.lower() == name.lower()]
+    if alike:
+        return name if name in alike else alike[0]
     option = "--" + setting.replace("_", "-")
     raise UsageError(f"{table.origin} has no column {name!r} ({option}); {list_columns(table)}")
 

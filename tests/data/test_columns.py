@@ -64,6 +64,12 @@ def test_asked_columns_win_and_missing_ones_are_listed() -> None:
         take("classify", columns, text="text", label="text")
 
 
+def test_an_exact_name_goes_before_one_of_another_case() -> None:
+    columns = {"Word": [["a"]], "tag": [["N"]], "Tag": [["B"]]}
+    assert take("tag", columns, tags="Tag")["tags"] == [["B"]]
+    assert take("tag", columns, tags="TAG")["tags"] == [["N"]]
+
+
 def test_several_columns_are_one_text() -> None:
     columns = {"title": ["a b", "c", None], "body": ["d e", None, None], "label": ["x", "y", "x"]}
     taken = take("classify", columns, text="Title,body")
