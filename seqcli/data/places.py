@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from seqcli.data import arrow, delimited, files, folders
+from seqcli.data import arrow, conll, delimited, files, folders
 from seqcli.data.columns import choose
 from seqcli.data.names import CANONICAL, SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
@@ -305,18 +305,18 @@ def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
     if kind == "txt" and task == "lm":
         return files.read_plain(path)
     if kind == "conllu" and task == "tag":
-        return files.read_conllu(path)
+        return conll.read_conllu(path)
     lines = files.read_lines(path)
-    blocks = files.looks_like_conll(lines)
+    blocks = conll.looks_like_conll(lines)
     if task == "tag":
         names = {cell.strip().lower() for cell in lines[0].split("\t")}
         pairs = [(a, b) for a, _, b in (line.partition("\t") for line in lines[:500])]
         sentences = not blocks and (
             face_each_other(pairs) or (names & {*TOKENS} and names & {*TAGS} and kind != "conll")
         )
-        if joint := not blocks and kind == "txt" and files.find_joint(lines):
-            return files.read_joined(path, joint)
-        return files.read_tsv(path, wanted=wanted) if sentences else files.read_conll(path)
+        if joint := not blocks and kind == "txt" and conll.find_joint(lines):
+            return conll.read_joined(path, joint)
+        return files.read_tsv(path, wanted=wanted) if sentences else conll.read_conll(path)
     if blocks or kind in ("conll", "conllu"):
         raise UsageError(f"{path.name} holds a token and its tags on each line: use seqcli tag")
     if kind == "tsv" or all("\t" in line for line in lines[:500] if line):

@@ -95,8 +95,8 @@ def test_columns_of_prose_without_names_are_one_text() -> None:
     assert choice == {"text": "2,4", "label": "1"}
     assert rows["text"][0] == f"{titles[0]} {bodies[0]}"
     assert rows.notes == (
-        "text from columns 2 + 4 and label from column 1 (to read less: --text-column 4); the first "
-        "row is no header",
+        "text from columns 2 + 4 and label from column 1 (to read less: --text-column 4); the "
+        "first row is no header",
     )
     assert take("classify", columns, header="no", text="4")["text"] == bodies
     named = {"class": columns["1"], "title": titles, "other": bodies, "text": bodies}
