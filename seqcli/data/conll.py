@@ -4,6 +4,7 @@ ones."""
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,14 +14,16 @@ from seqcli.data.names import TAGS, TOKENS
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
+HEAD = 2000  # lines that tell the columns
 _ASIDES = ("-DOCSTART-", "# ")  # lines of conll that may be no tokens
+WIDTH = 10  # columns of CoNLL-U and CoNLL-X
 _CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
     """Whether the lines begin as columns of equal number in blocks divided by blank lines."""
-    lines = lines[:2000]
-    split = _splitter(lines)
+    split = _splitter(lines[:HEAD])
+    lines = _blank_comments(lines[:HEAD], split)
     widths = [len(split(line)) if is_full(line) else 0 for line in lines]
     pairs = list(itertools.pairwise(widths))
     between = any(not first and second for first, second in pairs)
@@ -32,11 +35,13 @@ def read_conll(path: Path) -> Table:
     """A token a line with its columns, blank lines between sentences.
 
     Columns are divided by tabs, or by spaces where there are no tabs; a non-breaking space is part
-    of a token. -DOCSTART- lines and `# …` comments are skipped. Columns are called by the header
-    where there is one, else '1', '2', …; each row is a sentence's list of cells.
+    of a token. -DOCSTART- lines and comments that begin with # are skipped. Columns are called by
+    the header where there is one, else '1', '2', …, without a first one that numbers the tokens;
+    each row is a sentence's list of cells. A file in the columns of CoNLL-X is read as CoNLL-U.
     """
     lines = read_lines(path)
     split = _splitter(lines)
+    lines = _blank_comments(lines, split)
     tokens = (split(line) for line in lines if is_full(line) and not line.startswith(_ASIDES))
     first = next(tokens, [])
     width = len(first)
@@ -46,6 +51,9 @@ def read_conll(path: Path) -> Table:
         )
     header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
     names = first if header else [str(i + 1) for i in range(width)]
+    head = [split(line) for line in lines[:HEAD]]
+    if width == WIDTH and _have_heads(head):
+        return read_conllu(path)
 
     def read_column(name: str) -> list[list[str]]:
         place = names.index(name)
@@ -71,7 +79,40 @@ def read_conll(path: Path) -> Table:
             )
         return sentences
 
-    return Table(path.name, Columns(names, read_column), header)
+    shown = names[1:] if _count_tokens(head) else names
+    return Table(path.name, Columns(shown, read_column), header)
+
+
+def _blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> list[str]:
+    """The lines, of which those before a sentence that begin with # are blank, unless they end as a
+    token does: with a tag."""
+    tags = {split(line)[-1] for line in lines if is_full(line) and line[0] != "#"}
+    found: list[str] = []
+    for line in lines:
+        begins = not found or not is_full(found[-1])
+        comment = begins and line.startswith("#") and split(line)[-1] not in tags
+        found.append("" if comment else line)
+    return found
+
+
+def _count_tokens(head: Sequence[Sequence[str]]) -> bool:
+    """Whether the first cell of each line is the number of a token in its sentence, from 1."""
+    number, most = 0, 0
+    for cells in head:
+        number = number + 1 if any(cells) else 0
+        if number and cells[0] != str(number):
+            return False
+        most = max(most, number)
+    return most > 1
+
+
+def _have_heads(head: Sequence[Sequence[str]]) -> bool:
+    """Whether lines begin with the number of a token and have that of its head in their place."""
+    return all(
+        len(cells) > 6 and re.match(r"\d", cells[0]) and re.fullmatch(r"\d+|_", cells[6])
+        for cells in head
+        if any(cells)
+    )
 
 
 def find_joint(lines: Sequence[str]) -> str | None:
@@ -112,9 +153,9 @@ def read_conllu(path: Path) -> Table:
             if line[0] == "#":
                 return None
             cells = line.split("\t")
-            if len(cells) != 10:
+            if len(cells) != WIDTH:
                 raise SeqcliError(
-                    f"{path.name} line {number} has {len(cells)} columns; CoNLL-U has 10"
+                    f"{path.name} line {number} has {len(cells)} columns; CoNLL-U has {WIDTH}"
                 )
             return cells[place] if cells[0].isdecimal() else None
 
@@ -142,6 +183,6 @@ def _read_sentences(
 
 def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
     """How a line is split into columns: at tabs if one of the first lines with tokens has any."""
-    if any("\t" in line for line in lines[:100] if not line.startswith(_ASIDES)):
+    if any("\t" in line for line in lines[:100] if not line.startswith(("-DOCSTART-", "#"))):
         return lambda line: line.rstrip("\r ").split("\t")
     return lambda line: [cell for cell in line.rstrip("\r").split(" ") if cell]

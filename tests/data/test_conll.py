@@ -129,3 +129,46 @@ def test_conll_that_was_written_is_read(
     words = [[word for word, _ in sentence] for sentence in sentences]
     tags = [[tag for _, tag in sentence] for sentence in sentences]
     assert dict(table.columns) == {"word": words, "tag": tags}
+
+
+@pytest.mark.parametrize(
+    ("comment", "token"),
+    [
+        ("# sent 1", "{} N {}"),
+        ("# sent_id = 7", "{} N x {}"),
+        ("# 7", "{} {}"),
+        ("#sent 1", "{} {}"),
+        ("#begin document (a); part 000", "{}\tN\t{}"),
+        ("#\thttp://x.org [2009-10-17]", "{}\t{}\tO"),
+        ("#\n# text = one", "{}\t{}"),
+    ],
+)
+def test_comments_before_a_sentence(tmp_path: Path, comment: str, token: str) -> None:
+    words = [["one", "#", "two"], ["#", "three"]]
+    text = "".join(
+        f"{comment}\n" + "".join(f"{token.format(word, 'B-X')}\n" for word in sentence) + "\n"
+        for sentence in words
+    )
+    path = write(tmp_path / "a.conll", text)
+    assert conll.read_conll(path).columns["1"] == words
+    assert conll.looks_like_conll(text.split("\n"))
+
+
+@pytest.mark.parametrize("divide", ["\t", " "])
+def test_a_column_that_numbers_tokens_is_left_out(tmp_path: Path, divide: str) -> None:
+    rows = ["1|John|B-PER", "2|sleeps|O", "", "1|1|O", ""]
+    text = "\n".join(rows).replace("|", divide)
+    table = conll.read_conll(write(tmp_path / "a.conll", text))
+    assert dict(table.columns) == {"2": [["John", "sleeps"], ["1"]], "3": [["B-PER", "O"], ["O"]]}
+    other = conll.read_conll(write(tmp_path / "b.conll", text.replace("2", "3")))
+    assert list(other.columns) == ["1", "2", "3"]
+
+
+def test_columns_of_conllx(tmp_path: Path) -> None:
+    text = (
+        "1\tIt\tit\tPRON\tPRP\t_\t2\tnsubj\t_\t_\n2\tgoes\tgo\tVERB\tVBZ\t_\t0\tROOT\t_\t_\n\n"
+        "1\tNo\tno\tDET\tDT\t_\t0\tROOT\t_\t_\n"
+    )
+    table = conll.read_conll(write(tmp_path / "a.conll", text))
+    assert table.columns["form"] == [["It", "goes"], ["No"]]
+    assert table.columns["upos"] == [["PRON", "VERB"], ["DET"]]
