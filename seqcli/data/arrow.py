@@ -53,10 +53,18 @@ def make_table(table: Any, features: Any, *, origin: str, place: str = "") -> Ta
                 None if row is None else [_name_class(inner.names, value) for value in row]
                 for row in values
             ]
-        return values
+        return _decode(values)
 
     classes = frozenset(n for n, f in features.items() if isinstance(f, datasets.ClassLabel))
     return Table(origin, Columns(list(features), read_column), classes=classes, place=place)
+
+
+def _decode(values: list[Any]) -> list[Any]:
+    """Values, those of bytes as text if all are UTF-8: others may be images."""
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError:
+        return values
 
 
 def _name_class(names: list[str], value: int | None) -> str | None:

@@ -12,12 +12,12 @@ from seqcli.data.annotations import are_marks, tag_marked
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
 from seqcli.data.flags import (
-    find_mark,
+    find_tick,
     find_unclear,
     is_flag,
     read_flags,
-    read_marks,
     read_positions,
+    read_ticks,
 )
 from seqcli.data.grouping import join_tokens, note_single_tokens
 from seqcli.data.rows import Rows
@@ -25,13 +25,17 @@ from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
 from seqcli.data.values import (
     join_cells,
+    read_choices,
     read_labels,
     read_lists,
     split_cell,
     write_cell,
 )
 from seqcli.data.words import face_each_other
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, UsageError
+
+PLAIN = {"text", "pair", "source", "target"}
+"""Roles whose values are strings or numbers, or lists of them."""
 
 
 def choose(
@@ -59,6 +63,8 @@ def choose(
         if table.header and all(one in table.columns for one in split_columns(names, table.columns))
     }
     choice, remark = complete(task, table, {**found, **given})
+    for role in PLAIN & {*choice}:
+        _check_plain(table, choice[role], role)
     columns, dropped, said = _MAKERS[task](table, choice)
     notes = [*table.notes, *said]
     if task == "tag":
@@ -75,6 +81,19 @@ def choose(
     ]
     names = choice if table.header else {}
     return Rows(columns, table.origin, tuple(notes), names), choice
+
+
+def _check_plain(table: Table, names: str, role: str) -> None:
+    """Raise SeqcliError for an object, bytes or a list of lists where a text or a label should
+    stand."""
+    for name in split_columns(names, table.columns):
+        for number, value in enumerate(table.columns[name], start=1):
+            inner = value if isinstance(value, list) else [value]
+            if any(isinstance(one, dict | bytes | list) for one in inner):
+                raise SeqcliError(
+                    f"{table.origin} row {number}: column {name!r} holds no {role} but "
+                    f"{str(value)[:40]}; name another column, or write it as a string"
+                )
 
 
 def _describe(table: Table, names: str) -> str:
@@ -135,17 +154,23 @@ def _take_labels(table: Table, names: str) -> tuple[list[Any], list[str]]:
     several = split_columns(names, table.columns)
     columns = take_columns(table, names)
     if len(several) == 1:
-        values = read_lists(columns[0])
+        if are_marks(columns[0]):
+            raise UsageError(
+                f"{table.origin}: column {names!r} marks spans of the text; use seqcli tag, or "
+                "name a column of labels with --label-column"
+            )
+        values = [read_choices(value) for value in read_lists(columns[0])]
         if (positions := read_positions(values)) is None:
+            _check_plain(replace(table, columns={names: values}), names, "label")
             return [read_labels(value) for value in values], []
         note = f"{table.origin}: {names!r} holds ones and zeros, so labels are the places of ones"
         return positions, [f"{note}, counted from 0"]
     rows = zip(*columns, strict=True)
     if all(is_flag(value) for values in columns for value in values):
         return [read_flags(cells, several) for cells in rows], []
-    if mark := find_mark(columns):
-        note = f"{table.origin}: columns of labels hold {mark!r} for yes and nothing for no"
-        return [read_marks(cells, several) for cells in rows], [note]
+    if tick := find_tick(columns):
+        note = f"{table.origin}: columns of labels hold {tick!r} for yes and nothing for no"
+        return [read_ticks(cells, several) for cells in rows], [note]
     for name, values in zip(several, columns, strict=True):
         if (at := find_unclear(values)) is not None:
             raise SeqcliError(
@@ -196,8 +221,9 @@ def _pair_tokens(table: Table, choice: Choice) -> dict[str, list[Any]]:
     tokens, tags = (read_lists(table.columns[choice[role]]) for role in ("tokens", "tags"))
     texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
     facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
-    split = list if facing else split_cell
-    tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
+    cut = list if facing or _has_tag_a_character(tokens, tags) else split_cell
+    tokens = [cut(value) for value in tokens]
+    tags = [list(value) if facing else split_cell(value) for value in tags]
     for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
         if len(words) != len(marks) and marks:
             counts = f"{table.origin} row {number} has {len(words)}"
@@ -205,6 +231,17 @@ def _pair_tokens(table: Table, choice: Choice) -> dict[str, list[Any]]:
                 raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
             raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
     return {"tokens": tokens, "tags": tags}
+
+
+def _has_tag_a_character(texts: Sequence[Any], tags: Sequence[Any]) -> bool:
+    """Whether texts have no spaces, and each has a list of as many tags as it has characters."""
+    return all(
+        isinstance(text, str)
+        and isinstance(marks, list)
+        and len(split_cell(text)) == 1
+        and len(text) == len(marks)
+        for text, marks in zip(texts, tags, strict=True)
+    )
 
 
 def _mend_tags(columns: dict[str, list[Any]], origin: str) -> list[str]:

@@ -165,8 +165,8 @@ def name_columns(
 
 def read_json(path: Path) -> Table:
     """An array of objects, or an object a line; keys that an object lacks are missing values. Also
-    an object that holds such an array under one of ROWS, or a column of numbered cells under each
-    name, as pandas writes them.
+    an object that holds such an array under one of ROWS, or a column under each name: a list, or
+    numbered cells, as pandas writes them.
 
     Read here and not by Arrow, which turns columns of date strings into timestamps and columns of
     mixed types into JSON text.
@@ -188,6 +188,10 @@ def read_json(path: Path) -> Table:
     if not names:
         raise SeqcliError(f"{path.name} has no rows")
     rows = list(parsed.values())
+    if "annotations" in names and isinstance(rows[0].get("data"), dict):
+        raise SeqcliError(
+            f"{path.name} is the full export of Label Studio; export as JSON-MIN, which is read"
+        )
     return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
 
 
@@ -208,10 +212,25 @@ def _parse_object(text: str, where: str) -> list[Any] | None:
     if len(held) == 1:
         return cast("list[Any]", held[0])
     columns = list(whole.values())
+    if _are_columns(whole):
+        return [dict(zip(whole, row, strict=True)) for row in zip(*columns, strict=True)]
     if all(isinstance(cells, dict) and "".join(cells).isdecimal() for cells in columns):
         numbers = dict.fromkeys(number for cells in columns for number in cells)
         return [{name: whole[name].get(number) for name in whole} for number in numbers]
     return [whole]
+
+
+def _are_columns(whole: dict[str, Any]) -> bool:
+    """Whether an object holds lists of equal length, two or more, that are not the tokens and tags
+    of one sentence."""
+    columns = list(whole.values())
+    if not all(isinstance(column, list) and len(column) > 1 for column in columns):
+        return False
+    if {*whole} & {"tokens", "words"} and not any(
+        isinstance(column[0], list) for column in columns
+    ):
+        return False
+    return len(set(map(len, columns))) == 1
 
 
 def _parse(text: str, where: str) -> Any:

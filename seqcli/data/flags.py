@@ -34,14 +34,14 @@ def read_flags(cells: Sequence[Any], names: Sequence[str]) -> list[str] | None:
     return [name for name, word in zip(names, said, strict=True) if word in _YES]
 
 
-def find_mark(columns: Sequence[Sequence[Any]]) -> str:
+def find_tick(columns: Sequence[Sequence[Any]]) -> str:
     """What every cell holds that is not empty, as an x in a spreadsheet; '' where they differ."""
     marks = {_say(value) for values in columns for value in values} - {""}
     some_empty = any(not _say(value) for values in columns for value in values)
     return marks.pop() if len(marks) == 1 and some_empty else ""
 
 
-def read_marks(cells: Sequence[Any], names: Sequence[str]) -> list[str]:
+def read_ticks(cells: Sequence[Any], names: Sequence[str]) -> list[str]:
     """The names of a row's columns that are not empty."""
     return [name for name, cell in zip(names, cells, strict=True) if _say(cell)]
 

@@ -88,6 +88,11 @@ def split_cell(value: Any) -> list[Any]:
     return []
 
 
+def read_choices(value: Any) -> Any:
+    """A value, or the list in {"choices": ["a", "b"]}, as Label Studio writes several labels."""
+    return value["choices"] if isinstance(value, dict) and [*value] == ["choices"] else value
+
+
 def read_labels(value: Any) -> str | list[str]:
     """A row's label, or its labels where the value is a list."""
     if isinstance(value, list):

@@ -131,6 +131,27 @@ def test_several_labels_a_row() -> None:
     assert written["label"] == [["x", "y"], []]
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, b"\xff", [["a"]], [{"choices": ["x"]}]])
+def test_objects_are_neither_texts_nor_labels(value: object) -> None:
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "target": ["c", "d"]}
+    for task, name in (("classify", "text"), ("classify", "label"), ("translate", "target")):
+        spoiled = columns | {name: [columns[name][0], value]}
+        asked = {"source": "text", "target": "target"} if task == "translate" else {}
+        with pytest.raises(SeqcliError, match=f"t row 2: column '{name}' holds no {name} but"):
+            choose(task, Table("t", spoiled), asked)
+
+
+def test_choices_of_label_studio_are_labels() -> None:
+    columns = {"text": ["a", "b", "c"], "topic": [{"choices": ["A", "C"]}, "A", None]}
+    assert take("classify", columns, label="topic")["label"] == [["A", "C"], "A"]
+
+
+def test_marked_spans_are_no_labels() -> None:
+    columns = {"text": ["Anna lives", "so"], "label": [[[0, 4, "PER"]], []]}
+    with pytest.raises(UsageError, match="'label' marks spans of the text; use seqcli tag"):
+        take("classify", columns)
+
+
 FLAGS = {
     "comment_text": ["a b", "c d", "e f", "g h", "i j"],
     "toxic": ["1", "0", "0", "-1", ""],
@@ -269,6 +290,14 @@ def test_numbered_columns_are_first_and_last() -> None:
 def test_strings_are_cut_at_spaces_only() -> None:
     columns = {"text": ["10\u00a0000  euros"], "slots": [" B O "]}
     assert take("tag", columns) == {"tokens": [["10\u00a0000", "euros"]], "tags": [["B", "O"]]}
+
+
+def test_a_text_without_spaces_has_a_tag_a_character() -> None:
+    columns = {"text": ["我爱北京", "A座"], "labels": [["O", "O", "B-L", "I-L"], ["B-L", "I-L"]]}
+    assert take("tag", columns)["tokens"] == [["我", "爱", "北", "京"], ["A", "座"]]
+    columns = {"text": ["我爱北京", "A 座"], "labels": [["O", "O", "B-L", "I-L"], ["B-L", "I-L"]]}
+    with pytest.raises(SeqcliError, match="row 1 has 1 tokens and 4 tags"):
+        take("tag", columns)
 
 
 def test_lists_written_out_are_lists() -> None:

@@ -178,6 +178,27 @@ def test_json_whose_rows_lie_in_an_object(tmp_path: Path, text: str) -> None:
     assert dict(table.columns) == {"a": ["x", "y"], "b": [1, None]}
 
 
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"text": ["a", "b"], "label": ["x", "y"]},
+        {"tokens": [["a", "b"], ["c"]], "tags": [[1], [2]]},
+    ],
+)
+def test_json_of_columns(tmp_path: Path, whole: dict[str, list]) -> None:
+    for text in (json.dumps(whole), json.dumps(whole, indent=1)):
+        assert dict(files.read_json(write(tmp_path / "a.json", text)).columns) == whole
+    sentence = '{"tokens": ["a", "b"], "tags": ["x", "y"]}'
+    table = files.read_json(write(tmp_path / "b.json", sentence))
+    assert table.columns["tokens"] == [["a", "b"]]
+
+
+def test_the_full_export_of_label_studio(tmp_path: Path) -> None:
+    text = '[{"id": 1, "data": {"text": "a"}, "annotations": []}]'
+    with pytest.raises(SeqcliError, match=r"a\.json is the full export .* as JSON-MIN"):
+        files.read_json(write(tmp_path / "a.json", text))
+
+
 @pytest.mark.parametrize("text", ['{"a": {"en": "x"}}', '{\n"a":\n{"en": "x"}}\n', '{"a": []}'])
 def test_json_that_is_one_row(tmp_path: Path, text: str) -> None:
     table = files.read_json(write(tmp_path / "a.json", text))
@@ -230,6 +251,14 @@ def test_parquet_classes_become_names(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": [], "y": []}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(SeqcliError, match=r"^c\.parquet has no rows$"):
         arrow.read_parquet(tmp_path / "c.parquet")
+
+
+def test_bytes_that_are_text_are_decoded(tmp_path: Path) -> None:
+    datasets = arrow.import_datasets()
+    columns = {"text": ["gr\u00f6\u00dfer".encode(), None], "image": [b"\x89PNG", b"\xff\xd8"]}
+    datasets.Dataset.from_dict(columns).to_parquet(tmp_path / "a.parquet")
+    table = arrow.read_parquet(tmp_path / "a.parquet")
+    assert dict(table.columns) == {**columns, "text": ["gr\u00f6\u00dfer", None]}
 
 
 def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
