@@ -1,4 +1,4 @@
-"""Tables through HuggingFace datasets: parquet files here, Hub data sets in hub.py."""
+"""Tables through HuggingFace datasets: parquet and arrow files here, Hub data sets in hub.py."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ def read_parquet(path: Path) -> Table:
     except (ValueError, OSError) as error:
         raise SeqcliError(f"cannot read {path.name}: {str(error).splitlines()[0]}") from None
     return make_table(table, features, origin=path.name)
+
+
+def read_arrow(path: Path) -> Table:
+    """A file of a data set that was saved by save_to_disk, its class columns as names."""
+    import pyarrow
+
+    datasets = import_datasets()
+    try:
+        with path.open("rb") as file:
+            table = pyarrow.ipc.open_stream(file).read_all()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise SeqcliError(f"cannot read {path.name}: {str(error).splitlines()[0]}") from None
+    return make_table(table, datasets.Features.from_arrow_schema(table.schema), origin=path.name)
 
 
 def make_table(table: Any, features: Any, *, origin: str, place: str = "") -> Table:

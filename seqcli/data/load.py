@@ -60,8 +60,11 @@ def load(task: str, data: Data) -> Splits:
         if split == "train" and made:
             train = table, choice
     if "train" not in rows:
-        there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
-        raise SeqcliError(f"no rows to train on: {there}; name a file with --train")
+        names = sorted(found.splits, key=lambda name: name not in CANONICAL)
+        why = f"{data.data} has {', '.join(names)}, and none is called train"
+        if data.train or "train" in names:
+            why = notes[-1]
+        raise SeqcliError(f"no rows to train on: {why}; name a file with --train")
     if isinstance(data, ClassifyData):
         rows = settle_labels(rows, separator=data.label_separator)
     if train and "label" in train[1]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seqcli.config import ClassifyData, Data, LanguageData, TagData, TranslateData
 from seqcli.data import load as loading
+from seqcli.data.arrow import import_datasets
 from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
@@ -229,6 +230,32 @@ def test_parts_and_split_folders(folder: Path) -> None:
     assert sizes(splits)[:2] == [8, 8]
 
 
+def test_a_data_set_that_was_cloned_or_saved(folder: Path) -> None:
+    """Beside its files lie others that tell about them."""
+    rows = {"text": [f"row {i}" for i in range(20)], "label": [i % 2 for i in range(20)]}
+    datasets = import_datasets()
+    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    made = datasets.Dataset.from_dict(rows, features=datasets.Features(kinds))
+    (folder / "cloned" / "data").mkdir(parents=True)
+    made.to_parquet(folder / "cloned" / "data" / "train-00000-of-00001.parquet")
+    fill(folder / "cloned", dataset_infos__json="{}", README__md="#")
+    made.save_to_disk(folder / "saved")
+    datasets.DatasetDict({"train": made, "test": made}).save_to_disk(folder / "splits")
+    for name in ("cloned", "saved", "splits"):
+        splits = load("classify", settings("classify", data=name))
+        assert sizes(splits) == [15, 5, 20 if name == "splits" else 0]
+        assert {*splits.train["label"]} == {"no", "yes"}
+    (folder / "broken.arrow").write_text("no arrow")
+    with pytest.raises(SeqcliError, match=r"cannot read broken\.arrow"):
+        load("classify", settings("classify", data="broken.arrow"))
+
+
+def test_splits_of_which_none_is_train(folder: Path) -> None:
+    fill(folder, product_dev__csv=make_csv(9), sales__csv=make_csv(9))
+    with pytest.raises(SeqcliError, match="has validation, product_dev, sales, and none is called"):
+        load("classify", settings("classify", data=folder))
+
+
 def test_a_glob_finds_splits_too(folder: Path) -> None:
     fill(folder, x_train__csv=make_csv(8), x_test__csv=make_csv(4), y_train__csv="broken")
     made = load("classify", settings("classify", data="x_*.csv"))
@@ -388,6 +415,31 @@ def test_a_folder_of_labels_without_splits(folder: Path) -> None:
     (folder / "films/neg/t3.txt").write_bytes(b"\xff")
     with pytest.raises(SeqcliError, match=r"neg.*t3\.txt is not UTF-8"):
         load("classify", settings("classify", data="films"))
+
+
+def test_labels_called_like_splits_and_hidden_files(folder: Path) -> None:
+    """As a Mac writes them beside each file."""
+    for label in ("test", "bug", "BUSINESS-DEVELOPMENT"):
+        write_texts(folder / "issues" / label, **{str(i): f"{label} {i}" for i in range(10)})
+        (folder / "issues" / label / "._1.txt").write_bytes(b"\0\x05\x16\x07")
+    splits = load("classify", settings("classify", data="issues"))
+    assert {*splits.train["label"]} == {"test", "bug", "BUSINESS-DEVELOPMENT"}
+    assert sum(sizes(splits)) == 30
+    for split in ("train", "test"):
+        write_texts(folder / "parts" / split, a="one text")
+    with pytest.raises(SeqcliError, match="no column that looks like a label"):
+        load("classify", settings("classify", data="parts"))
+
+
+def test_texts_called_by_numbers(folder: Path) -> None:
+    """As in 20 Newsgroups."""
+    for label in ("alt.atheism", "sci.space"):
+        for part in ("news-train", "news-test"):
+            (folder / "news" / part / label).mkdir(parents=True)
+            for number in range(10):
+                (folder / "news" / part / label / str(number)).write_text(f"{label} {number}")
+    splits = load("classify", settings("classify", data="news"))
+    assert {*splits.train["label"]} == {*splits.test["label"]} == {"alt.atheism", "sci.space"}
 
 
 def test_labels_marked_as_for_fasttext(folder: Path) -> None:
