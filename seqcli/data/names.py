@@ -28,6 +28,7 @@ SENTENCE = _words(  # numbers of sentences, of which letters alone count
     "sentence sentenceid sentenceno sentencenum sentencenumber sentenceidx sentenceindex "
     "sentid sentno sentnum sentidx"
 )
+DOCUMENT = _words("doc docid docno document documentid documentno file fileid filename")
 PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
 
 # ISO 639-1 codes, and the English names of languages that columns are called by.

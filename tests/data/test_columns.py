@@ -350,6 +350,20 @@ def test_tokens_are_joined_where_a_column_numbers_sentences(name: str, numbers: 
     assert take("tag", columns, tokens="word")["tokens"] == rows["tokens"]
 
 
+def test_numbers_of_sentences_may_begin_anew_in_each_document() -> None:
+    columns = {"doc_id": ["a", "a", "b", "", "a"], "sentence_id": ["1", "1", "1", "", "1"]}
+    taken = take("tag", {**columns, "word": WORDS, "tag": GEO})
+    assert taken["tokens"] == [["in", "Rome"], ["we", "eat"], ["ice"]]
+
+
+def test_spaces_around_tokens_do_not_count() -> None:
+    columns = {"Sentence #": ["1", "1", "1 ", "2", "2"], "Word": ["in ", *WORDS[1:]], "Tag": GEO}
+    columns["Tag"] = ["O", "B-geo ", "O", "O", "O"]
+    taken = take("tag", columns)
+    assert taken["tokens"] == [["in", "Rome", "we"], ["eat", "ice"]]
+    assert taken["tags"] == [["O", "B-geo", "O"], ["O", "O"]]
+
+
 def test_joined_tokens_with_a_label_and_with_gaps() -> None:
     columns = {
         "sentence_id": ["1", "1", "2", "2", "3"],
