@@ -49,6 +49,7 @@ SPLITS = {
     "validation": _words("validation valid val dev eval development testa"),
     "test": _words("test testing testb"),  # testa and testb: CoNLL 2003
 }
+SPLIT = _words("split set partition subset")  # columns that may say a row's split
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
 _KNOWN = {

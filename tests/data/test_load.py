@@ -305,6 +305,24 @@ def test_one_split(folder: Path) -> None:
     assert len(load_split("classify", settings("classify", data=folder, test="one.csv"))) == 3
 
 
+def test_a_column_that_says_the_split(folder: Path) -> None:
+    rows = [f"row {i},{'xy'[i // 3 % 2]},{('Train', 'dev', 'test')[i % 3]}\n" for i in range(30)]
+    fill(folder, a__csv="text,label,split\n" + "".join(rows))
+    data = settings("classify", data="a.csv")
+    made = load("classify", data)
+    assert sizes(made) == [10, 10, 10]
+    assert made.test["text"][:2] == ["row 2", "row 5"]
+    assert "a.csv: rows of each split by column 'split': train 10, validation 10, test 10" in (
+        made.notes
+    )
+    assert load_split("classify", data)["text"] == made.test["text"]
+    fill(folder, b__csv=make_csv(12))
+    made = load("classify", settings("classify", data="a.csv", validation="b.csv"))
+    assert sizes(made) == [10, 12, 10]
+    fill(folder, c__csv="text,label,set\n" + "".join(rows).replace("dev", "seven"))
+    assert sum(sizes(load("classify", settings("classify", data="c.csv")))[:2]) == 30
+
+
 def test_the_splits_of_a_training_are_found_again(folder: Path) -> None:
     """Those of one file, which is all of them where no training is spoken of."""
     fill(folder, one__csv=make_csv(100))
