@@ -12,7 +12,7 @@ from typing import Any
 
 from seqcli.data.annotations import are_marks
 from seqcli.data.flags import are_flags, find_unclear
-from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TOKENS, is_language
+from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TEXT_PAIRS, TOKENS, is_language
 from seqcli.data.tables import Table, list_columns
 from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
@@ -28,6 +28,8 @@ SEVERAL = {"classify": ("text", "pair", "label"), "lm": ("condition",)}
 """Roles that several columns may play together."""
 MOST_LABELS = 1_000
 """A column of more distinct values is no label unless the user says so."""
+OFTEN = 0.1
+"""Share of a column's rows from which on it is often empty."""
 PROSE = 3
 """Words of a column's values, from which on it is text rather than a name, a date or a number."""
 LINE = 100  # characters of a value that are looked at for them
@@ -86,6 +88,12 @@ def find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
     return next((lower[name] for name in known if name in lower), None)
 
 
+def _find_pair(names: Sequence[str], known: Sequence[tuple[str, str]]) -> list[str]:
+    """The first of some well-known pairs that these names hold, or nothing."""
+    found = ([find_named(names, [one]) for one in pair] for pair in known)
+    return next(([one for one in pair if one] for pair in found if all(pair)), [])
+
+
 def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     taken = [name for names in given.values() for name in split_columns(names, table.columns)]
     rest = [name for name in table.columns if name not in taken]
@@ -96,10 +104,16 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         declared = next((name for name in rest if name in table.classes), None)
         label = declared or find_named(rest, LABEL)
     rest = [name for name in rest if name != label]
-    text = text or find_named(rest, TEXT)
-    rest = [name for name in rest if name != text]
+    if not {"text", "pair"} & {*given} and (pair := _find_pair(rest, TEXT_PAIRS)):
+        text, other = pair
+        given = {**given, "text": text, "pair": other}
+        taken += pair
+        remark = f" (one text alone: --text-column {text})"
+    text = text or _find_named_text(table, rest)
+    rest = [name for name in rest if name != text and name not in taken]
     if label is None:
-        label, remark = _guess_labels(table, rest)
+        label, said = _guess_labels(table, rest)
+        remark += said
     taken += split_columns(label, table.columns)
     rest = [name for name in table.columns if name not in (*taken, text)]
     if text is None:
@@ -118,6 +132,19 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         return choice, f"{remark} (to read more: --text-column {both})"
     # Such as a title and what stands under it.
     return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
+
+
+def _find_named_text(table: Table, names: Sequence[str]) -> str | None:
+    """The column with a well-known name of texts; where it is often empty, the longest of those
+    that end in one: 'Review Text' rather than 'Title'."""
+    text = find_named(names, TEXT)
+    if text is None:
+        return None
+    values = table.columns[text]
+    if sum(value is None or value == "" for value in values) <= OFTEN * len(values):
+        return text
+    alike = [name for name in names if re.split(r"[\W_]", name.lower())[-1] in TEXT]
+    return max(alike, key=lambda name: _measure(table.columns[name]))
 
 
 def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
@@ -143,8 +170,10 @@ def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:
-    """How many distinct values a column has, or 0 where they are no labels: one alone, or too many
-    (more than half the rows, unless they are few anyway)."""
+    """How many distinct values a column has, or 0 where they are no labels: one alone, too many
+    (more than half the rows, unless they are few anyway), or mostly empty lists."""
+    if 2 * sum(value in ("[]", []) for value in values) > len(values):
+        return 0
     distinct = len({str(value) for value in values} - {"", "None"})
     most = min(MOST_LABELS, max(few, len(values) / 2))
     return distinct if 1 < distinct <= most else 0
@@ -218,11 +247,10 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
     languages = [name for name in names if is_language(name)]
     if len(languages) > 2 and "id" in languages:  # a row's number rather than Indonesian
         languages.remove("id")
-    known = next((pair for pair in PAIRS if all(find_named(names, [one]) for one in pair)), None)
     pair: Sequence[str]
     remark = ""
-    if known:
-        pair = [find_named(names, [one]) or one for one in known]
+    if known := _find_pair(names, PAIRS):
+        pair = known
     elif len(languages) == 2:
         pair, why = direct(languages, table.place)
         remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"

@@ -17,7 +17,7 @@ TEXT = _words(
 )
 LABEL = _words(
     "label_text label_name label labels category intent class sentiment target topic emotion "
-    "rating stars score coarse_label fine_label 标签 类别"
+    "rating stars score gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
@@ -27,6 +27,15 @@ SPANS = _words("entities spans annotations annotation labels label ner tags")
 SENTENCE = _words(  # numbers of sentences, of which letters alone count
     "sentence sentenceid sentenceno sentencenum sentencenumber sentenceidx sentenceindex "
     "sentid sentno sentnum sentidx"
+)
+TEXT_PAIRS = (
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("sentence_a", "sentence_b"),
+    ("#1 string", "#2 string"),
 )
 DOCUMENT = _words("doc docid docno document documentid documentno file fileid filename")
 PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))

@@ -53,6 +53,30 @@ def test_unknown_names_are_told_by_content() -> None:
     assert taken == {"text": columns["bar"], "label": columns["foo"]}
 
 
+@pytest.mark.parametrize("names", [("sentence1", "sentence2"), ("#1 String", "#2 String")])
+def test_a_pair_of_texts_by_name(names: tuple[str, str]) -> None:
+    first, second = ([f"{name} {i}" for i in range(20)] for name in names)
+    columns = {"Quality": ["1", "0"] * 10, names[0]: first, names[1]: second}
+    rows, _ = choose("classify", Table("t", columns), {})
+    assert rows.columns == {"text": first, "pair": second, "label": ["1", "0"] * 10}
+    assert f"(one text alone: --text-column {names[0]})" in rows.notes[0]
+    assert take("classify", columns, text=names[1]) == {"text": second, "label": ["1", "0"] * 10}
+
+
+def test_a_text_that_is_often_missing_is_not_the_text() -> None:
+    reviews = [f"it does what it should, {i} times" for i in range(20)]
+    columns = {"Title": ["fine", ""] * 10, "Review Text": reviews, "Rating": ["1", "5"] * 10}
+    assert take("classify", columns)["text"] == reviews
+    columns["Title"] = ["fine"] * 20
+    assert take("classify", columns)["text"] == ["fine"] * 20
+
+
+def test_a_column_of_empty_lists_is_no_label() -> None:
+    columns = {"post": [f"so it goes {i}" for i in range(20)], "pictures": ["[]"] * 19 + ["['a']"]}
+    columns["mood"] = ["1", "0", "-1", "1"] * 5
+    assert take("classify", columns)["label"] == columns["mood"]
+
+
 def test_asked_columns_win_and_missing_ones_are_listed() -> None:
     columns = {"text": ["a", "b"], "label": ["x", "y"], "Other": ["1", "2"]}
     assert take("classify", columns, label="other")["label"] == ["1", "2"]
