@@ -23,6 +23,7 @@ _LABEL = "__label__"
 ROWS = ("data", "rows", "records", "examples", "items", "instances")
 """Names under which an object of JSON may hold its rows."""
 _PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
+_DENSE = ("gb18030", "big5", "shift_jis", "euc-kr", "cp1251")
 _SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
@@ -47,9 +48,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         _refuse_bytes(path, content)
         line = content.count(b"\n", 0, error.start) + 1
-        guess = _guess_encoding(content)
+        guess, *others = _guess_encodings(content)
+        either = f" (or {', '.join(others)}, whichever it is)" if others else ""
         raise SeqcliError(
-            f"{path.name} is not UTF-8 (line {line}); if it is {guess}, convert it: "
+            f"{path.name} is not UTF-8 (line {line}); if it is {guess}{either}, convert it: "
             f"iconv -f {guess} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
     if not text.strip("\r\n"):
@@ -68,13 +70,22 @@ def _refuse_bytes(path: Path, content: bytes) -> None:
         raise SeqcliError(f"{path.name} is no text; save it as .csv, .jsonl, .parquet or .txt")
 
 
-def _guess_encoding(content: bytes) -> str:
-    """An encoding that bytes which are not UTF-8 may have, as iconv calls it."""
+def _guess_encodings(content: bytes) -> list[str]:
+    """Encodings that bytes which are not UTF-8 may have, as iconv calls them, one or more."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    head = content[:10_000]
-    common_han = len(re.findall(rb"[\xb0-\xd7][\xa1-\xfe]", head))  # level 1 of GB 2312
-    return "gb18030" if 2 * common_han > 0.6 * sum(byte > 127 for byte in head) else "latin1"
+        return ["utf-16"]
+    high = sum(byte > 127 for byte in content[:10_000])
+    together = 2 * len(re.findall(rb"[\x80-\xff]{2}", content[:10_000]))
+    dense = together > 0.6 * high  # letters of another script, not accents here and there
+    return [name for name in _DENSE if dense and _can_be(content, name)] or ["cp1252"]
+
+
+def _can_be(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_lines(path: Path) -> list[str]:

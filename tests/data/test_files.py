@@ -44,7 +44,12 @@ def test_windows_line_ends_are_line_ends_only_throughout(tmp_path: Path) -> None
         (b"\xef\xbb\xbf", "is empty"),
         (b"good\nb\xe9d\n", "not UTF-8 (line 2)"),
         ("text".encode("utf-16"), "iconv -f utf-16 -t utf-8"),
-        ("ÄÖÜ größer für Gäste".encode("latin1"), "iconv -f latin1 -t utf-8"),
+        ("ÄÖÜ größer für Gäste".encode("latin1"), "iconv -f cp1252 -t utf-8"),
+        ("So “it” goes – and on…".encode("cp1252"), "iconv -f cp1252 -t utf-8"),
+        ("今天天氣很好，我們去公園玩。".encode("big5"), "big5"),
+        ("今日は天気がいいです。公園へ行きましょう。".encode("shift_jis"), "shift_jis"),
+        ("오늘은 날씨가 좋습니다.".encode("euc-kr"), "euc-kr"),
+        ("Сегодня хорошая погода, мы гуляем.\n".encode("cp1251"), "cp1251"),
         ("OK，今天天气很好，我们去公园。".encode("gb18030"), "iconv -f gb18030 -t utf-8"),
     ],
 )
