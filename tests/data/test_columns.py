@@ -263,8 +263,8 @@ def test_one_row_with_two_labels_makes_lists_of_all() -> None:
 
 
 def test_no_label() -> None:
-    with pytest.raises(UsageError, match="no column that looks like a label"):
-        take("classify", {"text": ["a", "b"]})
+    with pytest.raises(UsageError, match=r"like a label; it has one column; .* called \.csv"):
+        take("classify", {"text": ["good;a", "bad;b"]})
     unique = [f"a{i}" for i in range(50)]
     with pytest.raises(UsageError, match="no column that looks like a label"):
         take("classify", {"1": unique, "2": unique[::-1]}, header="no")
