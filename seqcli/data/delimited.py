@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 import sys
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +76,7 @@ def _read_records(lines: Sequence[str], delimiter: str) -> Iterator[Record]:
     """Records that are not blank. Where a quotation mark is a stray one, its line is a record of
     plain characters, and reading goes on below it."""
     start, width = 0, 0
+    before: deque[list[str]] = deque(maxlen=HEAD)
     while start < len(lines):
         first = start
         rest = map(lines.__getitem__, range(start, len(lines)))
@@ -82,23 +84,31 @@ def _read_records(lines: Sequence[str], delimiter: str) -> Iterator[Record]:
         for cells in reader:
             end = first + reader.line_num
             width = width or len(cells)
-            if end - start > 1 and _swallows_rows(lines[start:end], delimiter, width):
+            if end - start > 1 and _swallows_rows(lines[start:end], delimiter, width, before):
                 plain = _split(lines[start], delimiter, quoting=csv.QUOTE_NONE)
                 yield Record(start, start + 1, plain, stray=True)
                 start += 1
                 break
             if cells:
+                before.append(cells)
                 yield Record(start, end, cells)
             start = end
 
 
-def _swallows_rows(lines: Sequence[str], delimiter: str, width: int) -> bool:
-    """Whether a quoted cell that goes on over these lines was never meant to be one: what closes it
-    is not at the end of a cell, and most lines under the first are rows by themselves."""
-    if width < 2 or not _is_malformed(lines, delimiter):
+def _swallows_rows(
+    lines: Sequence[str], delimiter: str, width: int, before: Collection[Sequence[str]]
+) -> bool:
+    """Whether a quoted cell that goes on over these lines was never meant to be one: most lines
+    under the first are rows by themselves, and what closes it is not at the end of a cell, or
+    these rows have the values of those before in some column, such as a label's."""
+    split = (_split(line, delimiter) for line in lines[1:])
+    rows = [cells for cells in split if len(cells) == width > 1]
+    if 2 * len(rows) < len(lines):
         return False
-    rows = sum(len(_split(line, delimiter)) == width for line in lines[1:])
-    return 2 * rows > len(lines) - 1
+    return _is_malformed(lines, delimiter) or any(
+        {row[at] for row in rows} <= {row[at] for row in before if len(row) == width} - {""}
+        for at in range(width)
+    )
 
 
 def _is_malformed(lines: Sequence[str], delimiter: str) -> bool:

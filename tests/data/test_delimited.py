@@ -110,6 +110,14 @@ def test_a_stray_quotation_mark_swallows_no_rows(tmp_path: Path, delimiter: str)
     assert [note[:13] for note in table.notes] == ["a.csv line 6:", "a.csv line 17"]
 
 
+def test_a_stray_quotation_mark_that_another_seems_to_close(tmp_path: Path) -> None:
+    rows = [f"{'ham' if i % 2 else 'spam'},see you at {i}" for i in range(20)]
+    rows[7], rows[11] = 'ham,"the wheel of 5', 'ham,it is 5"'
+    table = read_csv(write(tmp_path / "a.csv", "\n".join(["label,text", *rows])))
+    assert [",".join(row) for row in zip(*table.columns.values(), strict=True)] == rows
+    assert len(table.notes) == 1
+
+
 def test_a_quotation_mark_that_is_never_closed(tmp_path: Path) -> None:
     table = read_csv(write(tmp_path / "a.csv", 'text,label\na,b\n"c,d\ne,"f, g"\nh,i\n'))
     assert table.columns["text"] == ["a", '"c', "e", "h"]
