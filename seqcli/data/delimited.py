@@ -52,13 +52,11 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     cells = [record.cells for record in records]
     names, header = name_columns(path, cells[:HEAD], wanted=wanted, assume=True)
     columns = map(list, zip(*cells[header:], strict=True))
-    notes = [
-        f"{path.name} line {record.start + 1}: a quotation mark that opens no quoted cell is read "
-        "as a character"
-        for record in records
-        if record.stray
-    ]
-    return Table(path.name, dict(zip(names, columns, strict=True)), header, notes=tuple(notes))
+    strays = [str(record.start + 1) for record in records if record.stray]
+    where = ", ".join(strays[:5]) + (", …" if len(strays) > 5 else "")
+    note = f"{path.name}: quotation marks that open no quoted cell are read as characters"
+    notes = (f"{note} (line {where})",) if strays else ()
+    return Table(path.name, dict(zip(names, columns, strict=True)), header, notes=notes)
 
 
 def _sniff(lines: Sequence[str]) -> str:
