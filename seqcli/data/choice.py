@@ -12,7 +12,17 @@ from typing import Any
 
 from seqcli.data.annotations import are_marks
 from seqcli.data.flags import are_flags, find_unclear
-from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TEXT_PAIRS, TOKENS, is_language
+from seqcli.data.names import (
+    LABEL,
+    PAIRS,
+    SPANS,
+    TAGS,
+    TEXT,
+    TEXT_PAIRS,
+    TOKENS,
+    is_language,
+    simplify,
+)
 from seqcli.data.tables import Table, list_columns
 from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
@@ -83,9 +93,10 @@ def split_columns(names: str, known: Collection[str]) -> list[str]:
 
 
 def find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
-    """The first well-known name among these, whatever its case."""
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[name] for name in known if name in lower), None)
+    """The first well-known name among these, whatever its case and what follows in brackets."""
+    simple = {simplify(name): name for name in reversed(names)}
+    simple |= {name.lower(): name for name in reversed(names)}
+    return next((simple[name] for name in known if name in simple), None)
 
 
 def _find_pair(names: Sequence[str], known: Sequence[tuple[str, str]]) -> list[str]:

@@ -17,7 +17,7 @@ TEXT = _words(
 )
 LABEL = _words(
     "label_text label_name label labels category intent class sentiment target topic emotion "
-    "rating stars score gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
+    "rating stars score polarity gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
@@ -79,6 +79,11 @@ def find_split(name: str) -> tuple[str | None, str]:
     return None, "_".join(words)
 
 
+def simplify(name: str) -> str:
+    """A name as well-known ones are compared with: 'Label (0/1)' → 'label'."""
+    return name.lower().partition("(")[0].strip() or name.lower()
+
+
 def is_language(name: str) -> bool:
     """Whether a column or file suffix names a language: en, zh_CN, pt-br, german."""
     return re.split(r"[-_]", name.lower())[0] in LANGUAGES
@@ -106,7 +111,7 @@ def has_header(
     others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
     below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
     pairs = list(zip(first, below, strict=True))
-    known = (cell.lower() in _KNOWN and cell not in values for cell, values in pairs)
+    known = (simplify(cell) in _KNOWN and cell not in values for cell, values in pairs)
     if any(cell in wanted for cell in first) or any(known):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):

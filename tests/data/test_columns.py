@@ -31,6 +31,7 @@ def take(task: str, columns: dict[str, list[Any]], **asked: str) -> dict[str, li
         (["id", "review", "sentiment"], "review", "sentiment"),
         (["utterance", "intent", "tokens"], "utterance", "intent"),
         (["text", "label", "label_text"], "text", "label_text"),
+        (["tweet", "is_retweet(0/1)", "Polarity (-1/0/1)"], "tweet", "Polarity (-1/0/1)"),
     ],
 )
 def test_well_known_names(names: list[str], text: str, label: str) -> None:
@@ -144,6 +145,14 @@ def test_labels_become_strings_and_broken_rows_are_counted() -> None:
     assert "t.csv: 1 row without a label, left out" in rows.notes
 
 
+def test_a_dash_is_a_label_beside_a_plus_only() -> None:
+    columns = {"sentence1": ["a", "b", "c"], "gold_label": ["x", "-", "y"]}
+    rows, _ = choose("classify", Table("t", columns), {"text": "sentence1"})
+    assert rows["label"] == ["x", "y"]
+    assert "t: 1 row with the label '-', left out" in rows.notes
+    assert take("classify", {"text": ["a", "b"], "label": ["+", "-"]})["label"] == ["+", "-"]
+
+
 def test_several_labels_a_row() -> None:
     table = Table("t.csv", {"text": ["a", "b"], "labels": [["x"], ["y"]]})
     single, _ = choose("classify", table, {})
@@ -202,7 +211,7 @@ def test_columns_of_yes_and_no_are_labels_together() -> None:
 
 def test_a_scale_is_no_yes_and_no_unless_it_is_named() -> None:
     columns = {"tweet": [f"it is {i}" for i in range(9)], "kept": [0, 1, 0] * 3}
-    columns |= {"polarity": [-1, 0, 1] * 3, "again": [0, 0, 1] * 3}
+    columns |= {"mood": [-1, 0, 1] * 3, "again": [0, 0, 1] * 3}
     assert choose("classify", Table("t", columns), {})[1]["label"] == "kept,again"
 
 
