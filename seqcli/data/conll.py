@@ -42,16 +42,17 @@ def read_conll(path: Path) -> Table:
     lines = read_lines(path)
     split = _splitter(lines)
     lines = _blank_comments(lines, split)
-    tokens = (split(line) for line in lines if is_full(line) and not line.startswith(_ASIDES))
-    first = next(tokens, [])
+    rows = (i for i, line in enumerate(lines) if is_full(line) and not line.startswith(_ASIDES))
+    start = next(rows, 0)
+    first = split(lines[start])
     width = len(first)
     if width < 2:
         raise SeqcliError(
             f"{path.name} has no columns of tokens and tags; each line needs a token and its tag"
         )
-    header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
+    header = any(cell.lower() in TOKENS for cell in first[:2]) and first[-1].lower() in TAGS
     names = first if header else [str(i + 1) for i in range(width)]
-    head = [split(line) for line in lines[:HEAD]]
+    head = [split(line) for line in lines[start + header : start + HEAD]]
     if width == WIDTH and _have_heads(head):
         return read_conllu(path)
 
@@ -96,14 +97,13 @@ def _blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> 
 
 
 def _count_tokens(head: Sequence[Sequence[str]]) -> bool:
-    """Whether the first cell of each line is the number of a token in its sentence, from 1."""
-    number, most = 0, 0
-    for cells in head:
-        number = number + 1 if any(cells) else 0
-        if number and cells[0] != str(number):
-            return False
-        most = max(most, number)
-    return most > 1
+    """Whether the first cells of lines number the tokens of each sentence, from 0 or from 1."""
+    blocks = itertools.groupby(head, key=any)
+    sentences = [[cells[0] for cells in block] for full, block in blocks if full]
+    return any(len(cells) > 1 for cells in sentences) and any(
+        all(cells == list(map(str, range(start, start + len(cells)))) for cells in sentences)
+        for start in (0, 1)
+    )
 
 
 def _have_heads(head: Sequence[Sequence[str]]) -> bool:

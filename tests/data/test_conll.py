@@ -160,6 +160,10 @@ def test_a_column_that_numbers_tokens_is_left_out(tmp_path: Path, divide: str) -
     text = "\n".join(rows).replace("|", divide)
     table = conll.read_conll(write(tmp_path / "a.conll", text))
     assert dict(table.columns) == {"2": [["John", "sleeps"], ["1"]], "3": [["B-PER", "O"], ["O"]]}
+    named = conll.read_conll(
+        write(tmp_path / "c.conll", f"ID|FORM|TAG\n{text}".replace("|", divide))
+    )
+    assert dict(named.columns) == {"FORM": table.columns["2"], "TAG": table.columns["3"]}
     other = conll.read_conll(write(tmp_path / "b.conll", text.replace("2", "3")))
     assert list(other.columns) == ["1", "2", "3"]
 
