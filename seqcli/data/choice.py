@@ -132,17 +132,23 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         if text is None:
             raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
     choice = {**given, "text": text, "label": label}
-    rest = [] if "text" in given or "pair" in given else [name for name in rest if name != text]
-    if table.header:  # other columns may be anything, such as the text in another language
-        rest = [name for name in rest if name.lower() in TEXT]
-    more = [name for name in rest if _is_prose(table.columns[name])]
-    if not more:
+    if "text" in given or "pair" in given:
         return choice, remark
-    both = ",".join(name for name in table.columns if name in (*more, text))
+    both = _add_prose(table, text, [name for name in rest if name != text])
+    if both == text:
+        return choice, remark
     if table.header:
         return choice, f"{remark} (to read more: --text-column {both})"
     # Such as a title and what stands under it.
     return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
+
+
+def _add_prose(table: Table, text: str, others: Sequence[str]) -> str:
+    """The column of a text, and those of other prose beside it."""
+    if table.header:  # other columns may be anything, such as the text in another language
+        others = [name for name in others if name.lower() in TEXT]
+    more = [name for name in others if _is_prose(table.columns[name])]
+    return ",".join(name for name in table.columns if name in (*more, text))
 
 
 def _find_named_text(table: Table, names: Sequence[str]) -> str | None:

@@ -150,24 +150,31 @@ def _make_classify(table: Table, choice: Choice) -> Made:
 
 def _take_labels(table: Table, names: str) -> tuple[list[Any], list[str]]:
     """The label or labels of each row, and what was assumed: of one column what it holds; of
-    several their names where they say yes or no, else the values of them all.
+    several their names where they say yes or no, else the values of them all."""
+    if len(split_columns(names, table.columns)) == 1:
+        return _take_values(table, names)
+    return _take_named(table, names)
 
-    Raises SeqcliError for a cell that says neither among those that do.
-    """
-    several = split_columns(names, table.columns)
-    columns = take_columns(table, names)
-    if len(several) == 1:
-        if are_marks(columns[0]):
-            raise UsageError(
-                f"{table.origin}: column {names!r} marks spans of the text; use seqcli tag, or "
-                "name a column of labels with --label-column"
-            )
-        values = [read_choices(value) for value in read_lists(columns[0])]
-        if (positions := read_positions(values)) is None:
-            _check_plain(replace(table, columns={names: values}), names, "label")
-            return [read_labels(value) for value in values], []
-        note = f"{table.origin}: {names!r} holds ones and zeros, so labels are the places of ones"
+
+def _take_values(table: Table, name: str) -> tuple[list[Any], list[str]]:
+    """Labels that one column holds. Raises SeqcliError where its values are no labels."""
+    if are_marks(table.columns[name]):
+        raise UsageError(
+            f"{table.origin}: column {name!r} marks spans of the text; use seqcli tag, or name a "
+            "column of labels with --label-column"
+        )
+    values = [read_choices(value) for value in read_lists(table.columns[name])]
+    if positions := read_positions(values):
+        note = f"{table.origin}: {name!r} holds ones and zeros, so labels are the places of ones"
         return positions, [f"{note}, counted from 0"]
+    _check_plain(replace(table, columns={name: values}), name, "label")
+    return [read_labels(value) for value in values], []
+
+
+def _take_named(table: Table, names: str) -> tuple[list[Any], list[str]]:
+    """Labels of several columns. Raises SeqcliError for a cell that says neither yes nor no among
+    those that do."""
+    several, columns = split_columns(names, table.columns), take_columns(table, names)
     rows = zip(*columns, strict=True)
     if all(is_flag(value) for values in columns for value in values):
         return [read_flags(cells, several) for cells in rows], []

@@ -35,10 +35,11 @@ def read_flags(cells: Sequence[Any], names: Sequence[str]) -> list[str] | None:
 
 
 def find_tick(columns: Sequence[Sequence[Any]]) -> str:
-    """What every cell holds that is not empty, as an x in a spreadsheet; '' where they differ."""
-    marks = {_say(value) for values in columns for value in values} - {""}
-    some_empty = any(not _say(value) for values in columns for value in values)
-    return marks.pop() if len(marks) == 1 and some_empty else ""
+    """The one character that every cell holds that is not empty, as an x in a spreadsheet; '' where
+    there is none such."""
+    said = {_say(value) for values in columns for value in values}
+    ticks = said - {""}
+    return ticks.pop() if len(said) == 2 and len(ticks) == 1 and len(min(ticks)) == 1 else ""
 
 
 def read_ticks(cells: Sequence[Any], names: Sequence[str]) -> list[str]:

@@ -234,6 +234,8 @@ def test_marks_of_a_spreadsheet_say_yes() -> None:
     rows, _ = choose("classify", Table("t", columns), {"label": "good,new"})
     assert rows["label"] == [["good"], [], ["good", "new"]]
     assert "t: columns of labels hold 'x' for yes and nothing for no" in rows.notes
+    named = {"text": ["a", "b"], "topic1": ["sport", "sport"], "topic2": ["", ""]}
+    assert take("classify", named, label="topic1,topic2")["label"] == [["sport"], ["sport"]]
 
 
 def test_ones_and_zeros_in_a_list_are_labels_by_their_places() -> None:
