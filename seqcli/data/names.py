@@ -100,8 +100,8 @@ def has_header(
 ) -> bool:
     """Whether the first of these records names the columns.
 
-    A name asked for settles it, and so does a well-known one that does not come again in its
-    column, or an empty cell above row numbers, as pandas writes them; one above cells that are
+    A name that was asked for or is well known, and does not come again in its column, settles it;
+    so does an empty cell above row numbers, as pandas writes them, while one above cells that are
     mostly empty says nothing. A first cell that comes again below it (a value) or is a number
     speaks against a header; a column that repeats itself without its first cell speaks for it, of
     names that are no identifiers only where new values are rare. Where nothing speaks, `assume` is
@@ -111,8 +111,10 @@ def has_header(
     others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
     below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
     pairs = list(zip(first, below, strict=True))
-    known = (simplify(cell) in _KNOWN and cell not in values for cell, values in pairs)
-    if any(cell in wanted for cell in first) or any(known):
+    if any(
+        (cell in wanted or simplify(cell) in _KNOWN) and cell not in values
+        for cell, values in pairs
+    ):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True
@@ -135,17 +137,16 @@ def has_header(
     return assume
 
 
-RARE = 0.02
+RARE = 0.05
 """Chance of a value that has not come before, up to which one that has not is probably a name."""
 
 
 def _expect_new(values: Sequence[str]) -> float:
-    """The chance that one more value is a new one (Good and Turing): the share of those that come
-    once; 1 where there are too few to tell."""
+    """About the chance that one more value is a new one (after Good and Turing): the share of those
+    that come once, were there one more of them; 1 where all are the same."""
     counts = Counter(values)
-    if len(values) < 10 or len(counts) < 2:
-        return 1.0
-    return sum(times == 1 for times in counts.values()) / len(values)
+    once = sum(times == 1 for times in counts.values())
+    return (once + 1) / (len(values) + 1) if len(counts) > 1 else 1.0
 
 
 def _is_number(cell: str) -> bool:

@@ -39,9 +39,13 @@ def test_names_of_columns(first: str, columns: list[str]) -> None:
     ],
 )
 def test_values(first: str, columns: list[str]) -> None:
-    assert not has_header([first.split("|"), *make_rows(*columns)])
+    rows = [first.split("|"), *make_rows(*columns)]
+    assert not has_header(rows)
+    assert not has_header(rows, wanted=["1", "pos"])
 
 
 def test_a_rare_label_in_the_first_row_is_a_value() -> None:
     rows = [[f"is it {i} ?", f"kind:{i % 40}" if i % 9 else f"rare:{i}"] for i in range(500)]
     assert not has_header([["what is it ?", "rare:a"], *rows])
+    few = [[f"is it {i} ?", "it is" if i < 6 else "it was"] for i in range(12)]
+    assert not has_header([["what is it ?", "who is it"], *few])
