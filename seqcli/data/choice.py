@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from seqcli.data.annotations import are_marks
@@ -119,7 +120,7 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         text, other = pair
         given = {**given, "text": text, "pair": other}
         taken += pair
-        remark = f" (one text alone: --text-column {text})"
+        remark = f" (one text alone: --text-column {quote(text)})"
     text = text or _find_named_text(table, rest)
     rest = [name for name in rest if name != text and name not in taken]
     if label is None:
@@ -138,9 +139,9 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     if both == text:
         return choice, remark
     if table.header:
-        return choice, f"{remark} (to read more: --text-column {both})"
+        return choice, f"{remark} (to read more: --text-column {quote(both)})"
     # Such as a title and what stands under it.
-    return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
+    return {**choice, "text": both}, f"{remark} (to read less: --text-column {quote(text)})"
 
 
 def _add_prose(table: Table, text: str, others: Sequence[str]) -> str:
@@ -169,7 +170,7 @@ def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
     the one with the fewest values; and what to remark on it."""
     flags = [name for name in names if table.header and are_flags(table.columns[name])]
     if len(flags) > 1:
-        remark = f"one of these alone: --label-column {flags[0]}"
+        remark = f"one of these alone: --label-column {quote(flags[0])}"
         for name in names:
             values = table.columns[name]
             if name not in flags and (at := find_unclear(values)) is not None:
@@ -270,7 +271,7 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
         pair = known
     elif len(languages) == 2:
         pair, why = direct(languages, table.place)
-        remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
+        remark = f" ({why}; the other way: --source {quote(pair[1])} --target {quote(pair[0])})"
     elif len(languages) == 1 and (text := find_named(names, TEXT)):
         pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):

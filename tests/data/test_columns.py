@@ -1,5 +1,6 @@
 """Which columns a task takes, and which rows it keeps."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_pair_of_texts_by_name(names: tuple[str, str]) -> None:
     columns = {"Quality": ["1", "0"] * 10, names[0]: first, names[1]: second}
     rows, _ = choose("classify", Table("t", columns), {})
     assert rows.columns == {"text": first, "pair": second, "label": ["1", "0"] * 10}
-    assert f"(one text alone: --text-column {names[0]})" in rows.notes[0]
+    assert f"(one text alone: --text-column {shlex.quote(names[0])})" in rows.notes[0]
     assert take("classify", columns, text=names[1]) == {"text": second, "label": ["1", "0"] * 10}
 
 
