@@ -97,13 +97,15 @@ def _swallows_rows(
     lines: Sequence[str], delimiter: str, width: int, before: Collection[Sequence[str]]
 ) -> bool:
     """Whether a quoted cell that goes on over these lines was never meant to be one: most lines
-    under the first are rows by themselves, and what closes it is not at the end of a cell, or
-    these rows have the values of those before in some column, such as a label's."""
+    under the first are rows by themselves, and what closes it is not at the end of a cell; or all
+    are, two or more, with values in some column that rows before have, such as labels."""
     split = (_split(line, delimiter) for line in lines[1:])
     rows = [cells for cells in split if len(cells) == width > 1]
     if 2 * len(rows) < len(lines):
         return False
-    return _is_malformed(lines, delimiter) or any(
+    if _is_malformed(lines, delimiter):
+        return True
+    return len(rows) == len(lines) - 1 > 1 and any(
         {row[at] for row in rows} <= {row[at] for row in before if len(row) == width} - {""}
         for at in range(width)
     )

@@ -130,6 +130,8 @@ def test_cells_of_several_lines_stay_whole(tmp_path: Path) -> None:
     table = read_csv(write(tmp_path / "a.csv", f'text,label\n"{poem}",x\n"he said ""no""",y\n'))
     assert table.columns["text"] == [poem, 'he said "no"']
     assert table.notes == ()
+    table = read_csv(write(tmp_path / "b.csv", 'label,text\nno,so\nyes,"is it?\nno, it is"\n'))
+    assert table.columns["text"] == ["so", "is it?\nno, it is"]
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "sep=\t"])
