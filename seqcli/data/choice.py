@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from seqcli.data.annotations import are_marks
-from seqcli.data.names import LABEL, PAIRS, SPANS, TAGS, TEXT, TOKENS, is_language
+from seqcli.data.flags import are_flags, find_unclear
+from seqcli.data.names import (
+    LABEL,
+    PAIRS,
+    SPANS,
+    TAGS,
+    TEXT,
+    TEXT_PAIRS,
+    TOKENS,
+    is_language,
+    simplify,
+)
 from seqcli.data.tables import Table, list_columns
-from seqcli.data.values import is_flag, write_cell
 from seqcli.data.words import split_chunk
 from seqcli.errors import UsageError
 
@@ -28,6 +39,8 @@ SEVERAL = {"classify": ("text", "pair", "label"), "lm": ("condition",)}
 """Roles that several columns may play together."""
 MOST_LABELS = 1_000
 """A column of more distinct values is no label unless the user says so."""
+OFTEN = 0.1
+"""Share of a column's rows from which on it is often empty."""
 PROSE = 3
 """Words of a column's values, from which on it is text rather than a name, a date or a number."""
 LINE = 100  # characters of a value that are looked at for them
@@ -61,9 +74,9 @@ def complete(task: str, table: Table, given: Choice) -> tuple[Choice, str]:
 
 
 def _find_asked(table: Table, name: str, setting: str) -> str:
-    for column in table.columns:
-        if column == name or column.lower() == name.lower():
-            return column
+    alike = [column for column in table.columns if column.lower() == name.lower()]
+    if alike:
+        return name if name in alike else alike[0]
     option = "--" + setting.replace("_", "-")
     raise UsageError(f"{table.origin} has no column {name!r} ({option}); {list_columns(table)}")
 
@@ -81,9 +94,16 @@ def split_columns(names: str, known: Collection[str]) -> list[str]:
 
 
 def find_named(names: Sequence[str], known: Sequence[str]) -> str | None:
-    """The first well-known name among these, whatever its case."""
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[name] for name in known if name in lower), None)
+    """The first well-known name among these, whatever its case and what follows in brackets."""
+    simple = {simplify(name): name for name in reversed(names)}
+    simple |= {name.lower(): name for name in reversed(names)}
+    return next((simple[name] for name in known if name in simple), None)
+
+
+def _find_pair(names: Sequence[str], known: Sequence[tuple[str, str]]) -> list[str]:
+    """The first of some well-known pairs that these names hold, or nothing."""
+    found = ([find_named(names, [one]) for one in pair] for pair in known)
+    return next(([one for one in pair if one] for pair in found if all(pair)), [])
 
 
 def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
@@ -96,12 +116,16 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         declared = next((name for name in rest if name in table.classes), None)
         label = declared or find_named(rest, LABEL)
     rest = [name for name in rest if name != label]
-    text = text or find_named(rest, TEXT)
-    rest = [name for name in rest if name != text]
+    if not {"text", "pair"} & {*given} and (pair := _find_pair(rest, TEXT_PAIRS)):
+        text, other = pair
+        given = {**given, "text": text, "pair": other}
+        taken += pair
+        remark = f" (one text alone: --text-column {quote(text)})"
+    text = text or _find_named_text(table, rest)
+    rest = [name for name in rest if name != text and name not in taken]
     if label is None:
-        label = _guess_labels(table, rest)
-        first, *others = split_columns(label, table.columns)
-        remark = f" (one of these alone: --label-column {first})" if others else ""
+        label, said = _guess_labels(table, rest)
+        remark += said
     taken += split_columns(label, table.columns)
     rest = [name for name in table.columns if name not in (*taken, text)]
     if text is None:
@@ -109,44 +133,65 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         if text is None:
             raise UsageError(f"{table.origin} has no text beside its labels in column {label!r}")
     choice = {**given, "text": text, "label": label}
-    rest = [] if "text" in given or "pair" in given else [name for name in rest if name != text]
-    if table.header:  # other columns may be anything, such as the text in another language
-        rest = [name for name in rest if name.lower() in TEXT]
-    more = [name for name in rest if _is_prose(table.columns[name])]
-    if not more:
+    if "text" in given or "pair" in given:
         return choice, remark
-    both = ",".join(name for name in table.columns if name in (*more, text))
+    both = _add_prose(table, text, [name for name in rest if name != text])
+    if both == text:
+        return choice, remark
     if table.header:
-        return choice, f"{remark} (to read more: --text-column {both})"
+        return choice, f"{remark} (to read more: --text-column {quote(both)})"
     # Such as a title and what stands under it.
-    return {**choice, "text": both}, f"{remark} (to read less: --text-column {text})"
+    return {**choice, "text": both}, f"{remark} (to read less: --text-column {quote(text)})"
 
 
-def _guess_labels(table: Table, names: Sequence[str]) -> str:
+def _add_prose(table: Table, text: str, others: Sequence[str]) -> str:
+    """The column of a text, and those of other prose beside it."""
+    if table.header:  # other columns may be anything, such as the text in another language
+        others = [name for name in others if name.lower() in TEXT]
+    more = [name for name in others if _is_prose(table.columns[name])]
+    return ",".join(name for name in table.columns if name in (*more, text))
+
+
+def _find_named_text(table: Table, names: Sequence[str]) -> str | None:
+    """The column with a well-known name of texts; where it is often empty, the longest of those
+    that end in one: 'Review Text' rather than 'Title'."""
+    text = find_named(names, TEXT)
+    if text is None:
+        return None
+    values = table.columns[text]
+    if sum(value is None or value == "" for value in values) <= OFTEN * len(values):
+        return text
+    alike = [name for name in names if re.split(r"[\W_]", name.lower())[-1] in TEXT]
+    return max(alike, key=lambda name: _measure(table.columns[name]))
+
+
+def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
     """Of columns that are not called labels, those that say yes or no if there are several, else
-    the one with the fewest values."""
-    flags = [name for name in names if table.header and _are_flags(table.columns[name])]
+    the one with the fewest values; and what to remark on it."""
+    flags = [name for name in names if table.header and are_flags(table.columns[name])]
     if len(flags) > 1:
-        return ",".join(flags)
+        remark = f"one of these alone: --label-column {quote(flags[0])}"
+        for name in names:
+            values = table.columns[name]
+            if name not in flags and (at := find_unclear(values)) is not None:
+                remark += f"; {name!r} is left out, since row {at + 1} holds {values[at]!r}"
+        return ",".join(flags), f" ({remark})"
     few = 0 if table.header else 10
     counts = {name: _count_labels(table.columns[name], few=few) for name in names}
     able = [name for name in names if counts[name]]
     if not able:
-        raise UsageError(
-            f"{table.origin} has no column that looks like a label; {list_columns(table)}; "
-            "name one with --label-column"
-        )
-    return min(able, key=lambda name: (counts[name], _measure(table.columns[name])))
-
-
-def _are_flags(values: Sequence[Any]) -> bool:
-    """Whether values say yes or no, and not nothing."""
-    return all(map(is_flag, values)) and len(set(map(write_cell, values)) - {"", "-1"}) > 1
+        advice = f"{list_columns(table)}; name one with --label-column"
+        if len(table.columns) == 1:
+            advice = "it has one column; a table with , or ; between columns must be called .csv"
+        raise UsageError(f"{table.origin} has no column that looks like a label; {advice}")
+    return min(able, key=lambda name: (counts[name], _measure(table.columns[name]))), ""
 
 
 def _count_labels(values: Sequence[Any], *, few: int) -> int:
-    """How many distinct values a column has, or 0 where they are no labels: one alone, or too many
-    (more than half the rows, unless they are few anyway)."""
+    """How many distinct values a column has, or 0 where they are no labels: one alone, too many
+    (more than half the rows, unless they are few anyway), or mostly empty lists."""
+    if 2 * sum(value in ("[]", []) for value in values) > len(values):
+        return 0
     distinct = len({str(value) for value in values} - {"", "None"})
     most = min(MOST_LABELS, max(few, len(values) / 2))
     return distinct if 1 < distinct <= most else 0
@@ -220,14 +265,13 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
     languages = [name for name in names if is_language(name)]
     if len(languages) > 2 and "id" in languages:  # a row's number rather than Indonesian
         languages.remove("id")
-    known = next((pair for pair in PAIRS if all(find_named(names, [one]) for one in pair)), None)
     pair: Sequence[str]
     remark = ""
-    if known:
-        pair = [find_named(names, [one]) or one for one in known]
+    if known := _find_pair(names, PAIRS):
+        pair = known
     elif len(languages) == 2:
         pair, why = direct(languages, table.place)
-        remark = f" ({why}; the other way: --source {pair[1]} --target {pair[0]})"
+        remark = f" ({why}; the other way: --source {quote(pair[1])} --target {quote(pair[0])})"
     elif len(languages) == 1 and (text := find_named(names, TEXT)):
         pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):

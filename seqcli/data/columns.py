@@ -11,21 +11,31 @@ from typing import Any, NamedTuple
 from seqcli.data.annotations import are_marks, tag_marked
 from seqcli.data.choice import Choice, complete, find_given, split_columns
 from seqcli.data.condition import is_image, read_numbers, shrink
+from seqcli.data.flags import (
+    find_tick,
+    find_unclear,
+    is_flag,
+    read_flags,
+    read_positions,
+    read_ticks,
+)
 from seqcli.data.grouping import join_tokens, note_single_tokens
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
 from seqcli.data.values import (
-    is_flag,
     join_cells,
-    read_flags,
+    read_choices,
     read_labels,
     read_lists,
     split_cell,
     write_cell,
 )
 from seqcli.data.words import face_each_other
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, UsageError
+
+PLAIN = {"text", "pair", "source", "target"}
+"""Roles whose values are strings or numbers, or lists of them."""
 
 
 def choose(
@@ -53,6 +63,8 @@ def choose(
         if table.header and all(one in table.columns for one in split_columns(names, table.columns))
     }
     choice, remark = complete(task, table, {**found, **given})
+    for role in PLAIN & {*choice}:
+        _check_plain(table, choice[role], role)
     columns, dropped, said = _MAKERS[task](table, choice)
     notes = [*table.notes, *said]
     if task == "tag":
@@ -60,7 +72,8 @@ def choose(
         notes += note_single_tokens(columns["tokens"], table.origin)
     if len(table.columns) > 1 and len(given) < len(choice):
         taken = [f"{role} from {_describe(table, names)}" for role, names in choice.items()]
-        notes.append(f"{' and '.join(taken)}{remark}")
+        number = "" if table.header or task == "tag" else "; the first row is no header"
+        notes.append(f"{' and '.join(taken)}{remark}{number}")
     notes += [
         f"{table.origin}: {count:,} {'row' if count == 1 else 'rows'} {reason}, left out"
         for reason, count in dropped.items()
@@ -68,6 +81,19 @@ def choose(
     ]
     names = choice if table.header else {}
     return Rows(columns, table.origin, tuple(notes), names), choice
+
+
+def _check_plain(table: Table, names: str, role: str) -> None:
+    """Raise SeqcliError for an object, bytes or a list of lists where a text or a label should
+    stand."""
+    for name in split_columns(names, table.columns):
+        for number, value in enumerate(table.columns[name], start=1):
+            inner = value if isinstance(value, list) else [value]
+            if any(isinstance(one, dict | bytes | list) for one in inner):
+                raise SeqcliError(
+                    f"{table.origin} row {number}: column {name!r} holds no {role} but "
+                    f"{str(value)[:40]}; name another column, or write it as a string"
+                )
 
 
 def _describe(table: Table, names: str) -> str:
@@ -105,7 +131,8 @@ def _make_classify(table: Table, choice: Choice) -> Made:
         for role in ("text", "pair")
         if role in choice
     }
-    labels = _take_labels(table, choice["label"])
+    labels, notes = _take_labels(table, choice["label"])
+    signs = "+" in labels
     return _keep(
         {**sides, "label": labels},
         {
@@ -114,21 +141,53 @@ def _make_classify(table: Table, choice: Choice) -> Made:
             ],
             # An empty list says that none of the labels fits; no value says nothing.
             "without a label": [label is None or label == "" for label in labels],
+            # As SNLI has where people did not agree; beside + it is a label.
+            "with the label '-'": [label == "-" and not signs for label in labels],
         },
+        notes,
     )
 
 
-def _take_labels(table: Table, names: str) -> list[str | list[str] | None]:
-    """The label or labels of each row: of one column what it holds; of several their names where
-    they say yes or no, else the values of them all."""
-    several = split_columns(names, table.columns)
-    columns = take_columns(table, names)
-    if len(several) == 1:
-        return [read_labels(value) for value in read_lists(columns[0])]
+def _take_labels(table: Table, names: str) -> tuple[list[Any], list[str]]:
+    """The label or labels of each row, and what was assumed: of one column what it holds; of
+    several their names where they say yes or no, else the values of them all."""
+    if len(split_columns(names, table.columns)) == 1:
+        return _take_values(table, names)
+    return _take_named(table, names)
+
+
+def _take_values(table: Table, name: str) -> tuple[list[Any], list[str]]:
+    """Labels that one column holds. Raises SeqcliError where its values are no labels."""
+    if are_marks(table.columns[name]):
+        raise UsageError(
+            f"{table.origin}: column {name!r} marks spans of the text; use seqcli tag, or name a "
+            "column of labels with --label-column"
+        )
+    values = [read_choices(value) for value in read_lists(table.columns[name])]
+    if positions := read_positions(values):
+        note = f"{table.origin}: {name!r} holds ones and zeros, so labels are the places of ones"
+        return positions, [f"{note}, counted from 0"]
+    _check_plain(replace(table, columns={name: values}), name, "label")
+    return [read_labels(value) for value in values], []
+
+
+def _take_named(table: Table, names: str) -> tuple[list[Any], list[str]]:
+    """Labels of several columns. Raises SeqcliError for a cell that says neither yes nor no among
+    those that do."""
+    several, columns = split_columns(names, table.columns), take_columns(table, names)
     rows = zip(*columns, strict=True)
     if all(is_flag(value) for values in columns for value in values):
-        return [read_flags(cells, several) for cells in rows]
-    return [read_labels(list(cells)) or None for cells in rows]
+        return [read_flags(cells, several) for cells in rows], []
+    if tick := find_tick(columns):
+        note = f"{table.origin}: columns of labels hold {tick!r} for yes and nothing for no"
+        return [read_ticks(cells, several) for cells in rows], [note]
+    for name, values in zip(several, columns, strict=True):
+        if (at := find_unclear(values)) is not None:
+            raise SeqcliError(
+                f"{table.origin} row {at + 1}: {values[at]!r} in column {name!r} says neither yes "
+                "nor no; write 1 or 0 (round fractions)"
+            )
+    return [read_labels(list(cells)) or None for cells in rows], []
 
 
 def take_columns(table: Table, names: str) -> list[list[Any]]:
@@ -172,8 +231,9 @@ def _pair_tokens(table: Table, choice: Choice) -> dict[str, list[Any]]:
     tokens, tags = (read_lists(table.columns[choice[role]]) for role in ("tokens", "tags"))
     texts = all(isinstance(value, str) for values in (tokens, tags) for value in values)
     facing = texts and face_each_other(list(zip(tokens, tags, strict=True)))
-    split = list if facing else split_cell
-    tokens, tags = [split(value) for value in tokens], [split(value) for value in tags]
+    cut = list if facing or _has_tag_a_character(tokens, tags) else split_cell
+    tokens = [cut(value) for value in tokens]
+    tags = [list(value) if facing else split_cell(value) for value in tags]
     for number, (words, marks) in enumerate(zip(tokens, tags, strict=True), start=1):
         if len(words) != len(marks) and marks:
             counts = f"{table.origin} row {number} has {len(words)}"
@@ -181,6 +241,17 @@ def _pair_tokens(table: Table, choice: Choice) -> dict[str, list[Any]]:
                 raise SeqcliError(f"{counts} characters that face {len(marks)}; each needs one")
             raise SeqcliError(f"{counts} tokens and {len(marks)} tags; each token needs a tag")
     return {"tokens": tokens, "tags": tags}
+
+
+def _has_tag_a_character(texts: Sequence[Any], tags: Sequence[Any]) -> bool:
+    """Whether texts have no spaces, and each has a list of as many tags as it has characters."""
+    return all(
+        isinstance(text, str)
+        and isinstance(marks, list)
+        and len(split_cell(text)) == 1
+        and len(text) == len(marks)
+        for text, marks in zip(texts, tags, strict=True)
+    )
 
 
 def _mend_tags(columns: dict[str, list[Any]], origin: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Readers of the formats made of lines: plain text, parallel text, tsv, conll, conllu, json.
+"""Readers of the formats made of lines: plain text, parallel text, tsv, json.
 
 They split at line feeds alone, so that a stray carriage return, a non-breaking space or U+2028
 inside a line neither breaks nor shifts it, and they know the number of a line that is wrong.
@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import itertools
 import json
 import re
-import sys
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from seqcli.data.names import TAGS, TOKENS, has_header
+from seqcli.data.names import has_header
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
-_ASIDES = ("-DOCSTART-", "# ")  # lines of conll that may be no tokens
 _LABEL = "__label__"
 ROWS = ("data", "rows", "records", "examples", "items", "instances")
 """Names under which an object of JSON may hold its rows."""
 _PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
+_DENSE = ("gb18030", "big5", "shift_jis", "euc-kr", "cp1251")
 _SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
-_CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -51,9 +48,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         _refuse_bytes(path, content)
         line = content.count(b"\n", 0, error.start) + 1
-        guess = _guess_encoding(content)
+        guess, *others = _guess_encodings(content)
+        either = f" (or {', '.join(others)}, whichever it is)" if others else ""
         raise SeqcliError(
-            f"{path.name} is not UTF-8 (line {line}); if it is {guess}, convert it: "
+            f"{path.name} is not UTF-8 (line {line}); if it is {guess}{either}, convert it: "
             f"iconv -f {guess} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
     if not text.strip("\r\n"):
@@ -72,13 +70,22 @@ def _refuse_bytes(path: Path, content: bytes) -> None:
         raise SeqcliError(f"{path.name} is no text; save it as .csv, .jsonl, .parquet or .txt")
 
 
-def _guess_encoding(content: bytes) -> str:
-    """An encoding that bytes which are not UTF-8 may have, as iconv calls it."""
+def _guess_encodings(content: bytes) -> list[str]:
+    """Encodings that bytes which are not UTF-8 may have, as iconv calls them, one or more."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    head = content[:10_000]
-    common_han = len(re.findall(rb"[\xb0-\xd7][\xa1-\xfe]", head))  # level 1 of GB 2312
-    return "gb18030" if 2 * common_han > 0.6 * sum(byte > 127 for byte in head) else "latin1"
+        return ["utf-16"]
+    high = sum(byte > 127 for byte in content[:10_000])
+    together = 2 * len(re.findall(rb"[\x80-\xff]{2}", content[:10_000]))
+    dense = together > 0.6 * high  # letters of another script, not accents here and there
+    return [name for name in _DENSE if dense and _can_be(content, name)] or ["cp1252"]
+
+
+def _can_be(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_lines(path: Path) -> list[str]:
@@ -89,6 +96,11 @@ def read_lines(path: Path) -> list[str]:
     return text.removesuffix(end).split(end)
 
 
+def is_full(line: str) -> bool:
+    """Whether a line is not blank. A non-breaking space is no blank."""
+    return bool(line.strip(" \t\r"))
+
+
 def read_plain(path: Path) -> Table:
     """Plain text: column `text`, a row a line."""
     return Table(path.name, {"text": read_lines(path)})
@@ -96,7 +108,7 @@ def read_plain(path: Path) -> Table:
 
 def looks_like_fasttext(lines: Sequence[str]) -> bool:
     """Whether the first lines that are not blank begin with a label as fastText marks them."""
-    full = [line for line in lines[:500] if _is_full(line)]
+    full = [line for line in lines[:500] if is_full(line)]
     return bool(full) and all(line.lstrip().startswith(_LABEL) for line in full)
 
 
@@ -105,7 +117,7 @@ def read_fasttext(path: Path) -> Table:
 
     Columns `text` and `label`, a list of labels without their mark; blank lines are skipped.
     """
-    lines = [line.split() for line in read_lines(path) if _is_full(line)]
+    lines = [line.split() for line in read_lines(path) if is_full(line)]
     texts = [" ".join(word for word in row if not word.startswith(_LABEL)) for row in lines]
     labels = [[w.removeprefix(_LABEL) for w in row if w.startswith(_LABEL)] for row in lines]
     return Table(path.name, {"text": texts, "label": labels})
@@ -129,7 +141,7 @@ def read_tsv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     numbered = [
         (number, line.removesuffix("\r").split("\t"))
         for number, line in enumerate(read_lines(path), start=1)
-        if _is_full(line)
+        if is_full(line)
     ]
     records = [record for _, record in numbered]
     names, header = name_columns(path, records[:500], wanted=wanted, assume=False)
@@ -164,8 +176,8 @@ def name_columns(
 
 def read_json(path: Path) -> Table:
     """An array of objects, or an object a line; keys that an object lacks are missing values. Also
-    an object that holds such an array under one of ROWS, or a column of numbered cells under each
-    name, as pandas writes them.
+    an object that holds such an array under one of ROWS, or a column under each name: a list, or
+    numbered cells, as pandas writes them.
 
     Read here and not by Arrow, which turns columns of date strings into timestamps and columns of
     mixed types into JSON text.
@@ -187,6 +199,10 @@ def read_json(path: Path) -> Table:
     if not names:
         raise SeqcliError(f"{path.name} has no rows")
     rows = list(parsed.values())
+    if "annotations" in names and isinstance(rows[0].get("data"), dict):
+        raise SeqcliError(
+            f"{path.name} is the full export of Label Studio; export as JSON-MIN, which is read"
+        )
     return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
 
 
@@ -207,10 +223,25 @@ def _parse_object(text: str, where: str) -> list[Any] | None:
     if len(held) == 1:
         return cast("list[Any]", held[0])
     columns = list(whole.values())
+    if _are_columns(whole):
+        return [dict(zip(whole, row, strict=True)) for row in zip(*columns, strict=True)]
     if all(isinstance(cells, dict) and "".join(cells).isdecimal() for cells in columns):
         numbers = dict.fromkeys(number for cells in columns for number in cells)
         return [{name: whole[name].get(number) for name in whole} for number in numbers]
     return [whole]
+
+
+def _are_columns(whole: dict[str, Any]) -> bool:
+    """Whether an object holds lists of equal length, two or more, that are not the tokens and tags
+    of one sentence."""
+    columns = list(whole.values())
+    if not all(isinstance(column, list) and len(column) > 1 for column in columns):
+        return False
+    if {*whole} & {"tokens", "words"} and not any(
+        isinstance(column[0], list) for column in columns
+    ):
+        return False
+    return len(set(map(len, columns))) == 1
 
 
 def _parse(text: str, where: str) -> Any:
@@ -231,140 +262,3 @@ def _check_pairs(value: Any, text: str, where: str) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise SeqcliError(f"{where} holds half a surrogate pair, which is no character") from None
-
-
-# ------------------------------------------------------------------------- a token a line
-
-
-def looks_like_conll(lines: Sequence[str]) -> bool:
-    """Whether the lines begin as columns of equal number in blocks divided by blank lines."""
-    lines = lines[:2000]
-    split = _splitter(lines)
-    widths = [len(split(line)) if _is_full(line) else 0 for line in lines]
-    pairs = list(itertools.pairwise(widths))
-    between = any(not first and second for first, second in pairs)
-    together = any(first and second for first, second in pairs)
-    return between and together and len({*widths} - {0}) == 1 and max(widths) >= 2
-
-
-def read_conll(path: Path) -> Table:
-    """A token a line with its columns, blank lines between sentences.
-
-    Columns are divided by tabs, or by spaces where there are no tabs; a non-breaking space is part
-    of a token. -DOCSTART- lines and `# …` comments are skipped. Columns are called by the header
-    where there is one, else '1', '2', …; each row is a sentence's list of cells.
-    """
-    lines = read_lines(path)
-    split = _splitter(lines)
-    tokens = (split(line) for line in lines if _is_full(line) and not line.startswith(_ASIDES))
-    first = next(tokens, [])
-    width = len(first)
-    if width < 2:
-        raise SeqcliError(
-            f"{path.name} has no columns of tokens and tags; each line needs a token and its tag"
-        )
-    header = first[0].lower() in TOKENS and first[-1].lower() in TAGS
-    names = first if header else [str(i + 1) for i in range(width)]
-
-    def read_column(name: str) -> list[list[str]]:
-        place = names.index(name)
-
-        def read_cell(number: int, line: str) -> str | None:
-            cells = split(line)
-            if line.startswith(_ASIDES) and (line[0] == "-" or len(cells) != width):
-                return None
-            if len(cells) != width or not all(cells):
-                raise SeqcliError(
-                    f"{path.name} line {number} has a missing token or tag: {width} columns are "
-                    f"expected, found {line.strip()[:40]!r}"
-                )
-            return cells[place]
-
-        sentences = _read_sentences(lines, read_cell)
-        if header:
-            sentences = [sentences[0][1:], *sentences[1:]] if sentences[0][1:] else sentences[1:]
-        if len(sentences) == 1 and len(sentences[0]) > 2000:
-            raise SeqcliError(
-                f"{path.name} has no blank line, so its {len(sentences[0]):,} tokens are one "
-                "sentence; put a blank line after each sentence"
-            )
-        return sentences
-
-    return Table(path.name, Columns(names, read_column), header)
-
-
-def find_joint(lines: Sequence[str]) -> str | None:
-    """What joins each token of these lines to its tag, as in the/DT or the_DT, if they are so."""
-    words = [word for line in lines[:500] for word in line.split()]
-    for joint in "/_":
-        if words and all(0 < word.rfind(joint) < len(word) - 1 for word in words):
-            return joint
-    return None
-
-
-def read_joined(path: Path, joint: str) -> Table:
-    """A sentence a line, each token with its tag behind the last `joint`: columns tokens, tags."""
-    rows = []
-    for number, line in enumerate(read_lines(path), start=1):
-        words = line.split()
-        cells = [word.rpartition(joint) for word in words]
-        for word, (token, _, tag) in zip(words, cells, strict=True):
-            if not (token and tag):
-                raise SeqcliError(
-                    f"{path.name} line {number}: {word[:40]!r} has no tag behind {joint!r}"
-                )
-        if cells:
-            rows.append(([token for token, _, _ in cells], [sys.intern(tag) for *_, tag in cells]))
-    tokens, tags = map(list, zip(*rows, strict=True))
-    return Table(path.name, {"tokens": tokens, "tags": tags})
-
-
-def read_conllu(path: Path) -> Table:
-    """CoNLL-U (universaldependencies.org/format.html): columns form, lemma, upos, xpos, feats,
-    deprel, each row a sentence's list. Multiword ranges and empty nodes are skipped."""
-    lines = read_lines(path)
-
-    def read_column(name: str) -> list[list[str]]:
-        place = _CONLLU[name]
-
-        def read_cell(number: int, line: str) -> str | None:
-            if line[0] == "#":
-                return None
-            cells = line.split("\t")
-            if len(cells) != 10:
-                raise SeqcliError(
-                    f"{path.name} line {number} has {len(cells)} columns; CoNLL-U has 10"
-                )
-            return cells[place] if cells[0].isdecimal() else None
-
-        return _read_sentences(lines, read_cell)
-
-    return Table(path.name, Columns(list(_CONLLU), read_column))
-
-
-def _read_sentences(
-    lines: Sequence[str], read_cell: Callable[[int, str], str | None]
-) -> list[list[str]]:
-    """One column of a file with a token a line; lines that `read_cell` answers None to are not
-    tokens. A cell that comes again is the same string, which saves most of the memory."""
-    sentences: list[list[str]] = []
-    current: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not _is_full(line):
-            if current:
-                sentences.append(current)
-                current = []
-        elif (cell := read_cell(number, line)) is not None:
-            current.append(sys.intern(cell))
-    return [*sentences, current] if current else sentences
-
-
-def _is_full(line: str) -> bool:
-    return bool(line.strip(" \t\r"))
-
-
-def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
-    """How a line is split into columns: at tabs if one of the first lines with tokens has any."""
-    if any("\t" in line for line in lines[:100] if not line.startswith(_ASIDES)):
-        return lambda line: line.rstrip("\r ").split("\t")
-    return lambda line: [cell for cell in line.rstrip("\r").split(" ") if cell]

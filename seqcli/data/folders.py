@@ -14,17 +14,17 @@ UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 
 def find_labelled(folder: Path) -> dict[str, Path]:
     """The folder of each split, itself as train where it has none; those only that hold two
-    labels or more, else nothing."""
-    parts = {find_split(one.name)[0]: one for one in _list_folders(folder)}
-    splits = {split: one for split, one in parts.items() if split and len(list_labels(one)) > 1}
-    if not splits and not any(parts) and len(list_labels(folder)) > 1:
+    labels or more, else nothing. A label may be called as a split is, if not all are."""
+    inside = [(find_split(one.name)[0], one) for one in _list_folders(folder)]
+    splits = {split: one for split, one in inside if split and len(list_labels(one)) > 1}
+    if not splits and not all(split for split, _ in inside) and len(list_labels(folder)) > 1:
         return {"train": folder}
     return splits
 
 
 def list_labels(folder: Path) -> dict[str, list[Path]]:
     """The text files of each label, in order."""
-    found = {one.name: sorted(one.glob("*.txt")) for one in _list_folders(folder)}
+    found = {one.name: _list_texts(one) for one in _list_folders(folder)}
     return {label: paths for label, paths in found.items() if paths and label not in UNLABELLED}
 
 
@@ -38,6 +38,15 @@ def read_labelled(folder: Path) -> Table:
 
 def _list_folders(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != ".")
+
+
+def _list_texts(folder: Path) -> list[Path]:
+    """Files that end in .txt, or are called by a number, as the messages of 20 Newsgroups."""
+    return sorted(
+        one
+        for one in folder.iterdir()
+        if one.name[0] != "." and (one.suffix == ".txt" or one.name.isdecimal())
+    )
 
 
 def _read_texts(labels: dict[str, list[Path]]) -> list[str]:

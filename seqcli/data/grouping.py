@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from seqcli.data.choice import find_named
-from seqcli.data.names import SENTENCE, TOKENS
+from seqcli.data.names import DOCUMENT, SENTENCE, TOKENS
 from seqcli.data.tables import Columns, Table
 from seqcli.data.values import write_cell
 
@@ -19,36 +19,44 @@ ENOUGH = 20
 def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
     """A row a sentence of a table with a token a row; any other table as it is.
 
-    A new sentence begins where the column that numbers them changes; a blank there is the number
-    above it, as spreadsheets write it.
+    A new sentence begins where the column that numbers them changes, or one that tells documents
+    apart; a blank there is the value above it, as spreadsheets write it.
     """
-    number = find_number(list(table.columns))
+    number, document = (find_number(list(table.columns), known) for known in (SENTENCE, DOCUMENT))
     names = [name for name in table.columns if name != number]
     given = asked.get("tokens")
     tokens = find_named(names, [given.lower()] if given else TOKENS)
     if number is None or tokens is None or not _are_words(table.columns[tokens]):
         return table
-    starts: list[int] = []
-    before = None
-    for row, value in enumerate(map(write_cell, table.columns[number])):
-        if (value.strip() and value != before) or not starts:
-            starts.append(row)
-            before = value
+    starts = _find_starts([table.columns[name] for name in (number, document) if name])
     if len(starts) == len(table.columns[number]):
         return table
     ends = [*starts[1:], len(table.columns[number])]
 
     def join(name: str) -> list[list[Any]]:
-        cells = [None if cell == "" else cell for cell in table.columns[name]]
+        cells = [None if (cell := _strip(one)) == "" else cell for one in table.columns[name]]
         return [cells[start:end] for start, end in zip(starts, ends, strict=True)]
 
     note = f"{ends[-1]:,} rows of a token are {len(starts):,} sentences by {number!r}"
     return replace(table, columns=Columns(names, join), notes=(*table.notes, note))
 
 
-def find_number(names: Sequence[str]) -> str | None:
+def find_number(names: Sequence[str], known: Collection[str] = SENTENCE) -> str | None:
     """The column that numbers sentences, if there is one."""
-    return next((name for name in names if _letters(name) in SENTENCE), None)
+    return next((name for name in names if _letters(name) in known), None)
+
+
+def _find_starts(columns: Sequence[Sequence[Any]]) -> list[int]:
+    """The rows where one of these columns changes, blanks aside, and the first one."""
+    starts: list[int] = []
+    before: dict[int, str] = {}
+    for row, values in enumerate(zip(*columns, strict=True)):
+        cells = enumerate(write_cell(value).strip() for value in values)
+        told = {at: cell for at, cell in cells if cell}
+        if not starts or not told.items() <= before.items():
+            starts.append(row)
+        before |= told
+    return starts
 
 
 def note_single_tokens(rows: Sequence[Sequence[str]], origin: str) -> list[str]:
@@ -66,4 +74,9 @@ def _letters(name: str) -> str:
 
 
 def _are_words(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, str) and len(value.split(" ")) == 1 for value in values)
+    return all(isinstance(value, str) and " " not in _strip(value) for value in values)
+
+
+def _strip(cell: Any) -> Any:
+    """A cell without spaces around it; a non-breaking one may be a token."""
+    return cell.strip(" \t\r\n") if isinstance(cell, str) else cell

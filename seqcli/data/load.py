@@ -15,11 +15,12 @@ from seqcli.data import hub
 from seqcli.data.choice import ROLES, Choice
 from seqcli.data.columns import choose
 from seqcli.data.labels import as_lists, check_labels, note_labels, settle_labels
-from seqcli.data.names import CANONICAL, SPLITS
+from seqcli.data.names import CANONICAL, SPLIT, SPLITS
 from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
 from seqcli.data.rows import Rows, Splits
 from seqcli.data.sample import sample_folder
 from seqcli.data.tables import Table
+from seqcli.data.values import write_cell
 from seqcli.errors import SeqcliError, UsageError
 
 SEED = 13  # of the rows set aside for validation and of those a limit keeps
@@ -60,8 +61,11 @@ def load(task: str, data: Data) -> Splits:
         if split == "train" and made:
             train = table, choice
     if "train" not in rows:
-        there = notes[-1] if notes else f"{data.data} has the splits {', '.join(found.splits)}"
-        raise SeqcliError(f"no rows to train on: {there}; name a file with --train")
+        names = sorted(found.splits, key=lambda name: name not in CANONICAL)
+        why = f"{data.data} has {', '.join(names)}, and none is called train"
+        if data.train or "train" in names:
+            why = notes[-1]
+        raise SeqcliError(f"no rows to train on: {why}; name a file with --train")
     if isinstance(data, ClassifyData):
         rows = settle_labels(rows, separator=data.label_separator)
     if train and "label" in train[1]:
@@ -154,7 +158,30 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
         if is_path(data.data):
             raise SeqcliError(f"no such file or folder: {data.data}")
         found = hub.find(data.data, subset=data.subset, revision=data.revision)
-    return asked, found
+    return asked, _divide(found) if found.single else found
+
+
+def _divide(found: Found) -> Found:
+    """The splits of a single table, one of whose columns says to which each row belongs."""
+    table = found.splits["train"]()
+    for name in table.columns if table.header else ():
+        if name.lower() not in SPLIT:
+            continue
+        said = [CANONICAL.get(write_cell(value).strip().lower()) for value in table.columns[name]]
+        if {*said} <= {*SPLITS} and len({*said}) > 1 and "train" in said:
+            parts = {
+                split: table.take([row for row, one in enumerate(said) if one == split])
+                for split in SPLITS
+                if split in said
+            }
+            sizes = ", ".join(f"{split} {said.count(split):,}" for split in parts)
+            note = f"{table.origin}: rows of each split by column {name!r}: {sizes}"
+            return Found({split: partial(_same, part) for split, part in parts.items()}, (note,))
+    return Found({"train": partial(_same, table)}, found.notes, single=True)
+
+
+def _same(table: Table) -> Table:
+    return table
 
 
 def _choose_like(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 
@@ -16,7 +17,7 @@ TEXT = _words(
 )
 LABEL = _words(
     "label_text label_name label labels category intent class sentiment target topic emotion "
-    "rating stars score coarse_label fine_label 标签 类别"
+    "rating stars score polarity gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
@@ -27,6 +28,16 @@ SENTENCE = _words(  # numbers of sentences, of which letters alone count
     "sentence sentenceid sentenceno sentencenum sentencenumber sentenceidx sentenceindex "
     "sentid sentno sentnum sentidx"
 )
+TEXT_PAIRS = (
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("sentence_a", "sentence_b"),
+    ("#1 string", "#2 string"),
+)
+DOCUMENT = _words("doc docid docno document documentid documentno file fileid filename")
 PAIRS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
 
 # ISO 639-1 codes, and the English names of languages that columns are called by.
@@ -47,6 +58,7 @@ SPLITS = {
     "validation": _words("validation valid val dev eval development testa"),
     "test": _words("test testing testb"),  # testa and testb: CoNLL 2003
 }
+SPLIT = _words("split set partition subset")  # columns that may say a row's split
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
 _KNOWN = {
@@ -67,6 +79,11 @@ def find_split(name: str) -> tuple[str | None, str]:
     return None, "_".join(words)
 
 
+def simplify(name: str) -> str:
+    """A name as well-known ones are compared with: 'Label (0/1)' → 'label'."""
+    return name.lower().partition("(")[0].strip() or name.lower()
+
+
 def is_language(name: str) -> bool:
     """Whether a column or file suffix names a language: en, zh_CN, pt-br, german."""
     return re.split(r"[-_]", name.lower())[0] in LANGUAGES
@@ -83,31 +100,57 @@ def has_header(
 ) -> bool:
     """Whether the first of these records names the columns.
 
-    A name asked for or a well-known one settles it. So does an empty cell above row numbers, as
-    pandas writes them; one above cells that are mostly empty says nothing. A first cell that comes
-    again below it (a value), is a number or is no identifier speaks against it. A column that
-    repeats itself without its first cell speaks for a header; where nothing speaks, `assume` is
+    A name that was asked for or is well known, and does not come again in its column, settles it;
+    so does an empty cell above row numbers, as pandas writes them, while one above cells that are
+    mostly empty says nothing. A first cell that comes again below it (a value) or is a number
+    speaks against a header; a column that repeats itself without its first cell speaks for it, of
+    names that are no identifiers only where new values are rare. Where nothing speaks, `assume` is
     the answer.
     """
     first = [cell.strip() for cell in records[0]]
-    if any(cell in wanted or cell.lower() in _KNOWN for cell in first):
+    others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
+    below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
+    pairs = list(zip(first, below, strict=True))
+    if any(
+        (cell in wanted or simplify(cell) in _KNOWN) and cell not in values
+        for cell, values in pairs
+    ):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True
-    below = [[record[i] for record in records[1:] if i < len(record)] for i in range(len(first))]
     if not first[0] and len(below[0]) > 1 and _count_up(below[0]):
         return True
-    full = [i for i in range(len(first)) if first[i] or 2 * below[i].count("") <= len(below[i])]
-    first, below = [first[i] for i in full], [below[i] for i in full]
-    if len(set(first)) < len(first) or not all(
-        re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first
-    ):
+    pairs = [
+        (cell, values) for cell, values in pairs if cell or 2 * values.count("") <= len(values)
+    ]
+    first = [cell for cell, _ in pairs]
+    if len(set(first)) < len(first) or not all(first) or any(map(_is_number, first)):
         return False
-    if any(cell in values for cell, values in zip(first, below, strict=True)):
+    if any(cell in values for cell, values in pairs):
         return False
-    if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for values in below):
+    if any(_expect_new(values) <= RARE for _, values in pairs):
+        return True
+    if not all(re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)?", cell) for cell in first):
+        return False
+    if any(len(values) >= 10 and len(set(values)) <= len(values) / 2 for _, values in pairs):
         return True
     return assume
+
+
+RARE = 0.05
+"""Chance of a value that has not come before, up to which one that has not is probably a name."""
+
+
+def _expect_new(values: Sequence[str]) -> float:
+    """About the chance that one more value is a new one (after Good and Turing): the share of those
+    that come once, were there one more of them; 1 where all are the same."""
+    counts = Counter(values)
+    once = sum(times == 1 for times in counts.values())
+    return (once + 1) / (len(values) + 1) if len(counts) > 1 else 1.0
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.,]+%?", cell))
 
 
 def _count_up(cells: Sequence[str]) -> bool:

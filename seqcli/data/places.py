@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from seqcli.data import arrow, files, folders
+from seqcli.data import arrow, conll, delimited, files, folders
 from seqcli.data.columns import choose
 from seqcli.data.names import CANONICAL, SPLITS, TAGS, TOKENS, find_split, is_language
 from seqcli.data.tables import Columns, Table
@@ -30,6 +30,7 @@ KINDS = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
+    ".arrow": "arrow",
     ".conllu": "conllu",
     ".conll": "conll",
     ".bio": "conll",
@@ -41,6 +42,8 @@ KINDS = {
 USUAL = {"tag": "conll", "translate": "parallel", "lm": "txt"}  # where a name comes in many formats
 SIDES = {"src", "tgt", "trg", "source", "target"}  # suffixes of parallel text, beside languages
 DOCUMENTS = {"readme", "license", "licence", "requirements", "changelog", "notice"}  # not data
+ABOUT = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+"""What the library datasets writes beside its data."""
 
 Asked = Mapping[str, str | None]  # the column that the user named for a role
 Reader = Callable[[], Table]
@@ -153,7 +156,7 @@ def _match(pattern: str) -> list[Path]:
 def list_items(folder: Path) -> list[Item]:
     """The data files of a folder, those that belong together as one; where it has none itself,
     those of its folders named for a split, or of its folder `data`."""
-    inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    inside = _list_inside(folder)
     items = _group(one for one in inside if one.is_file())
     if items:
         return items
@@ -162,11 +165,17 @@ def list_items(folder: Path) -> list[Item]:
             return list_items(part)
         if find_split(part.name)[0]:
             by_kind: dict[str, list[Path]] = {}
-            for one in sorted(part.iterdir()):
+            for one in _list_inside(part):
                 if one.is_file() and (kind := kind_of(one)):
                     by_kind.setdefault(kind, []).append(one)
             items += [Item(part.name, kind, tuple(paths)) for kind, paths in by_kind.items()]
     return items
+
+
+def _list_inside(folder: Path) -> list[Path]:
+    """What is in a folder, in order, but for hidden files and what tells about the others."""
+    inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    return [one for one in inside if one.name not in ABOUT]
 
 
 def _group(paths: Iterable[Path]) -> list[Item]:
@@ -200,7 +209,10 @@ def _side(path: Path) -> str:
 def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str) -> Found:
     """The splits of the family that fits the task, and its other files under their own names."""
     if not items:
-        raise SeqcliError(f"{where} holds no data files (csv, tsv, json, jsonl, parquet, txt, …)")
+        raise SeqcliError(
+            f"{where} holds no data files (csv, tsv, json, jsonl, parquet, txt, …; texts in "
+            "folders called by their labels end in .txt)"
+        )
     families = _group_families(items)
     kinds = [USUAL.get(task, ""), "parallel", *KINDS.values()]
     ranked = sorted(families, key=lambda key: (len(key[1]), key[1], kinds.index(key[0])))
@@ -297,26 +309,28 @@ def read(task: str, item: Item, asked: Asked) -> Table:
 def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
     kind = kind_of(path) or "txt"
     if kind == "csv":
-        return arrow.read_csv(path, wanted=wanted)
+        return delimited.read_csv(path, wanted=wanted)
     if kind == "parquet":
         return arrow.read_parquet(path)
+    if kind == "arrow":
+        return arrow.read_arrow(path)
     if kind == "json":
         return files.read_json(path)
     if kind == "txt" and task == "lm":
         return files.read_plain(path)
     if kind == "conllu" and task == "tag":
-        return files.read_conllu(path)
+        return conll.read_conllu(path)
     lines = files.read_lines(path)
-    blocks = files.looks_like_conll(lines)
+    blocks = conll.looks_like_conll(lines)
     if task == "tag":
         names = {cell.strip().lower() for cell in lines[0].split("\t")}
         pairs = [(a, b) for a, _, b in (line.partition("\t") for line in lines[:500])]
         sentences = not blocks and (
             face_each_other(pairs) or (names & {*TOKENS} and names & {*TAGS} and kind != "conll")
         )
-        if joint := not blocks and kind == "txt" and files.find_joint(lines):
-            return files.read_joined(path, joint)
-        return files.read_tsv(path, wanted=wanted) if sentences else files.read_conll(path)
+        if joint := not blocks and kind == "txt" and conll.find_joint(lines):
+            return conll.read_joined(path, joint)
+        return files.read_tsv(path, wanted=wanted) if sentences else conll.read_conll(path)
     if blocks or kind in ("conll", "conllu"):
         raise UsageError(f"{path.name} holds a token and its tags on each line: use seqcli tag")
     if kind == "tsv" or all("\t" in line for line in lines[:500] if line):

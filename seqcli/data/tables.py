@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -43,7 +43,16 @@ class Table:
     def cut(self, rows: slice) -> Table:
         """The same table with these rows only."""
         columns = Columns(list(self.columns), lambda name: self.columns[name][rows])
-        return Table(self.origin, columns, self.header, self.classes, self.place, self.notes)
+        return replace(self, columns=columns)
+
+    def take(self, rows: Sequence[int]) -> Table:
+        """The same table with the rows at these places."""
+
+        def make(name: str) -> list[Any]:
+            values = self.columns[name]
+            return [values[row] for row in rows]
+
+        return replace(self, columns=Columns(list(self.columns), make))
 
 
 def list_columns(table: Table) -> str:

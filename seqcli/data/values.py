@@ -12,8 +12,6 @@ from typing import Any
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _NUMBER = r"-?\d+(?:\.\d*)?"
 _MISSING = "None|null|nan"
-_SAYS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_SAYS |= {"1.0": True, "0.0": False, "": False, "-1": False, "-1.0": False}
 
 
 def _list_of(item: str) -> re.Pattern[str]:
@@ -90,26 +88,13 @@ def split_cell(value: Any) -> list[Any]:
     return []
 
 
+def read_choices(value: Any) -> Any:
+    """A value, or the list in {"choices": ["a", "b"]}, as Label Studio writes several labels."""
+    return value["choices"] if isinstance(value, dict) and [*value] == ["choices"] else value
+
+
 def read_labels(value: Any) -> str | list[str]:
     """A row's label, or its labels where the value is a list."""
     if isinstance(value, list):
         return [item.strip() for item in split_cell(value) if item and item.strip()]
     return write_cell(value).strip()
-
-
-def is_flag(value: Any) -> bool:
-    """Whether a value says yes or no, or that nobody knows."""
-    return _say(value) in _SAYS
-
-
-def read_flags(cells: Sequence[Any], names: Sequence[str]) -> list[str] | None:
-    """The names of a row's columns that say yes; None where nobody knows: all are empty, or one is
-    -1."""
-    said = [_say(cell) for cell in cells]
-    if {"-1", "-1.0"} & {*said} or not any(said):
-        return None
-    return [name for name, word in zip(names, said, strict=True) if _SAYS[word]]
-
-
-def _say(value: Any) -> str:
-    return write_cell(value).strip().lower()

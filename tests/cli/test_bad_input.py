@@ -75,6 +75,28 @@ def test_wrong_column_names_those_that_exist(cli: Cli) -> None:
     refuse(result, "cannot be both", status=(2,))
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        ("t.jsonl", '{"text": {"a": 1}, "label": "x"}\n', "row 1: column 'text' holds no text"),
+        ("t.jsonl", '{"text": "a b", "label": {"x": 1}}\n', "row 1: column 'label' holds no label"),
+        ("t.jsonl", '{"text": "a b", "label": [[0, 1, "x"]]}\n', "use seqcli tag"),
+        ("t.jsonl", '{"data": {"text": "a"}, "annotations": []}\n', "export as JSON-MIN"),
+        ("emo.txt", "it is good;joy\n", "must be called .csv"),
+    ],
+)
+def test_rows_without_texts_and_labels(cli: Cli, name: str, row: str, said: str) -> None:
+    Path(name).write_text(row * 20)
+    refuse(cli("classify", name, *TINY), said)
+
+
+def test_labels_that_say_neither_yes_nor_no(cli: Cli) -> None:
+    rows = [[text, "1", "0"] for text, _ in GOOD[1:]]
+    write_csv("t.csv", [["text", "good", "bad"], *rows, ["so it goes", "2", "0"]])
+    result = cli("classify", "t.csv", "--label-column", "good,bad", *TINY)
+    refuse(result, f"row {len(rows) + 1}: '2' in column 'good' says neither yes nor no")
+
+
 def test_single_class(cli: Cli) -> None:
     write_csv("t.csv", [GOOD[0], *([text, "go"] for text, _ in GOOD[1:])])
     refuse(cli("classify", "t.csv", *TINY), "every row has the label 'go'")

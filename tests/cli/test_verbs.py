@@ -213,7 +213,9 @@ def test_progress_is_on_stderr_only(cli: Cli, data: Path) -> None:
 
 @pytest.mark.parametrize("cell", ["rnn", "jordan", "lstm", "gru", "mingru", "minlstm"])
 def test_every_cell_trains_and_predicts(cli: Cli, data: Path, cell: str) -> None:
-    options = ("--layers", 2, "--pool", "attention", "--bptt", 4, "--nonlinearity", "relu")
+    options: tuple[Any, ...] = ("--layers", 2, "--pool", "attention", "--bptt", 4)
+    if cell in ("rnn", "jordan"):
+        options += ("--nonlinearity", "relu")
     result = cli("classify", data, "--cell", cell, "--out", "m", *options, *SMALL)
     assert result.status == 0, result.err
     Path("lines.txt").write_text("go to rome\n\nstay in oslo\n")

@@ -1,5 +1,6 @@
 """Which columns a task takes, and which rows it keeps."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def take(task: str, columns: dict[str, list[Any]], **asked: str) -> dict[str, li
         (["id", "review", "sentiment"], "review", "sentiment"),
         (["utterance", "intent", "tokens"], "utterance", "intent"),
         (["text", "label", "label_text"], "text", "label_text"),
+        (["tweet", "is_retweet(0/1)", "Polarity (-1/0/1)"], "tweet", "Polarity (-1/0/1)"),
     ],
 )
 def test_well_known_names(names: list[str], text: str, label: str) -> None:
@@ -53,6 +55,30 @@ def test_unknown_names_are_told_by_content() -> None:
     assert taken == {"text": columns["bar"], "label": columns["foo"]}
 
 
+@pytest.mark.parametrize("names", [("sentence1", "sentence2"), ("#1 String", "#2 String")])
+def test_a_pair_of_texts_by_name(names: tuple[str, str]) -> None:
+    first, second = ([f"{name} {i}" for i in range(20)] for name in names)
+    columns = {"Quality": ["1", "0"] * 10, names[0]: first, names[1]: second}
+    rows, _ = choose("classify", Table("t", columns), {})
+    assert rows.columns == {"text": first, "pair": second, "label": ["1", "0"] * 10}
+    assert f"(one text alone: --text-column {shlex.quote(names[0])})" in rows.notes[0]
+    assert take("classify", columns, text=names[1]) == {"text": second, "label": ["1", "0"] * 10}
+
+
+def test_a_text_that_is_often_missing_is_not_the_text() -> None:
+    reviews = [f"it does what it should, {i} times" for i in range(20)]
+    columns = {"Title": ["fine", ""] * 10, "Review Text": reviews, "Rating": ["1", "5"] * 10}
+    assert take("classify", columns)["text"] == reviews
+    columns["Title"] = ["fine"] * 20
+    assert take("classify", columns)["text"] == ["fine"] * 20
+
+
+def test_a_column_of_empty_lists_is_no_label() -> None:
+    columns = {"post": [f"so it goes {i}" for i in range(20)], "pictures": ["[]"] * 19 + ["['a']"]}
+    columns["mood"] = ["1", "0", "-1", "1"] * 5
+    assert take("classify", columns)["label"] == columns["mood"]
+
+
 def test_asked_columns_win_and_missing_ones_are_listed() -> None:
     columns = {"text": ["a", "b"], "label": ["x", "y"], "Other": ["1", "2"]}
     assert take("classify", columns, label="other")["label"] == ["1", "2"]
@@ -62,6 +88,12 @@ def test_asked_columns_win_and_missing_ones_are_listed() -> None:
         take("classify", columns, label="foo")
     with pytest.raises(UsageError, match="'text' cannot be both text and label"):
         take("classify", columns, text="text", label="text")
+
+
+def test_an_exact_name_goes_before_one_of_another_case() -> None:
+    columns = {"Word": [["a"]], "tag": [["N"]], "Tag": [["B"]]}
+    assert take("tag", columns, tags="Tag")["tags"] == [["B"]]
+    assert take("tag", columns, tags="TAG")["tags"] == [["N"]]
 
 
 def test_several_columns_are_one_text() -> None:
@@ -89,7 +121,8 @@ def test_columns_of_prose_without_names_are_one_text() -> None:
     assert choice == {"text": "2,4", "label": "1"}
     assert rows["text"][0] == f"{titles[0]} {bodies[0]}"
     assert rows.notes == (
-        "text from columns 2 + 4 and label from column 1 (to read less: --text-column 4)",
+        "text from columns 2 + 4 and label from column 1 (to read less: --text-column 4); the "
+        "first row is no header",
     )
     assert take("classify", columns, header="no", text="4")["text"] == bodies
     named = {"class": columns["1"], "title": titles, "other": bodies, "text": bodies}
@@ -113,6 +146,14 @@ def test_labels_become_strings_and_broken_rows_are_counted() -> None:
     assert "t.csv: 1 row without a label, left out" in rows.notes
 
 
+def test_a_dash_is_a_label_beside_a_plus_only() -> None:
+    columns = {"sentence1": ["a", "b", "c"], "gold_label": ["x", "-", "y"]}
+    rows, _ = choose("classify", Table("t", columns), {"text": "sentence1"})
+    assert rows["label"] == ["x", "y"]
+    assert "t: 1 row with the label '-', left out" in rows.notes
+    assert take("classify", {"text": ["a", "b"], "label": ["+", "-"]})["label"] == ["+", "-"]
+
+
 def test_several_labels_a_row() -> None:
     table = Table("t.csv", {"text": ["a", "b"], "labels": [["x"], ["y"]]})
     single, _ = choose("classify", table, {})
@@ -124,6 +165,27 @@ def test_several_labels_a_row() -> None:
     assert written["label"] == [["x", "y"], []]
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, b"\xff", [["a"]], [{"choices": ["x"]}]])
+def test_objects_are_neither_texts_nor_labels(value: object) -> None:
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "target": ["c", "d"]}
+    for task, name in (("classify", "text"), ("classify", "label"), ("translate", "target")):
+        spoiled = columns | {name: [columns[name][0], value]}
+        asked = {"source": "text", "target": "target"} if task == "translate" else {}
+        with pytest.raises(SeqcliError, match=f"t row 2: column '{name}' holds no {name} but"):
+            choose(task, Table("t", spoiled), asked)
+
+
+def test_choices_of_label_studio_are_labels() -> None:
+    columns = {"text": ["a", "b", "c"], "topic": [{"choices": ["A", "C"]}, "A", None]}
+    assert take("classify", columns, label="topic")["label"] == [["A", "C"], "A"]
+
+
+def test_marked_spans_are_no_labels() -> None:
+    columns = {"text": ["Anna lives", "so"], "label": [[[0, 4, "PER"]], []]}
+    with pytest.raises(UsageError, match="'label' marks spans of the text; use seqcli tag"):
+        take("classify", columns)
+
+
 FLAGS = {
     "comment_text": ["a b", "c d", "e f", "g h", "i j"],
     "toxic": ["1", "0", "0", "-1", ""],
@@ -133,15 +195,59 @@ FLAGS = {
 
 
 def test_columns_of_yes_and_no_are_labels_together() -> None:
-    rows, choice = choose("classify", Table("t", FLAGS), {})
-    assert choice["label"] == "toxic,insult,threat"
+    names = "toxic,insult,threat"
+    rows, _ = choose("classify", Table("t", FLAGS), {"label": names})
     assert rows["label"] == [["toxic", "insult", "threat"], [], ["threat"]]
     assert "t: 2 rows without a label, left out" in rows.notes
+    known = {name: [*values[:3], *values[4:]] for name, values in FLAGS.items()}
+    rows, choice = choose("classify", Table("t", known), {})
+    assert choice["label"] == names
+    assert rows["label"] == [["toxic", "insult", "threat"], [], ["threat"]]
     assert "(one of these alone: --label-column toxic)" in rows.notes[0]
     some, _ = choose("classify", Table("t", FLAGS), {"label": "threat,toxic"})
     assert some["label"] == [["threat", "toxic"], [], ["threat"]]
     alone = take("classify", FLAGS, label="threat")
     assert alone["label"] == ["yes", "no", "yes", "no"]
+
+
+def test_a_scale_is_no_yes_and_no_unless_it_is_named() -> None:
+    columns = {"tweet": [f"it is {i}" for i in range(9)], "kept": [0, 1, 0] * 3}
+    columns |= {"mood": [-1, 0, 1] * 3, "again": [0, 0, 1] * 3}
+    assert choose("classify", Table("t", columns), {})[1]["label"] == "kept,again"
+
+
+def test_a_column_with_a_value_that_is_neither_yes_nor_no() -> None:
+    columns = {name: ["1", "0"] * 10 for name in ("toxic", "insult", "threat")}
+    columns |= {"comment": [f"so it is {i}" for i in range(20)]}
+    columns["threat"][3] = "2"
+    rows, choice = choose("classify", Table("t", columns), {})
+    assert choice["label"] == "toxic,insult"
+    assert "; 'threat' is left out, since row 4 holds '2')" in rows.notes[0]
+    with pytest.raises(SeqcliError, match="t row 4: '2' in column 'threat' says neither yes"):
+        choose("classify", Table("t", columns), {"label": "toxic,threat"})
+    columns["threat"] = [0.0, 0.5, 0.1667, 1.0] * 5
+    with pytest.raises(SeqcliError, match=r"row 2: 0\.5 in column .* \(round fractions"):
+        choose("classify", Table("t", columns), {"label": "toxic,threat"})
+
+
+def test_marks_of_a_spreadsheet_say_yes() -> None:
+    columns = {"text": ["a", "b", "c"], "good": ["x", "", "X "], "new": ["", "", "x"]}
+    rows, _ = choose("classify", Table("t", columns), {"label": "good,new"})
+    assert rows["label"] == [["good"], [], ["good", "new"]]
+    assert "t: columns of labels hold 'x' for yes and nothing for no" in rows.notes
+    named = {"text": ["a", "b"], "topic1": ["sport", "sport"], "topic2": ["", ""]}
+    assert take("classify", named, label="topic1,topic2")["label"] == [["sport"], ["sport"]]
+
+
+def test_ones_and_zeros_in_a_list_are_labels_by_their_places() -> None:
+    columns = {"text": ["a", "b", "c"], "labels": [[1.0, 0.0, 1.0], [0, 0, 0], None]}
+    rows, _ = choose("classify", Table("t", columns), {})
+    assert rows["label"] == [["0", "2"], []]
+    assert any("labels are the places of ones" in note for note in rows.notes)
+    written = take("classify", {"text": ["a", "b"], "label": ["[0. 1.]", "[1. 0.]"]})
+    assert written["label"] == [["1"], ["0"]]
+    ids = take("classify", {"text": ["a", "b"], "label": ["[0]", "[1, 0]"]})
+    assert ids["label"] == [["0"], ["1", "0"]]
 
 
 def test_a_column_of_a_label_goes_before_those_of_yes_and_no() -> None:
@@ -169,8 +275,8 @@ def test_one_row_with_two_labels_makes_lists_of_all() -> None:
 
 
 def test_no_label() -> None:
-    with pytest.raises(UsageError, match="no column that looks like a label"):
-        take("classify", {"text": ["a", "b"]})
+    with pytest.raises(UsageError, match=r"like a label; it has one column; .* called \.csv"):
+        take("classify", {"text": ["good;a", "bad;b"]})
     unique = [f"a{i}" for i in range(50)]
     with pytest.raises(UsageError, match="no column that looks like a label"):
         take("classify", {"1": unique, "2": unique[::-1]}, header="no")
@@ -222,6 +328,14 @@ def test_strings_are_cut_at_spaces_only() -> None:
     assert take("tag", columns) == {"tokens": [["10\u00a0000", "euros"]], "tags": [["B", "O"]]}
 
 
+def test_a_text_without_spaces_has_a_tag_a_character() -> None:
+    columns = {"text": ["我爱北京", "A座"], "labels": [["O", "O", "B-L", "I-L"], ["B-L", "I-L"]]}
+    assert take("tag", columns)["tokens"] == [["我", "爱", "北", "京"], ["A", "座"]]
+    columns = {"text": ["我爱北京", "A 座"], "labels": [["O", "O", "B-L", "I-L"], ["B-L", "I-L"]]}
+    with pytest.raises(SeqcliError, match="row 1 has 1 tokens and 4 tags"):
+        take("tag", columns)
+
+
 def test_lists_written_out_are_lists() -> None:
     columns = {"text": ["['10 000', \"it's\"]", "[ a ]"], "slots": ["['B', 'O']", "[ O ]"]}
     assert take("tag", columns) == {
@@ -270,6 +384,20 @@ def test_tokens_are_joined_where_a_column_numbers_sentences(name: str, numbers: 
     assert f"5 rows of a token are 2 sentences by {name!r}" in rows.notes
     assert take("tag", columns, tags="pos")["tags"] == [["N"] * 2, ["N"] * 3]
     assert take("tag", columns, tokens="word")["tokens"] == rows["tokens"]
+
+
+def test_numbers_of_sentences_may_begin_anew_in_each_document() -> None:
+    columns = {"doc_id": ["a", "a", "b", "", "a"], "sentence_id": ["1", "1", "1", "", "1"]}
+    taken = take("tag", {**columns, "word": WORDS, "tag": GEO})
+    assert taken["tokens"] == [["in", "Rome"], ["we", "eat"], ["ice"]]
+
+
+def test_spaces_around_tokens_do_not_count() -> None:
+    columns = {"Sentence #": ["1", "1", "1 ", "2", "2"], "Word": ["in ", *WORDS[1:]], "Tag": GEO}
+    columns["Tag"] = ["O", "B-geo ", "O", "O", "O"]
+    taken = take("tag", columns)
+    assert taken["tokens"] == [["in", "Rome", "we"], ["eat", "ice"]]
+    assert taken["tags"] == [["O", "B-geo", "O"], ["O", "O"]]
 
 
 def test_joined_tokens_with_a_label_and_with_gaps() -> None:

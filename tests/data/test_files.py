@@ -44,7 +44,12 @@ def test_windows_line_ends_are_line_ends_only_throughout(tmp_path: Path) -> None
         (b"\xef\xbb\xbf", "is empty"),
         (b"good\nb\xe9d\n", "not UTF-8 (line 2)"),
         ("text".encode("utf-16"), "iconv -f utf-16 -t utf-8"),
-        ("ÄÖÜ größer für Gäste".encode("latin1"), "iconv -f latin1 -t utf-8"),
+        ("ÄÖÜ größer für Gäste".encode("latin1"), "iconv -f cp1252 -t utf-8"),
+        ("So “it” goes – and on…".encode("cp1252"), "iconv -f cp1252 -t utf-8"),
+        ("今天天氣很好，我們去公園玩。".encode("big5"), "big5"),
+        ("今日は天気がいいです。公園へ行きましょう。".encode("shift_jis"), "shift_jis"),
+        ("오늘은 날씨가 좋습니다.".encode("euc-kr"), "euc-kr"),
+        ("Сегодня хорошая погода, мы гуляем.\n".encode("cp1251"), "cp1251"),
         ("OK，今天天气很好，我们去公园。".encode("gb18030"), "iconv -f gb18030 -t utf-8"),
     ],
 )
@@ -178,6 +183,27 @@ def test_json_whose_rows_lie_in_an_object(tmp_path: Path, text: str) -> None:
     assert dict(table.columns) == {"a": ["x", "y"], "b": [1, None]}
 
 
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"text": ["a", "b"], "label": ["x", "y"]},
+        {"tokens": [["a", "b"], ["c"]], "tags": [[1], [2]]},
+    ],
+)
+def test_json_of_columns(tmp_path: Path, whole: dict[str, list]) -> None:
+    for text in (json.dumps(whole), json.dumps(whole, indent=1)):
+        assert dict(files.read_json(write(tmp_path / "a.json", text)).columns) == whole
+    sentence = '{"tokens": ["a", "b"], "tags": ["x", "y"]}'
+    table = files.read_json(write(tmp_path / "b.json", sentence))
+    assert table.columns["tokens"] == [["a", "b"]]
+
+
+def test_the_full_export_of_label_studio(tmp_path: Path) -> None:
+    text = '[{"id": 1, "data": {"text": "a"}, "annotations": []}]'
+    with pytest.raises(SeqcliError, match=r"a\.json is the full export .* as JSON-MIN"):
+        files.read_json(write(tmp_path / "a.json", text))
+
+
 @pytest.mark.parametrize("text", ['{"a": {"en": "x"}}', '{\n"a":\n{"en": "x"}}\n', '{"a": []}'])
 def test_json_that_is_one_row(tmp_path: Path, text: str) -> None:
     table = files.read_json(write(tmp_path / "a.json", text))
@@ -205,220 +231,7 @@ def test_json_that_is_no_rows(tmp_path: Path, text: str, message: str) -> None:
         files.read_json(write(tmp_path / "a.jsonl", text))
 
 
-# ------------------------------------------------------------------------------- conll, conllu
-
-
-def test_conll_2003(tmp_path: Path) -> None:
-    text = (
-        "-DOCSTART- -X- -X- O\n\n"
-        "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n \n"
-        "# a comment with more words in it\nPeter NNP B-NP B-PER\n\n\n"
-    )
-    table = files.read_conll(write(tmp_path / "a.conll", text))
-    assert list(table.columns) == ["1", "2", "3", "4"]
-    assert table.columns["1"] == [["EU", "rejects"], ["Peter"]]
-    assert table.columns["4"] == [["B-ORG", "O"], ["B-PER"]]
-
-
-def test_conll_with_tabs_keeps_spaces_in_tokens(tmp_path: Path) -> None:
-    text = f"\ufeff10{NBSP}000\tB\n \tO\n#\tO\n\nNew York\tB\r\n"
-    table = files.read_conll(write(tmp_path / "a.tsv", text))
-    assert table.columns["1"] == [[f"10{NBSP}000", " ", "#"], ["New York"]]
-    assert table.columns["2"] == [["B", "O", "O"], ["B"]]
-
-
-def test_conll_with_spaces_keeps_non_breaking_ones(tmp_path: Path) -> None:
-    table = files.read_conll(write(tmp_path / "a.txt", f"10{NBSP}000  B\nb O\n"))
-    assert table.columns["1"] == [[f"10{NBSP}000", "b"]]
-
-
-@pytest.mark.parametrize("joint", "/_")
-def test_tokens_joined_to_their_tags(tmp_path: Path, joint: str) -> None:
-    text = "1/2|CD of|IN it|PRP\n\n 希望|n a_b|NN\n".replace("|", joint)
-    lines = text.split("\n")
-    assert files.find_joint(lines) == joint
-    table = files.read_joined(write(tmp_path / "a.txt", text), joint)
-    assert table.columns["tokens"] == [["1/2", "of", "it"], ["希望", "a_b"]]
-    assert table.columns["tags"] == [["CD", "IN", "PRP"], ["n", "NN"]]
-    for bad in ("it", f"it{joint}", f"{joint}PRP"):
-        assert files.find_joint([*lines, bad]) is None
-        with pytest.raises(SeqcliError, match=f"line 5: '{bad}' has no tag behind"):
-            files.read_joined(write(tmp_path / "b.txt", f"{text}\n{bad}\n"), joint)
-    assert files.find_joint(["EU NNP", "rejects VBZ"]) is None
-
-
-def test_conll_header(tmp_path: Path) -> None:
-    table = files.read_conll(write(tmp_path / "a.tsv", "token\tpos\tner\nEU\tN\tB\n\na\tD\tO\n"))
-    assert dict(table.columns) == {
-        "token": [["EU"], ["a"]],
-        "pos": [["N"], ["D"]],
-        "ner": [["B"], ["O"]],
-    }
-
-
-@pytest.mark.parametrize(
-    "text", ["a\tO\n\nb\tO\nc\n", "a\tO\n\nb\tO\nc\t\n", "a O\n\nb O\nc\n", "a\tO\n\nb\tO\n\tO\n"]
-)
-def test_conll_missing_tag_names_the_line(tmp_path: Path, text: str) -> None:
-    table = files.read_conll(write(tmp_path / "a.tsv", text))
-    with pytest.raises(SeqcliError, match=r"a\.tsv line 4 has a missing token or tag"):
-        table.columns["1"]
-
-
-def test_conll_without_blank_lines(tmp_path: Path) -> None:
-    table = files.read_conll(write(tmp_path / "a.tsv", "a\tO\n" * 3000))
-    with pytest.raises(SeqcliError, match="no blank line"):
-        table.columns["1"]
-
-
-CONLLU = """# sent_id = 1
-# text = Don't go
-1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
-1\tDo\tdo\tAUX\tVBP\tMood=Ind\t3\taux\t_\t_
-2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_
-3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_
-3.1\tgone\tgo\tVERB\tVB\t_\t_\t_\t_\t_
-
-# sent_id = 2
-1\t#\t#\tSYM\tSYM\t_\t0\troot\t_\t_
-"""
-
-
-def test_conllu(tmp_path: Path) -> None:
-    table = files.read_conllu(write(tmp_path / "a.conllu", CONLLU))
-    assert table.columns["form"] == [["Do", "n't", "go"], ["#"]]
-    assert table.columns["upos"] == [["AUX", "PART", "VERB"], ["SYM"]]
-    assert table.columns["xpos"] == [["VBP", "RB", "VB"], ["SYM"]]
-    assert table.columns["lemma"] == [["do", "not", "go"], ["#"]]
-    assert table.columns["deprel"] == [["aux", "advmod", "root"], ["root"]]
-    assert table.columns["feats"][0] == ["Mood=Ind", "_", "_"]
-
-
-def test_broken_conllu_names_the_line(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.conllu", CONLLU.replace("\troot\t_\t_\n3.1", "\n3.1"))
-    with pytest.raises(SeqcliError, match="line 6 has 7 columns; CoNLL-U has 10"):
-        files.read_conllu(path).columns["form"]
-
-
-cell = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    sentences=st.lists(
-        st.lists(st.tuples(cell, cell), min_size=1, max_size=4), min_size=1, max_size=4
-    )
-)
-def test_conll_that_was_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, sentences: list
-) -> None:
-    text = "\n\n".join("\n".join(map("\t".join, sentence)) for sentence in sentences)
-    path = write(tmp_path_factory.mktemp("conll") / "a.tsv", "word\ttag\n\n" + text)
-    table = files.read_conll(path)
-    words = [[word for word, _ in sentence] for sentence in sentences]
-    tags = [[tag for _, tag in sentence] for sentence in sentences]
-    assert dict(table.columns) == {"word": words, "tag": tags}
-
-
-# ------------------------------------------------------------------------------------------ csv
-
-
-def test_csv_values_are_strings_as_written(tmp_path: Path) -> None:
-    text = '\ufefftext,label\r\nNA,007\r\n"a, ""b""\nc",1.50\r\n,true\r\nnull,\r\n'
-    table = arrow.read_csv(write(tmp_path / "a [b] #c.csv", text))
-    assert dict(table.columns) == {
-        "text": ["NA", 'a, "b"\nc', "", "null"],
-        "label": ["007", "1.50", "true", ""],
-    }
-
-
-@pytest.mark.parametrize(
-    ("rows", "names"),
-    [
-        # As pandas writes a table with its index.
-        (["", "remark", "grade"], ["1", "remark", "grade"]),
-        # As the SMS spam collection is passed on, with columns of nothing behind.
-        (["v1", "v2", "", ""], ["v1", "v2", "3", "4"]),
-        # A row with a missing value.
-        (["", "a fine day", "good"], None),
-    ],
-)
-def test_csv_headers_with_empty_cells(
-    tmp_path: Path, rows: list[str], names: list[str] | None
-) -> None:
-    filled = {"": "", "v1": "ham", "v2": "so it goes", "remark": "it rains", "grade": "bad"}
-    body = [[filled.get(name, name + "!") for name in rows] for _ in range(12)]
-    if names and names[0] == "1":
-        body = [[str(number), *row[1:]] for number, row in enumerate(body)]
-    if names is None:
-        body = [["x y", f"day {number}", "good"] for number in range(12)]
-    text = "\n".join(",".join(row) for row in [rows, *body])
-    table = arrow.read_csv(write(tmp_path / "a.csv", text))
-    assert table.header == (names is not None)
-    assert list(table.columns) == (names or ["1", "2", "3"])
-
-
-def test_csv_header_of_languages(tmp_path: Path) -> None:
-    text = "English words/sentences,French words/sentences\nHi.,Salut!\nGerman is hard.,Oui.\n"
-    assert arrow.read_csv(write(tmp_path / "a.csv", text)).header
-    body = text.split("\n", 1)[1]
-    assert not arrow.read_csv(write(tmp_path / "b.csv", body)).header
-
-
-def test_csv_gz_semicolons_and_no_header(tmp_path: Path) -> None:
-    text = "I love it, truly;good\nnever again;bad\nfine;good\n"
-    table = arrow.read_csv(write(tmp_path / "a.csv.gz", gzip.compress(text.encode())))
-    assert not table.header
-    assert table.columns["1"] == ["I love it, truly", "never again", "fine"]
-    assert table.columns["2"] == ["good", "bad", "good"]
-
-
-def test_csv_notices_a_change_at_once(tmp_path: Path) -> None:
-    for value in "ab":
-        table = arrow.read_csv(write(tmp_path / "a.csv", f"text,label\n{value},x\n"))
-        assert table.columns["text"] == [value]
-
-
-def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **_: asked.append(address) or [])
-    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    arrow.read_csv(write(tmp_path / "a.csv", "text,label\na,x\n"))
-    assert asked == []
-    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
-
-
-def test_csv_line_of_a_megabyte(tmp_path: Path) -> None:
-    table = arrow.read_csv(write(tmp_path / "a.csv", "text,label\n" + "ab " * 400_000 + ",x\n"))
-    assert len(table.columns["text"][0]) == 1_200_000
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("text,label\n", "has a header and no rows"),
-        ('text,label\na,"b\nc",d\ne,f,g\n', "line 2 has 3 instead of 2 columns"),
-        ('text,label\na,"b\nc"\ne,f,g\n', "line 4 has 3 instead of 2 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a,b,c\n", "line 1002 has 3 instead of 2 columns"),
-        ("text,label\n" + "a,b\n" * 1000 + "a\n", "line 1002 has 1 instead of 2 columns"),
-        ("text,label\na,b\nc\nd,e\n", "line 3 has 1 instead of 2 columns"),
-        ('text,label\na,b\n"c,d\ne,f\n', "line 3: a quotation mark"),
-        ('"text,label\na,b\nc,d\n', "line 1: a quotation mark"),
-        ("text,text\na,b\n", "two columns of one name"),
-    ],
-)
-def test_csv_that_is_broken(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(SeqcliError, match=message):
-        arrow.read_csv(write(tmp_path / "a.csv", text))
-
-
-def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
-    with pytest.raises(SeqcliError, match=r"a\.csv is not UTF-8 \(line 3\)"):
-        arrow.read_csv(write(tmp_path / "a.csv", b"text,label\na,b\n\xff,c\n"))
+# -------------------------------------------------------------------------------------- parquet
 
 
 def test_parquet_classes_become_names(tmp_path: Path) -> None:
@@ -443,3 +256,26 @@ def test_parquet_classes_become_names(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": [], "y": []}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(SeqcliError, match=r"^c\.parquet has no rows$"):
         arrow.read_parquet(tmp_path / "c.parquet")
+
+
+def test_bytes_that_are_text_are_decoded(tmp_path: Path) -> None:
+    datasets = arrow.import_datasets()
+    columns = {"text": ["gr\u00f6\u00dfer".encode(), None], "image": [b"\x89PNG", b"\xff\xd8"]}
+    datasets.Dataset.from_dict(columns).to_parquet(tmp_path / "a.parquet")
+    table = arrow.read_parquet(tmp_path / "a.parquet")
+    assert dict(table.columns) == {**columns, "text": ["gr\u00f6\u00dfer", None]}
+
+
+def test_nothing_is_asked_of_the_network_nor_left_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = arrow.import_datasets()
+    path = tmp_path / "a.parquet"
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(path)
+    asked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    arrow.read_parquet(path)
+    assert asked == []
+    assert [one.name for one in tmp_path.iterdir()] == ["a.parquet"]

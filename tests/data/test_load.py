@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seqcli.config import ClassifyData, Data, LanguageData, TagData, TranslateData
 from seqcli.data import load as loading
+from seqcli.data.arrow import import_datasets
 from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows, Splits
 from seqcli.errors import SeqcliError, UsageError
@@ -229,6 +230,32 @@ def test_parts_and_split_folders(folder: Path) -> None:
     assert sizes(splits)[:2] == [8, 8]
 
 
+def test_a_data_set_that_was_cloned_or_saved(folder: Path) -> None:
+    """Beside its files lie others that tell about them."""
+    rows = {"text": [f"row {i}" for i in range(20)], "label": [i % 2 for i in range(20)]}
+    datasets = import_datasets()
+    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    made = datasets.Dataset.from_dict(rows, features=datasets.Features(kinds))
+    (folder / "cloned" / "data").mkdir(parents=True)
+    made.to_parquet(folder / "cloned" / "data" / "train-00000-of-00001.parquet")
+    fill(folder / "cloned", dataset_infos__json="{}", README__md="#")
+    made.save_to_disk(folder / "saved")
+    datasets.DatasetDict({"train": made, "test": made}).save_to_disk(folder / "splits")
+    for name in ("cloned", "saved", "splits"):
+        splits = load("classify", settings("classify", data=name))
+        assert sizes(splits) == [15, 5, 20 if name == "splits" else 0]
+        assert {*splits.train["label"]} == {"no", "yes"}
+    (folder / "broken.arrow").write_text("no arrow")
+    with pytest.raises(SeqcliError, match=r"cannot read broken\.arrow"):
+        load("classify", settings("classify", data="broken.arrow"))
+
+
+def test_splits_of_which_none_is_train(folder: Path) -> None:
+    fill(folder, product_dev__csv=make_csv(9), sales__csv=make_csv(9))
+    with pytest.raises(SeqcliError, match="has validation, product_dev, sales, and none is called"):
+        load("classify", settings("classify", data=folder))
+
+
 def test_a_glob_finds_splits_too(folder: Path) -> None:
     fill(folder, x_train__csv=make_csv(8), x_test__csv=make_csv(4), y_train__csv="broken")
     made = load("classify", settings("classify", data="x_*.csv"))
@@ -276,6 +303,24 @@ def test_one_split(folder: Path) -> None:
     single = settings("classify", data="one.csv")
     assert len(load_split("classify", single)) == len(load_split("classify", single, "train")) == 3
     assert len(load_split("classify", settings("classify", data=folder, test="one.csv"))) == 3
+
+
+def test_a_column_that_says_the_split(folder: Path) -> None:
+    rows = [f"row {i},{'xy'[i // 3 % 2]},{('Train', 'dev', 'test')[i % 3]}\n" for i in range(30)]
+    fill(folder, a__csv="text,label,split\n" + "".join(rows))
+    data = settings("classify", data="a.csv")
+    made = load("classify", data)
+    assert sizes(made) == [10, 10, 10]
+    assert made.test["text"][:2] == ["row 2", "row 5"]
+    assert "a.csv: rows of each split by column 'split': train 10, validation 10, test 10" in (
+        made.notes
+    )
+    assert load_split("classify", data)["text"] == made.test["text"]
+    fill(folder, b__csv=make_csv(12))
+    made = load("classify", settings("classify", data="a.csv", validation="b.csv"))
+    assert sizes(made) == [10, 12, 10]
+    fill(folder, c__csv="text,label,set\n" + "".join(rows).replace("dev", "seven"))
+    assert sum(sizes(load("classify", settings("classify", data="c.csv")))[:2]) == 30
 
 
 def test_the_splits_of_a_training_are_found_again(folder: Path) -> None:
@@ -389,6 +434,31 @@ def test_a_folder_of_labels_without_splits(folder: Path) -> None:
     (folder / "films/neg/t3.txt").write_bytes(b"\xff")
     with pytest.raises(SeqcliError, match=r"neg.*t3\.txt is not UTF-8"):
         load("classify", settings("classify", data="films"))
+
+
+def test_labels_called_like_splits_and_hidden_files(folder: Path) -> None:
+    """As a Mac writes them beside each file."""
+    for label in ("test", "bug", "BUSINESS-DEVELOPMENT"):
+        write_texts(folder / "issues" / label, **{str(i): f"{label} {i}" for i in range(10)})
+        (folder / "issues" / label / "._1.txt").write_bytes(b"\0\x05\x16\x07")
+    splits = load("classify", settings("classify", data="issues"))
+    assert {*splits.train["label"]} == {"test", "bug", "BUSINESS-DEVELOPMENT"}
+    assert sum(sizes(splits)) == 30
+    for split in ("train", "test"):
+        write_texts(folder / "parts" / split, a="one text")
+    with pytest.raises(SeqcliError, match="no column that looks like a label"):
+        load("classify", settings("classify", data="parts"))
+
+
+def test_texts_called_by_numbers(folder: Path) -> None:
+    """As in 20 Newsgroups."""
+    for label in ("alt.atheism", "sci.space"):
+        for part in ("news-train", "news-test"):
+            (folder / "news" / part / label).mkdir(parents=True)
+            for number in range(10):
+                (folder / "news" / part / label / str(number)).write_text(f"{label} {number}")
+    splits = load("classify", settings("classify", data="news"))
+    assert {*splits.train["label"]} == {*splits.test["label"]} == {"alt.atheism", "sci.space"}
 
 
 def test_labels_marked_as_for_fasttext(folder: Path) -> None:
