@@ -276,8 +276,8 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
         pair = [text, languages[0]]
     elif len(names) == 2 and not any(name.lower() in LABEL for name in names):
         pair = names
-    elif not table.header:  # the first two columns of words: numbers and a licence may stand beside
-        words = [name for name in names if not str(table.columns[name][0]).isdecimal()]
+    elif not table.header:  # numbers, codes of languages and a licence may stand beside
+        words = [name for name in names if _are_words(table.columns[name])]
         pair = words[:2] if len(words) > 1 else []
     else:
         pair = []
@@ -295,6 +295,11 @@ def _find_translate(table: Table, given: Choice) -> tuple[Choice, str]:
             f"{list_columns(table)}; name two with --source and --target"
         )
     return {"source": pair[0], "target": pair[1]}, remark
+
+
+def _are_words(values: Sequence[Any]) -> bool:
+    """Whether values are texts, and not numbers, or the same in each row."""
+    return not str(values[0]).isdecimal() and (len(values) < 3 or len(set(values)) > 1)
 
 
 def direct(languages: Sequence[str], place: str) -> tuple[list[str], str]:

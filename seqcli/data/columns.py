@@ -20,6 +20,7 @@ from seqcli.data.flags import (
     read_ticks,
 )
 from seqcli.data.grouping import join_tokens, note_single_tokens
+from seqcli.data.names import is_language
 from seqcli.data.rows import Rows
 from seqcli.data.schemes import Notation, detect_scheme, find_nested
 from seqcli.data.tables import Columns, Table
@@ -104,17 +105,23 @@ def _describe(table: Table, names: str) -> str:
 
 
 def _unfold(table: Table) -> Table:
-    """A column of dicts such as {"translation": {"en": …, "de": …}} as a column for each key."""
-    for values in table.columns.values():
-        first = next((value for value in values if value is not None), None)
-        if isinstance(first, dict):
-            make = partial(_take_key, values)
-            return replace(table, columns=Columns(list(first), make))
-    return table
+    """A column of dicts such as {"translation": {"en": …, "de": …}} as a column for each key: of
+    several that of this name, else one whose keys are languages, else the first."""
+    firsts = {
+        name: next((value for value in values if value is not None), None)
+        for name, values in table.columns.items()
+    }
+    dicts = {name: first for name, first in firsts.items() if isinstance(first, dict)}
+    if not dicts:
+        return table
+    languages = (name for name, first in dicts.items() if all(map(is_language, first)))
+    chosen = "translation" if "translation" in dicts else next(languages, next(iter(dicts)))
+    make = partial(_take_key, table.columns[chosen])
+    return replace(table, columns=Columns(list(dicts[chosen]), make))
 
 
-def _take_key(values: Sequence[dict[str, Any] | None], key: str) -> list[Any]:
-    return [value and value.get(key) for value in values]
+def _take_key(values: Sequence[Any], key: str) -> list[Any]:
+    return [value.get(key) if isinstance(value, dict) else None for value in values]
 
 
 class Made(NamedTuple):
@@ -321,7 +328,7 @@ def read_condition(cells: Sequence[Any]) -> Any:
     (cell,) = cells
     if is_image(cell):
         return shrink(cell)
-    return cell if isinstance(cell, list) else write_cell(cell)
+    return cell if isinstance(cell, list) else write_cell(cell).strip()
 
 
 _MAKERS: dict[str, Callable[[Table, Choice], Made]] = {

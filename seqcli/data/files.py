@@ -89,11 +89,9 @@ def _can_be(content: bytes, encoding: str) -> bool:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines as they are, without line ends. A file is taken to end its lines in CR LF only if
-    all of them do, so no other carriage return is lost."""
-    text = read_text(path)
-    end = "\r\n" if text.count("\r\n") == text.count("\n") else "\n"
-    return text.removesuffix(end).split(end)
+    """The lines as they are, without line ends: LF or CR LF, also where a file has both."""
+    text = read_text(path).removesuffix("\n").removesuffix("\r")
+    return re.split("\r?\n", text)
 
 
 def is_full(line: str) -> bool:

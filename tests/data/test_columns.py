@@ -96,6 +96,24 @@ def test_an_exact_name_goes_before_one_of_another_case() -> None:
     assert take("tag", columns, tags="TAG")["tags"] == [["N"]]
 
 
+def test_both_sides_in_an_object() -> None:
+    pair = {"en": "a dog", "fr": "un chien"}
+    meta = {"domain": "news", "split": "train"}
+    wanted = {"source": ["a dog"], "target": ["un chien"]}
+    for columns in (
+        {"meta": [meta], "translation": [pair]},
+        {"meta": [meta], "pair": [pair]},
+        {"pair": [pair, "broken", None]},
+    ):
+        assert take("translate", columns) == wanted
+
+
+def test_columns_that_repeat_are_no_text_to_translate() -> None:
+    columns = {"1": ["eng"] * 3, "2": ["a", "b", "c"], "3": ["fra"] * 3, "4": ["x", "y", "z"]}
+    found = take("translate", columns, header="no")
+    assert found == {"source": ["a", "b", "c"], "target": ["x", "y", "z"]}
+
+
 def test_several_columns_are_one_text() -> None:
     columns = {"title": ["a b", "c", None], "body": ["d e", None, None], "label": ["x", "y", "x"]}
     taken = take("classify", columns, text="Title,body")
