@@ -71,11 +71,12 @@ def compare(
     rows: Rows,
     settings: Comparing,
     *,
+    split: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Compare two loaded models, each (name, task, model, layer or None), on the same rows.
 
-    Raises UsageError for models of different tasks or sites that cannot be compared.
+    split: the name of the rows' split, where they are a part of their origin. Raises UsageError for models of different tasks or sites that cannot be compared.
     """
     need_sklearn()
     if models[0][1].name != models[1][1].name:
@@ -108,7 +109,9 @@ def compare(
             seed=settings.seed,
         )
         sides.append(Side(name, task, model, site, corpus, found))
-    return _compare((sides[0], sides[1]), kept, settings, say)
+    found = _compare((sides[0], sides[1]), kept, settings, say)
+    found.content["data"]["split"] = split
+    return found
 
 
 def _form(task: Any) -> tuple[bool, bool]:

@@ -50,9 +50,13 @@ def inspect(
     settings: Inspecting,
     *,
     folder: Path | None = None,
+    split: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Inspection:
-    """Inspect a loaded model (eval mode, on the CPU) on rows of data. Raises SeqcliError."""
+    """Inspect a loaded model (eval mode, on the CPU) on rows of data. Raises SeqcliError.
+
+    split: the name of the rows' split, where they are a part of their origin.
+    """
     need_sklearn()
     layers = list_layers(model)
     every = list_sites(layers)
@@ -79,6 +83,7 @@ def inspect(
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
     clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
     content = _describe(task, model, folder, corpus, found, settings)
+    content["data"]["split"] = split
     content["main"] = main.key
     content["sites"] = {
         site.key: _site(

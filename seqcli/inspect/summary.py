@@ -25,7 +25,7 @@ def summarise(content: dict[str, Any]) -> Iterator[str]:
         f"{model['parameters']:,} parameters"
     )
     tokens = ", ".join(f"{count:,} {name}" for name, count in data["tokens"].items())
-    yield f"{data['origin']}: {data['rows']:,} rows, tokens: {tokens}"
+    yield f"{describe_rows(data)}, tokens: {tokens}"
     metric = content["metric"]
     yield f"{metric['name']} {metric['value']:.4f}, loss {metric['loss']:.4f} nats"
     for name, part in content["parts"].items():
@@ -49,6 +49,17 @@ def describe_network(model: dict[str, Any]) -> str:
     both = "bidirectional " if model["bidirectional"] else ""
     pool = f", {model['pool']} pooling" if model["pool"] else ""
     return f"{model['layers']} × {model['hidden']} {both}{model['cell']}{pool}"
+
+
+def describe_rows(data: dict[str, Any]) -> str:
+    """validation of reviews.csv: 40 rows"""
+    part = f"{data['split']} of " if data["split"] else ""
+    return f"{part}{data['origin']}: {say_count(data['rows'], 'row')}"
+
+
+def say_count(number: int, noun: str) -> str:
+    """1 unit, 2 units"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def pole_words(
@@ -249,7 +260,7 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         yield f"{letter}  {side['name']}: {side['model']['task']}, {network}; {side['title']}"
     data = content["data"]
     yield (
-        f"{data['origin']}: {data['rows']:,} rows; {data['shared_words']} shared words, "
+        f"{describe_rows(data)}; {data['shared_words']} shared words, "
         f"{data['coverage']:.1%} of the tokens"
     )
     yield from content["notes"]

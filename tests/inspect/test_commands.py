@@ -68,7 +68,11 @@ def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
     small = ("--epochs", "1", "--hidden", "8", "--embedding", "8", "--threads", "1")
     trained = cli("classify", data / "train.jsonl", "--out", "m", "--json", *small)
     found = json.loads(trained.out)["scores"]["validation"]
-    content = json.loads(cli("inspect", "m", *QUICK[:4], "--json").out)
+    result = cli("inspect", "m", *QUICK[:4], "--json")
+    content = json.loads(result.out)
+    assert content["data"]["split"] == "validation"
+    shown = cli("compare", "m", "m", *QUICK[:4]).out
+    assert f"validation of train.jsonl: {content['data']['rows']} rows" in shown
     assert content["metric"]["value"] == pytest.approx(found["accuracy"])
     assert f"|rows:{content['data']['rows']}|" in found["signature"]
 
@@ -113,7 +117,7 @@ def test_other_data_is_inspected(cli: Cli, models: Models, data: Path, tmp_path:
         "--ablate", "none", "--out", tmp_path / "x.html",
     )  # fmt: skip
     assert result.status == 0, result.err
-    assert "test.jsonl: 8 rows" in result.out
+    assert "\ntest.jsonl: 8 rows" in result.out  # a file is read whole, whatever the split
 
 
 def wrong(status: int, said: str, *arguments: Any) -> Any:

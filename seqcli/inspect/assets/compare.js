@@ -10,7 +10,7 @@ function buildCompareHead() {
   document.title = `${data.sides.map((side) => side.name).join(" · ")} · seqcli compare`;
   $("#head").append(el("h1", {}, sides.map((side, at) => [at ? " and " : "", side.name]), el("small", {}, "seqcli compare")),
     ...sides.map((side, at) => el("p", { class: "facts" }, el("b", {}, `${"AB"[at]}  `), `${side.name}: ${side.network}; ${side.title}; ${side.metric.name} ${side.metric.value.toFixed(4)}; weights ${side.model.checkpoint_sha256.slice(0, 12)}`)),
-    el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows; ${data.words.length} shared words, ${percent(data.data.coverage, 1)} of the tokens.`),
+    el("p", { class: "facts" }, `${describeRows(data.data)}; ${data.words.length} shared words, ${percent(data.data.coverage, 1)} of the tokens.`),
     ...data.notes.map((note) => el("p", { class: "note" }, note)));
   $("#toolbar").append(el("div", {}, el("label", {}, "word ", el("input", { type: "search", id: "find", list: "names", placeholder: "find a shared word", onchange: findWord })),
     el("datalist", { id: "names" }, data.words.map((word) => el("option", { value: word }))), el("span", { id: "missed", class: "note", role: "status" }),

@@ -38,6 +38,8 @@ const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
 const signed = (value, digits = 3) =>
   `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const describeRows = ({ split, origin, rows }) => `${split ? `${split} of ` : ""}${origin}: ${counted(rows, "row")}`;
 // The colour of a signed value: blue for +, orange for −, told apart by all common eyes.
 function tint(value, largest) {
   const share = clamp(Math.abs(value) / (largest || 1), 0, 1) ** 0.75;

@@ -4,7 +4,7 @@ function buildHead() {
   const { model } = data, tokens = Object.entries(data.data.tokens).map(([name, count]) => `${count.toLocaleString("en")} ${name} tokens`).join(", ");
   document.title = `${model.name} · seqcli inspect`;
   $("#head").append(el("h1", {}, model.name, el("small", {}, `${model.task} · ${data.network} · ${model.parameters.toLocaleString("en")} parameters`)),
-    el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows, ${tokens}; ${data.metric.name} ${data.metric.value.toFixed(4)}, loss ${data.metric.loss.toFixed(4)} nats. ` +
+    el("p", { class: "facts" }, `${describeRows(data.data)}, ${tokens}; ${data.metric.name} ${data.metric.value.toFixed(4)}, loss ${data.metric.loss.toFixed(4)} nats. ` +
       Object.values(data.parts).map((part) => `${part.words.length} words shown, ${percent(part.coverage, 1)} of the tokens.`).join(" ") +
       ` Weights ${model.checkpoint_sha256.slice(0, 12)}, data ${data.data.sha256.slice(0, 12)}, seqcli ${data.seqcli}.`),
     ...data.notes.map((note) => el("p", { class: "note" }, note)));
