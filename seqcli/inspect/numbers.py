@@ -36,6 +36,9 @@ EXPLAIN = {
     "memory_scale": "1 / (1 − mean share kept), in steps",
     "response_hoyer": "Hoyer sparsity of a word's expected response",
     "response_gini": "Gini sparsity of a word's expected response",
+    "factor": "share of the gradient kept a step: geometric mean from lag 0 to the horizon, "
+    "or to the last lag where 1 % is not reached",
+    "horizon": "the first lag at which less than 1 % of the gradient is left",
 }
 
 

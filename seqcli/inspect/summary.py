@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seqcli.inspect.flow import say_horizon
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 WORDS = 8  # listed of each pole
 COLUMNS = 80
@@ -169,13 +171,14 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
-        horizon = found["horizon"]
-        left = "beyond sight" if horizon is None else f"left after {horizon:.0f} steps"
+        lags = len(norms) - 1
         factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
+        length = found["length"]
+        typical = "" if length is None else f"; a text has {length:.0f} tokens"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
         yield (
-            f"    lags 0 to {len(norms) - 1}; × {factor} a step; 1 % {left}; "
-            f"a text has {found['length']:.0f} tokens"
+            f"    lags 0 to {lags}; × {factor} a step; "
+            f"{say_horizon(found['horizon'], lags)}{typical}"
         )
     yield ""
 

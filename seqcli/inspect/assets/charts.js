@@ -56,13 +56,15 @@ function memoryChart(one) {
 function buildFlow() {
   const root = section("flow", "Gradient flow: how far back learning reaches",
     "The loss's gradient at a layer's last state, followed back through the recurrence alone with the cell's reference step; " +
-    "shares of lag 0, log scale. A healthy recurrence keeps at least 60 % a step, and 5 % over a tenth of a typical text; more than 5 % growth a step explodes.");
+    "shares of lag 0, log scale. What is kept a step is the geometric mean up to the first lag with less than 1 %, or to the last lag looked at. " +
+    "Less than 60 % a step (99 % lost within nine steps), or at that rate less than 5 % after a tenth of a typical text (10 steps where text is read on end), vanishes; more than 5 % growth a step explodes.");
   const holder = el("div", { class: "charts" });
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);
-    const horizon = one.horizon === null ? "beyond sight" : `after ${Math.round(one.horizon)} steps`;
+    const lags = Object.values(one.norms)[0].length - 1;
+    const horizon = one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `less than 1 % left after ${counted(one.horizon, "step")}`;
     holder.append(el("div", {}, el("p", {}, el("b", {}, `${key.replaceAll(".", " ")} `), el("span", { class: `verdict ${one.verdict}`, "data-verdict": key }, one.verdict)), chart,
-      el("p", { class: "explain" }, `× ${one.factor === null ? "–" : one.factor.toFixed(3)} a step; 1 % is left ${horizon}; ${one.texts} texts`)));
+      el("p", { class: "explain" }, `× ${one.factor === null ? "–" : one.factor.toFixed(3)} a step; ${horizon}; ${counted(one.texts, one.length === null ? "stream" : "text")}`)));
   }
   for (const [part, values] of Object.entries(data.connectivity)) {
     holder.append(el("div", {}, el("p", {}, el("b", {}, `connectivity ${part}`)), lagChart([{ name: "‖∂logit/∂x‖", values }], "connectivity", false),
