@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 
 from seqcli import __version__
@@ -21,6 +22,7 @@ from seqcli.inspect.inspection import (
     choose_sentences,
     cluster_site,
     describe_model,
+    hash_weights,
     round_digits,
 )
 from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
@@ -349,23 +351,28 @@ def _agreement(one: Clustering, other: Clustering) -> float:
     return float(adjusted_rand_score(one.words, other.words))
 
 
+def _same_weights(sides: tuple[Side, Side]) -> bool:
+    return hash_weights(sides[0].model) == hash_weights(sides[1].model)
+
+
 def _claims(
     sides: tuple[Side, Side], mean: tuple[np.ndarray, np.ndarray], settings: Comparing, paired: bool
 ) -> list[claims.Claim]:
     """The claims that these two can speak to."""
     found: list[claims.Claim] = []
     cells = [side.task.config.network.cell for side in sides]
-    if sorted(cells) == ["lstm", "rnn"] and paired:
+    places = [(side.site.layer.part, side.site.layer.number) for side in sides]
+    if sorted(cells) == ["lstm", "rnn"] and places[0] == places[1] and paired:
         plain, gated = (sides[cells.index(name)] for name in ("rnn", "lstm"))
         drawn = [
             side.survey.numbers[side.site.key].resampled(seed=settings.seed)
             for side in (plain, gated)
         ]
         found += claims.sparser_update(*drawn)
-    layers = [side.site.layer.number for side in sides]
-    if sorted(layers) == [1, 2] and sides[0].site.layer.part == sides[1].site.layer.part:
-        import torch
-
+    layers = [number for _, number in places]
+    same_part = places[0][0] == places[1][0]
+    # Of two networks the difference would be that between the networks.
+    if sorted(layers) == [1, 2] and same_part and _same_weights(sides):
         sparsity = [numbers.hoyer(torch.from_numpy(one)).numpy() for one in mean]
         found.append(
             claims.sparser_layer(

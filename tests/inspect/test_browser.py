@@ -250,7 +250,7 @@ def test_the_comparison(browser: Any, tmp_path: Path) -> None:
     shown.click("#map .word[data-word='2']")
     assert len(shown.all("#overlay svg")) == 2
     assert len(shown.all("#overlay [data-curve]")) == 4
-    assert "An LSTM updates its memory more sparsely" in shown.text("#claims")
+    assert "An LSTM updates its state more sparsely" in shown.text("#claims")
     assert len(shown.all("[data-glyphs]")) >= 2
     shown.type("#find", f"rome{ENTER}")
     assert len(shown.all("#overlay svg")) == 3
