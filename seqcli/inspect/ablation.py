@@ -54,6 +54,9 @@ class Ablation(NamedTuple):
     random sets."""
     whole_loop: bool
     """Whether the unit is silent in its own recurrence too."""
+    rows: int | None
+    """How many rows this was judged on; None where text is read on end."""
+    tokens: int
 
 
 @contextmanager
@@ -146,6 +149,8 @@ def ablate(
         loss_worse,
         _hurt(class_names(task), whole, after, drawn),
         loop_of(layer.cell) is not None or isinstance(layer.cell, MinGRU | MinLSTM),
+        None if corpus.carried else len(corpus.rows),
+        corpus.tokens,
     )
 
 

@@ -21,7 +21,7 @@ from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
 ABLATION_TOKENS = 4_000
-"""Tokens that each ablation and each random set of units is judged on."""
+"""Tokens that each ablation and each random set of units is judged on, at most."""
 NO_CLUSTERS = Clustering(np.zeros(0), np.zeros(0), np.zeros(0), None, 0.0, 0.0)
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 
@@ -35,11 +35,13 @@ def run_ablations(
     clusters: Clustering,
     settings: Inspecting,
 ) -> list[dict[str, Any]]:
-    """Every ablation that was asked for, on at most a few thousand tokens."""
+    """Every ablation that was asked for, on at most a few thousand tokens: each set of units reads
+    them anew."""
     wanted = parse_ablations(settings.ablate, clusters, main.layer.cell.hidden_size)
     if not wanted:
         return []
-    corpus = make_corpus(task, rows, max_tokens=ABLATION_TOKENS, seed=settings.seed)
+    most = min(ABLATION_TOKENS, settings.max_tokens or ABLATION_TOKENS)
+    corpus = make_corpus(task, rows, max_tokens=most, seed=settings.seed)
     whole = measure(corpus, model)
     layer = main.layer
     mean_H = None

@@ -59,6 +59,12 @@ def describe_rows(data: dict[str, Any]) -> str:
     return f"{part}{data['origin']}: {say_count(data['rows'], 'row')}"
 
 
+def describe_read(found: dict[str, Any]) -> str:
+    """40 rows, 512 tokens"""
+    rows = "" if found["rows"] is None else f"{say_count(found['rows'], 'row')}, "
+    return f"{rows}{say_count(found['tokens'], 'token')}"
+
+
 def say_count(number: int, noun: str) -> str:
     """1 unit, 2 units"""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -188,6 +194,7 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
     if found:
         how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
         yield f"ABLATION in {found[0]['layer']} ({how}; random sets of the same size beside)"
+        yield f"  each judged on {describe_read(found[0])}"
         for one in found:
             before, after = one["metric"]
             change = [value - before for value in one["random"]]

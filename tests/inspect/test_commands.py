@@ -77,6 +77,17 @@ def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
     assert f"|rows:{content['data']['rows']}|" in found["signature"]
 
 
+def test_ablations_say_what_they_are_judged_on(cli: Cli, models: Models) -> None:
+    few = (*QUICK, "--max-tokens", "100", "--ablate", "unit:1")
+    for task, rows in (("classify", True), ("lm", False)):
+        result = cli("inspect", models(task), *few, "--json", "--out", "x.html")
+        (one,) = json.loads(result.out)["ablation"]
+        assert 0 < one["tokens"] <= 110
+        assert (one["rows"] is not None) == rows
+        said = cli("inspect", models(task), *few, "--out", "x.html").out
+        assert f"{one['tokens']} tokens" in said[said.index("  each judged on") :]
+
+
 @pytest.mark.parametrize(
     ("out", "written"),
     [("v1.0", "v1.0.html"), ("page.json", "page.json.html"), (".", "{}.html"), ("a.HTM", "a.HTM")],

@@ -98,6 +98,7 @@ function buildProofs() {
   if (data.ablation.length) {
     const first = data.ablation[0];
     root.append(el("h3", {}, `Ablation in ${first.layer}, units held at ${first.how === "zero" ? "zero" : "their means"}`),
+      el("p", { class: "explain" }, `Each judged on ${first.rows === null ? "" : `${counted(first.rows, "row")}, `}${counted(first.tokens, "token")}.`),
       el("div", { class: "charts" }, strip("change of the loss (nats)", (one) => [one.loss, one.random_loss, one.loss_worse]),
         strip(`change of ${first.metric_name}`, (one) => [one.metric, one.random, one.worse])));
     const hurt = data.ablation.filter((one) => one.classes.length);
