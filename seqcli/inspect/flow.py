@@ -205,8 +205,8 @@ def judge(
 def say_horizon(horizon: int | None, lags: int) -> str:
     """How far back a gradient could be felt, of those followed over some lags."""
     if horizon is None:
-        return f"1 % not reached within {lags} steps"
-    return f"less than 1 % left after {horizon} step{'' if horizon == 1 else 's'}"
+        return f"1 % not reached within {lags} step{'' if lags == 1 else 's'}"
+    return f"below 1 % after {horizon} of {lags} steps"
 
 
 def connectivity(

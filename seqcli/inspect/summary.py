@@ -177,14 +177,12 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
-        lags = len(norms) - 1
         factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
         length = found["length"]
         typical = "" if length is None else f"; a text has {length:.0f} tokens"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
         yield (
-            f"    lags 0 to {lags}; × {factor} a step; "
-            f"{say_horizon(found['horizon'], lags)}{typical}"
+            f"    × {factor} a step; {say_horizon(found['horizon'], len(norms) - 1)}{typical}"
         )
     yield ""
 
@@ -200,8 +198,8 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
             change = [value - before for value in one["random"]]
             yield (
                 f"  {one['name']:<14} {len(one['units']):>4} units  {one['metric_name']} "
-                f"{after - before:+.4f}, p {one['worse']:.2f}; loss "
-                f"{one['loss'][1] - one['loss'][0]:+.4f}, p {one['loss_worse']:.2f}"
+                f"{after - before:+.4f}, p {_dash(one['worse'])}; loss "
+                f"{one['loss'][1] - one['loss'][0]:+.4f}, p {_dash(one['loss_worse'])}"
             )
             if change:
                 yield (
@@ -210,7 +208,7 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
                 )
             if one["classes"]:
                 hurt = ", ".join(
-                    f"{name} {first:.2f} → {last:.2f} (random {other:.2f})"
+                    f"{name} {first:.2f} → {last:.2f} (random {_dash(other)})"
                     for name, first, last, other in one["classes"]
                 )
                 yield f"      recall lost most: {hurt}"
@@ -224,6 +222,11 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
         )
     if found or content["probes"]:
         yield ""
+
+
+def _dash(value: float | None) -> str:
+    """Two digits, or a dash where there is no such number."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _search(content: dict[str, Any]) -> Iterator[str]:

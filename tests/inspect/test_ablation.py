@@ -10,11 +10,11 @@ import torch
 from planted import RECURRENT, classify_rows, planted_classifier, random_model, rows_of
 
 from seqcli.errors import UsageError
-from seqcli.inspect.ablation import ablate, silenced
+from seqcli.inspect.ablation import _hurt, ablate, silenced
 from seqcli.inspect.checks import parse_ablations
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import make_corpus
-from seqcli.inspect.outcome import measure
+from seqcli.inspect.outcome import Outcome, measure
 from seqcli.inspect.trace import list_layers, watched
 
 
@@ -76,6 +76,32 @@ def test_planted_units_carry_the_answer() -> None:
     assert read.classes[0][0] == "positive"
     assert read.classes[0][2] == 0.0
     assert unread.classes == []
+
+
+def test_without_random_sets_there_is_nothing_to_compare_with() -> None:
+    rows = classify_rows(200)
+    task, model = planted_classifier(rows, pool="mean")
+    corpus = make_corpus(task, rows, max_tokens=None)
+    whole, layer = measure(corpus, model), list_layers(model)[0]
+    for units, sets in (([0, 1, 2, 3], 0), (list(range(8)), 20)):  # the latter are all units
+        found = ablate(
+            corpus, model, layer, units, name="x", mean_H=None, whole=whole, sets=sets, seed=1
+        )
+        assert (found.worse, found.loss_worse, found.random) == (None, None, [])
+        assert [(name, other) for name, *_, other in found.classes] == [("positive", None)]
+
+
+def test_a_class_that_lost_nothing_is_not_named() -> None:
+    """Even where random units make it better."""
+
+    def outcome(*right: float) -> Outcome:
+        zeros = np.zeros(1)
+        return Outcome(*[zeros] * 6, np.array(right), np.array([20.0, 20.0, 20.0]))
+
+    whole, after = outcome(10, 10, 10), outcome(10, 4, 6)
+    drawn = [outcome(14, 10, 6)]
+    assert [one[0] for one in _hurt(["a", "b", "c"], whole, after, drawn)] == ["b"]
+    assert [one[0] for one in _hurt(["a", "b", "c"], whole, after, [])] == ["b", "c"]
 
 
 def test_what_to_ablate_is_read_with_care() -> None:

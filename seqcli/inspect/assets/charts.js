@@ -62,7 +62,7 @@ function buildFlow() {
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);
     const lags = Object.values(one.norms)[0].length - 1;
-    const horizon = one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `less than 1 % left after ${counted(one.horizon, "step")}`;
+    const horizon = one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `below 1 % after ${one.horizon} of ${lags} steps`;
     holder.append(el("div", {}, el("p", {}, el("b", {}, `${key.replaceAll(".", " ")} `), el("span", { class: `verdict ${one.verdict}`, "data-verdict": key }, one.verdict)), chart,
       el("p", { class: "explain" }, `× ${one.factor === null ? "–" : one.factor.toFixed(3)} a step; ${horizon}; ${counted(one.texts, one.length === null ? "stream" : "text")}`)));
   }
@@ -94,7 +94,7 @@ function lagChart(series, title, relative = true) {
 function buildProofs() {
   const root = section("proofs", "Proofs: take units away, and read properties off states",
     "Silenced units have a constant value wherever anything reads them, their own recurrence included. Grey dots are random sets of as many units of the same layer: " +
-    "an effect within the grey is no finding. p is the share of sets that hurt at least as much.");
+    "an effect within the grey is no finding. p is the share of sets that hurt at least as much; – where there are no others to compare with.");
   if (data.ablation.length) {
     const first = data.ablation[0];
     root.append(el("h3", {}, `Ablation in ${first.layer}, units held at ${first.how === "zero" ? "zero" : "their means"}`),
@@ -103,7 +103,7 @@ function buildProofs() {
         strip(`change of ${first.metric_name}`, (one) => [one.metric, one.random, one.worse])));
     const hurt = data.ablation.filter((one) => one.classes.length);
     if (hurt.length) root.append(el("table", {}, el("thead", {}, el("tr", {}, ["silenced", "recall lost most", "before", "after", "after, random sets"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {},
-      hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, percent(value)))))))));
+      hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, value === null ? "–" : percent(value)))))))));
     if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only outputs are silenced: this cell's recurrence is not known."));
   }
   if (data.probes.length) root.append(el("h3", {}, "Linear probes"), el("table", {}, el("thead", {}, el("tr", {},
@@ -125,8 +125,8 @@ function strip(title, read) {
     root.append(label(0, y + 4, `${one.name} (${one.units.length})`, "start", "", 12), svg("line", { class: "grid", x1: x0, x2: x1, y1: y, y2: y }));
     for (const value of random) root.append(svg("circle", { cx: x(value - pair[0]), cy: y, r: 4, fill: "var(--soft)", opacity: 0.45 }));
     root.append(svg("rect", { x: x(change) - 5, y: y - 5, width: 10, height: 10, transform: `rotate(45 ${x(change)} ${y})`, fill: "var(--accent)",
-      onmouseenter: (event) => showTip(event, `${one.name}: ${signed(change, 4)}\np ${p.toFixed(2)} against ${random.length} random sets`), onmouseleave: hideTip }),
-      label(x1 + 8, y + 4, `p ${p.toFixed(2)}`));
+      onmouseenter: (event) => showTip(event, `${one.name}: ${signed(change, 4)}\np ${dash(p)} against ${random.length} random sets`), onmouseleave: hideTip }),
+      label(x1 + 8, y + 4, `p ${dash(p)}`));
   });
   return root;
 }

@@ -36,6 +36,7 @@ const svg = (name, attributes, ...children) =>
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
+const dash = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits));
 const signed = (value, digits = 3) =>
   `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

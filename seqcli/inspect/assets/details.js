@@ -113,5 +113,5 @@ function clusterCard(at) {
     list(poles[0], "+", "plus"), list(poles[1], "−", "minus"),
     units.length ? el("p", { class: "wordlist explain" }, "units ", units.map((unit) => el("span", { onclick: () => pickUnit(unit) }, String(unit)))) : null,
     proof ? el("p", { class: "explain" }, `Silenced: ${proof.metric_name} ${signed(proof.metric[1] - proof.metric[0], 4)}, ` +
-      `loss ${signed(proof.loss[1] - proof.loss[0], 4)} (random sets of as many units: p ${proof.loss_worse.toFixed(2)})`) : null);
+      `loss ${signed(proof.loss[1] - proof.loss[0], 4)} (random sets of as many units: p ${dash(proof.loss_worse)})`) : null);
 }
