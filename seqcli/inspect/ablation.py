@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from seqcli.inspect.corpus import Corpus
 from seqcli.inspect.outcome import Outcome, class_names, measure, metric_name
 from seqcli.inspect.trace import Layer, replaced
-from seqcli.nn.cells import MinGRU, MinLSTM, Mogrifier
+from seqcli.nn.cells import SRU, MinGRU, MinLSTM, Mogrifier
 from seqcli.nn.cells.cell import State
 from seqcli.nn.ragged import Ragged
 
 LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
 """Names of the recurrent weight and the bias beside it, of the cells that have them."""
+UNMIXED = (MinGRU, MinLSTM, SRU)
+"""Cells in which no unit reads the last h of another: a silent output is all there is to silence."""
 LEAST, MOST_HURT, NOTABLE = 10, 3, 0.05
 """Predictions of a class that its recall needs to mean something; classes that are named; how much
 more than random sets must hurt one."""
@@ -149,7 +151,7 @@ def ablate(
         worse,
         loss_worse,
         _hurt(class_names(task), whole, after, drawn),
-        loop_of(layer.cell) is not None or isinstance(layer.cell, MinGRU | MinLSTM),
+        loop_of(layer.cell) is not None or isinstance(layer.cell, UNMIXED),
         None if corpus.carried else len(corpus.rows),
         corpus.tokens,
     )

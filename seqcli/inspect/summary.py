@@ -213,7 +213,8 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
                 )
                 yield f"      recall lost most: {hurt}"
         if not all(one["whole_loop"] for one in found):
-            yield "  only the outputs are silenced: this cell's recurrence is not known"
+            yield "  only the outputs are silenced: in the cell's own loop, which is not cut, the"
+            yield "  units go on"
     for one in content["probes"]:
         yield f"PROBE {one['property']} from {one['site']}"
         yield (

@@ -78,6 +78,18 @@ def test_planted_units_carry_the_answer() -> None:
     assert unread.classes == []
 
 
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_it_is_said_where_a_loop_is_not_cut(cell: str) -> None:
+    rows = rows_of("classify", 20)
+    task, model = random_model("classify", rows, cell=cell, hidden=5, embedding=4)
+    corpus = make_corpus(task, rows, max_tokens=None)
+    whole, layer = measure(corpus, model), list_layers(model)[0]
+    found = ablate(
+        corpus, model, layer, [1], name="x", mean_H=None, whole=whole, sets=0, seed=1
+    )
+    assert found.whole_loop == (cell != "mogrifier")
+
+
 def test_without_random_sets_there_is_nothing_to_compare_with() -> None:
     rows = classify_rows(200)
     task, model = planted_classifier(rows, pool="mean")

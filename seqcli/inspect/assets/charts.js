@@ -104,7 +104,7 @@ function buildProofs() {
     const hurt = data.ablation.filter((one) => one.classes.length);
     if (hurt.length) root.append(el("table", {}, el("thead", {}, el("tr", {}, ["silenced", "recall lost most", "before", "after", "after, random sets"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {},
       hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, value === null ? "–" : percent(value)))))))));
-    if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only outputs are silenced: this cell's recurrence is not known."));
+    if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only the outputs are silenced: in the cell's own loop, which is not cut, the units go on."));
   }
   if (data.probes.length) root.append(el("h3", {}, "Linear probes"), el("table", {}, el("thead", {}, el("tr", {},
     ["property", "state", "accuracy", "control task", "majority", "selectivity"].map((name) => el("th", { scope: "col" }, name)))),
