@@ -26,7 +26,7 @@ from seqcli.nn.ragged import Ragged
 LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
 """Names of the recurrent weight and the bias beside it, of the cells that have them."""
 UNMIXED = (MinGRU, MinLSTM, SRU)
-"""Cells in which no unit reads the last h of another: a silent output is all there is to silence."""
+"""Cells in which no unit reads another's last h: their output is all there is to silence."""
 LEAST, MOST_HURT, NOTABLE = 10, 3, 0.05
 """Predictions of a class that its recall needs to mean something; classes that are named; how much
 more than random sets must hurt one."""

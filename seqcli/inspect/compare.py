@@ -30,7 +30,7 @@ from seqcli.inspect.response import choose_words
 from seqcli.inspect.sentence import Sentence, read_sentence
 from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, match_units
 from seqcli.inspect.survey import Survey, survey
-from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
+from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
 
 SCHEMA = "seqcli.compare/1"
 SAMPLE = 5_000  # tokens whose states are kept for CKA and matching
@@ -78,7 +78,8 @@ def compare(
 ) -> Comparison:
     """Compare two loaded models, each (name, task, model, layer or None), on the same rows.
 
-    split: the name of the rows' split, where they are a part of their origin. Raises UsageError for models of different tasks or sites that cannot be compared.
+    split: the name of the rows' split, where they are a part of their origin. Raises UsageError for
+    models of different tasks or sites that cannot be compared.
     """
     need_sklearn()
     if models[0][1].name != models[1][1].name:
@@ -111,9 +112,9 @@ def compare(
             seed=settings.seed,
         )
         sides.append(Side(name, task, model, site, corpus, found))
-    found = _compare((sides[0], sides[1]), kept, settings, say)
-    found.content["data"]["split"] = split
-    return found
+    comparison = _compare((sides[0], sides[1]), kept, settings, say)
+    comparison.content["data"]["split"] = split
+    return comparison
 
 
 def _form(task: Any) -> tuple[bool, bool]:
@@ -243,6 +244,7 @@ def _side(
         "site": side.site.key,
         "title": side.site.title,
         "units": side.site.layer.cell.hidden_size,
+        "gates": say_gates(side.site.layer.cell),
         "direction": "reverse" if side.site.layer.reverse else "forward",
         "numbers": {**gathered.values(), **numbers.response_sparsity(mean)},
         "intervals": gathered.intervals(seed=settings.seed),
@@ -272,9 +274,11 @@ def _numbers(
     *,
     paired: bool,
 ) -> dict[str, Any]:
-    """Every number of both with the difference and its interval over the same draws of examples."""
+    """Every number of both with the difference and its interval over the same draws of examples.
+    Gates of different cells mean different things, so that those numbers only stand beside."""
     gathered = [side.survey.numbers[side.site.key] for side in sides]
     values = [one.values() for one in gathered]
+    same_cell = len({type(side.site.layer.cell) for side in sides}) == 1
     table: dict[str, Any] = {}
     drawn = [one.resampled(seed=settings.seed) for one in gathered]
     for name in dict.fromkeys([*values[0], *values[1]]):
@@ -283,7 +287,7 @@ def _numbers(
         row["intervals"] = [
             np.percentile(one[name], (2.5, 97.5)).tolist() if name in one else None for one in drawn
         ]
-        if None not in pair:
+        if None not in pair and (same_cell or not name.startswith(("gate_", "candidate_"))):
             row["difference"] = values[1][name] - values[0][name]
             if paired:
                 change = drawn[1][name] - drawn[0][name]

@@ -24,7 +24,7 @@ from seqcli.inspect.outcome import metric_name
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
 from seqcli.inspect.survey import Survey, survey
-from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
+from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
 from seqcli.tasks.task import count_parameters
 
 SCHEMA = "seqcli.inspect/1"
@@ -264,6 +264,7 @@ def _site(
         "direction": "reverse" if site.layer.reverse else "forward",
         "state": site.state,
         "units": site.layer.cell.hidden_size,
+        "gates": say_gates(site.layer.cell),
         "numbers": {**gathered.values(), **numbers.response_sparsity(response.mean)},
         "intervals": gathered.intervals(seed=settings.seed),
         "unit_numbers": units,

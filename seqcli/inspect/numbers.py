@@ -68,10 +68,12 @@ class Numbers:
             return
         self._add("saturation", (now.abs() > SATURATED).float(), None, example_N)
         for letter, gate in steps.gates.items():
+            if letter in SQUASHED:
+                self._add(f"candidate_{letter}", gate, None, example_N)
+                continue
             self._add(f"gate_{letter}", gate, None, example_N)
-            if letter not in SQUASHED:
-                self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example_N)
-                self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example_N)
+            self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example_N)
+            self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example_N)
         if steps.kept is not None:
             self._add("share_kept", steps.kept, None, example_N)
 

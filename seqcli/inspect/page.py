@@ -141,6 +141,7 @@ def _site(found: Inspection, key: str) -> dict[str, Any]:
     ]
     kept = ("title", "part", "layer", "direction", "state", "units", "numbers", "intervals")
     return {name: site[name] for name in kept} | {
+        "gates": site["gates"],
         "telling": site["response"]["telling"],
         "unit_numbers": {
             name: [round(value, 3) for value in site["unit_numbers"][name]] for name in names

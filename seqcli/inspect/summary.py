@@ -138,7 +138,7 @@ def _numbers(sites: dict[str, Any]) -> Iterator[str]:
             if name.startswith("gate_") and name.endswith("_shut")
         }
         parts = [
-            f"{letter}: {numbers[f'gate_{letter}']:.2f} mean, "
+            f"{letter} ({site['gates'][letter]}): {numbers[f'gate_{letter}']:.2f} mean, "
             f"{numbers[f'gate_{letter}_shut']:.0%} < 0.1, "
             f"{numbers[f'gate_{letter}_open']:.0%} > 0.9"
             for letter, numbers in gates.items()
@@ -181,9 +181,7 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
         length = found["length"]
         typical = "" if length is None else f"; a text has {length:.0f} tokens"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
-        yield (
-            f"    × {factor} a step; {say_horizon(found['horizon'], len(norms) - 1)}{typical}"
-        )
+        yield (f"    × {factor} a step; {say_horizon(found['horizon'], len(norms) - 1)}{typical}")
     yield ""
 
 

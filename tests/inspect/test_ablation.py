@@ -84,9 +84,7 @@ def test_it_is_said_where_a_loop_is_not_cut(cell: str) -> None:
     task, model = random_model("classify", rows, cell=cell, hidden=5, embedding=4)
     corpus = make_corpus(task, rows, max_tokens=None)
     whole, layer = measure(corpus, model), list_layers(model)[0]
-    found = ablate(
-        corpus, model, layer, [1], name="x", mean_H=None, whole=whole, sets=0, seed=1
-    )
+    found = ablate(corpus, model, layer, [1], name="x", mean_H=None, whole=whole, sets=0, seed=1)
     assert found.whole_loop == (cell != "mogrifier")
 
 

@@ -8,20 +8,19 @@ import pytest
 from planted import random_model, rows_of
 
 from seqcli.config import Comparing
-from seqcli.data.rows import Rows
 from seqcli.inspect.compare import Comparison, compare
 
 SETTINGS = Comparing(min_count=1, clusters=2)
 ROWS = rows_of("classify", 40)
 
 
-def make(cell: str, rows: Rows = ROWS, task: str = "classify", **settings: Any) -> tuple[Any, Any]:
-    return random_model(task, rows, cell=cell, hidden=6, embedding=5, **settings)
+def make(cell: str, **settings: Any) -> tuple[Any, Any]:
+    return random_model("classify", ROWS, cell=cell, hidden=6, embedding=5, **settings)
 
 
-def run(one: tuple[Any, Any], other: tuple[Any, Any], *layers: str, rows: Rows = ROWS) -> Comparison:
+def run(one: tuple[Any, Any], other: tuple[Any, Any], *layers: str) -> Comparison:
     first, second = layers or (None, None)
-    return compare([("a", *one, first), ("b", *other, second)], rows, SETTINGS)
+    return compare([("a", *one, first), ("b", *other, second)], ROWS, SETTINGS)
 
 
 def claims(found: Comparison) -> list[str]:
@@ -35,6 +34,22 @@ def test_layers_are_claimed_about_within_a_network_only() -> None:
     assert claim not in claims(run(one, one, "2", "2"))
     other[1].head.bias.data += 1
     assert claim not in claims(run(one, other, "1", "2"))
+
+
+def test_gates_are_subtracted_within_a_kind_of_cell_only() -> None:
+    """z keeps in a GRU and writes in a minGRU."""
+    unlike = run(make("gru"), make("mingru")).content
+    assert "difference" not in unlike["numbers"]["gate_z"]
+    assert None not in unlike["numbers"]["gate_z"]["values"]
+    assert "difference" in unlike["numbers"]["share_kept"]
+    assert [side["gates"]["z"] for side in unlike["sides"]] == [
+        "1 keeps the old state",
+        "1 writes the candidate",
+    ]
+    alike = run(make("gru"), make("gru", layers=2)).content["numbers"]
+    assert "difference" in alike["gate_z"]
+    assert "candidate_n" in alike
+    assert "gate_n" not in alike
 
 
 @pytest.mark.parametrize(("layers", "count"), [(("1", "1"), 1), (("1", "2"), 0)])

@@ -25,9 +25,8 @@ function buildNumbers() {
 
 function gateChart(one, letter) {
   const shut = one.unit_numbers[`gate_${letter}_shut`], open = one.unit_numbers[`gate_${letter}_open`];
-  const { root, x0, x1, y0, y1 } = frame(240, 190, [22, 24, 34, 40], `Gate ${letter}, ${one.title}`);
-  const name = { i: "input", f: "forget", o: "output", r: "reset", z: "update" }[letter] || letter;
-  root.append(label(x0 - 34, 13, `${name} gate, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
+  const { root, x0, x1, y0, y1 } = frame(240, 200, [36, 24, 34, 40], `Gate ${letter}, ${one.title}`);
+  root.append(label(x0 - 34, 11, `gate ${letter}, ${one.title.replace(/, h$/, "")}`, "start", "", 12), label(x0 - 34, 25, one.gates[letter]));
   for (const value of [0, 0.5, 1]) {
     root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: y0 + value * (y1 - y0), y2: y0 + value * (y1 - y0) }),
       label(x0 - 5, y0 + value * (y1 - y0) + 4, percent(value), "end"), label(x0 + value * (x1 - x0), y0 + 14, percent(value), "middle"));

@@ -137,10 +137,16 @@ function drawOverlay() {
 }
 
 function buildTable() {
-  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold where its interval leaves out zero.");
+  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold where its interval leaves out zero. Gates of two different cells only stand side by side: they do not mean the same.");
   const cell = (value, range) => el("td", {}, value === null || value === undefined ? "–" : value.toFixed(4), range ? el("small", {}, `${range[0].toFixed(3)} … ${range[1].toFixed(3)}`) : null);
   const change = (value, range, p) => el("td", { style: range && range[0] * range[1] > 0 ? "font-weight:700" : null }, value === undefined ? "–" : signed(value, 4), range ? el("small", {}, `${signed(range[0])} … ${signed(range[1])}${p === undefined ? "" : `, p ${p.toFixed(4)}`}`) : null);
-  const rows = Object.entries(data.numbers).map(([name, row]) => el("tr", {}, el("th", { scope: "row", title: data.explain[name] || "" }, NAMES[name] || name.replaceAll("_", " ")), cell(row.values[0], row.intervals[0]), cell(row.values[1], row.intervals[1]), change(row.difference, row.interval)));
+  // A letter may name gates that do the opposite in two cells: then each side says its own.
+  const sense = (name) => {
+    const letter = /^gate_([a-z]+)$/.exec(name), said = letter ? sides.map((side) => side.gates[letter[1]]) : [];
+    const known = said.map((one, at) => one && (said[0] === said[1] ? one : `${"AB"[at]}: ${one}`)).filter(Boolean);
+    return known.length ? el("small", {}, [...new Set(known)].join("; ")) : null;
+  };
+  const rows = Object.entries(data.numbers).map(([name, row]) => el("tr", {}, el("th", { scope: "row", title: data.explain[name] || "" }, NAMES[name] || name.replaceAll("_", " "), sense(name)), cell(row.values[0], row.intervals[0]), cell(row.values[1], row.intervals[1]), change(row.difference, row.interval)));
   if (data.metric) rows.unshift(el("tr", {}, el("th", { scope: "row" }, data.metric.name), cell(data.metric.first), cell(data.metric.second), change(data.metric.difference, data.metric.interval, data.metric.p)));
   root.append(el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["", "A", "B", "B − A"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows))),
     el("p", { class: "explain" }, `Agreement of the word clusterings (adjusted Rand index): ${data.agreement.toFixed(3)}.` + (data.matching ? ` Units matched one to one: mean |r| ${data.matching.mean.toFixed(3)}, shuffled partners ${data.matching.chance.toFixed(3)}.` : "")));
