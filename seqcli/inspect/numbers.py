@@ -6,7 +6,8 @@ divide anew (the bootstrap of Efron 1979).
     saturation       share of |h| > 0.9
     update           mean |Δ| of a unit and step; update density: share of |Δ| > 0.1
     update sparsity  Hoyer of |Δ_t| over the units, mean over steps
-    kept rate        Σ min(|s_t|, |s_{t−1}|) over units that keep their sign / Σ |s_{t−1}|
+    kept rate        Σ min(|s_t|, |s_{t−1}|) over units that keep their sign / Σ |s_{t−1}|: the
+                     overlap of two states, whether a unit was kept or rewritten with the same
     memory scale     1 / (1 − mean share kept), in steps (cells with a gate that keeps)
 
 Dimensions: N tokens of a batch, E examples, H units, M numbers.
@@ -32,7 +33,8 @@ EXPLAIN = {
     "update": "mean |Δ| of a unit and step",
     "update_density": "share of |Δ| above 0.1",
     "update_sparsity": "Hoyer sparsity of one step's |Δ|: 0 all units move alike, 1 one unit moves",
-    "kept_rate": "share of the last state that is still there after a step",
+    "kept_rate": "overlap of a state with the one before, unit by unit; "
+    "a unit rewritten with the same value counts as kept",
     "memory_scale": "1 / (1 − mean share kept), in steps",
     "response_hoyer": "Hoyer sparsity of a word's expected response",
     "response_gini": "Gini sparsity of a word's expected response",

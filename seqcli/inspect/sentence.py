@@ -212,8 +212,8 @@ def _top(layers: Sequence[Layer], calls: dict[str, Call]) -> Tensor:
 
 class Glyphs(NamedTuple):
     """(T, K) sums over the units of each cluster: positive and negative states, how much they rose
-    and fell since the last step, and what was kept: Σ min(|s_t|, |s_{t−1}|) over units that keep
-    their sign, and that as a share of Σ |s_{t−1}|. size: (K,) units."""
+    and fell since the last step, and how far the two overlap (kept): Σ min(|s_t|, |s_{t−1}|) over
+    units that keep their sign, and that as a share of Σ |s_{t−1}|. size: (K,) units."""
 
     positive: np.ndarray
     negative: np.ndarray

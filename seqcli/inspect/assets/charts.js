@@ -5,7 +5,7 @@ const NAMES = { saturation: "saturated", update: "mean |Δ|", update_density: "|
 
 function buildNumbers() {
   const root = section("numbers", "Numbers: how full, how restless, how long the memory",
-    "Every number is a ratio of sums over examples; below it the 95 % bootstrap interval over examples. Memory scale is 1 / (1 − mean share kept).");
+    `Every number is a ratio of sums over examples; below it the 95 % bootstrap interval over examples. Kept is the ${data.explain.kept_rate}. Memory scale is 1 / (1 − mean share that the gates keep).`);
   const sites = Object.values(data.sites);
   const columns = Object.keys(NAMES).filter((name) => sites.some((one) => name in one.numbers));
   const row = (one) => el("tr", {}, el("th", { scope: "row" }, one.title), columns.map((name) => {

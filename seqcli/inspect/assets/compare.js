@@ -172,7 +172,7 @@ function buildClaims() {
 }
 
 function buildPairs() {
-  const root = section("sentence", "Sentence: the same text through both", "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: what was kept. Both networks on one scale.");
+  const root = section("sentence", "Sentence: the same text through both", "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: overlap with the state before (kept). Both networks on one scale.");
   root.append(el("label", { class: "controls" }, "text ", el("select", { style: "max-width:70ch", onchange: (event) => { pick.sentence = Number(event.target.value); drawPairs(); } }, data.sentences.map((one, at) => el("option", { value: at }, one.text.slice(0, 110))))), el("div", { class: "scroll", id: "steps" }));
   drawPairs();
 }

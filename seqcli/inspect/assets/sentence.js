@@ -5,7 +5,7 @@ const STEP = 58, GLYPH = 58, LEFT = 96;
 function buildSentence() {
   const root = section("sentence", "Sentence: what each step does to the memory",
     "One row a cluster of units. Bars: sum of positive (blue, up) and negative (orange, down) states, per unit. " +
-    "Thin bars: how much rose and fell since the last step. The grey band between steps is what was kept.");
+    "Thin bars: how much rose and fell since the last step. The grey band between steps is the overlap of a state with the one before, unit by unit (kept).");
   root.append(el("div", { class: "controls" },
     el("label", {}, "text ", el("select", { id: "which", style: "max-width:60ch", onchange: (event) =>
       set({ sentence: Number(event.target.value), label: 0, target: null }) },
