@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from seqcli.inspect import ablation, probe, search
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import Corpus, make_corpus
 from seqcli.inspect.outcome import measure
-from seqcli.inspect.sentence import read_sentence
+from seqcli.inspect.sentence import Sentence, read_sentence
 from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
@@ -65,6 +65,9 @@ def run_ablations(
 
 def check(task: Any, settings: Inspecting, units: int) -> None:
     """Raise UsageError for what no amount of reading can make right, before anything is read."""
+    check_texts(settings.sentences)
+    if settings.find is not None and not settings.find.strip():
+        raise UsageError("--find is empty; give it some words")
     for one in settings.ablate:
         if not one.startswith("cluster"):
             parse_ablations([one], NO_CLUSTERS, units)
@@ -72,6 +75,12 @@ def check(task: Any, settings: Inspecting, units: int) -> None:
     for name in settings.probes:
         if name not in ("auto", "none"):
             probe.property_values(name, [], np.zeros(0), gold)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise UsageError for a text to follow that is empty."""
+    if not all(text.strip() for text in texts):
+        raise UsageError("--sentence is empty; give it some words")
 
 
 def parse_ablations(
@@ -138,15 +147,32 @@ def run_probes(
     return results
 
 
-def run_search(
-    task: Any, model: nn.Module, corpus: Corpus, found: Survey, main: Site, settings: Inspecting
-) -> dict[str, Any] | None:
-    """The spans of the sample that keep the units of the asked span active."""
+class Query(NamedTuple):
+    """What --find looks for: the tokens [begin, end) of a text."""
+
+    sentence: Sentence
+    begin: int
+    end: int
+
+
+def read_query(task: Any, model: nn.Module, main: Site, settings: Inspecting) -> Query | None:
+    """The text and the span that were asked for. Raises UsageError for a span it does not have."""
     if settings.find is None:
         return None
     sentence = read_sentence(task, model, [main], settings.find)
+    return Query(
+        sentence, *parse_span(settings.span, len(sentence.facts["tokens"][main.layer.part]))
+    )
+
+
+def run_search(
+    query: Query | None, corpus: Corpus, found: Survey, main: Site, settings: Inspecting
+) -> dict[str, Any] | None:
+    """The spans of the sample that keep the units of the asked span active."""
+    if query is None:
+        return None
+    sentence, begin, end = query
     strings = sentence.facts["tokens"][main.layer.part]
-    begin, end = parse_span(settings.span, len(strings))
     h_TH = sentence.states[main.key][begin:end]
     wanted = search.pattern(h_TH, settings.threshold)
     part, places = corpus.parts[main.layer.part], found.places[main.layer.part]
@@ -175,7 +201,7 @@ def run_search(
 
     return {
         "site": main.key,
-        "text": settings.find,
+        "text": sentence.facts["text"],
         "tokens": strings,
         "span": [begin, end],
         "threshold": settings.threshold,

@@ -15,6 +15,7 @@ from seqcli.config import Comparing
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import claims, flow, numbers
+from seqcli.inspect.checks import check_texts
 from seqcli.inspect.cocluster import Clustering, need_sklearn
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
 from seqcli.inspect.inspection import (
@@ -82,6 +83,7 @@ def compare(
     models of different tasks or sites that cannot be compared.
     """
     need_sklearn()
+    check_texts(settings.sentences)
     if models[0][1].name != models[1][1].name:
         raise UsageError(
             f"{models[0][0]} is a model of {models[0][1].name}, {models[1][0]} of "

@@ -14,9 +14,8 @@ from torch import nn
 from seqcli import __version__, storage
 from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
-from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
-from seqcli.inspect.checks import check, run_ablations, run_probes, run_search
+from seqcli.inspect.checks import check, read_query, run_ablations, run_probes, run_search
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
 from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
@@ -65,10 +64,8 @@ def inspect(
     )
     main = choose_main(sites)
     check(task, settings, main.layer.cell.hidden_size)
+    query = read_query(task, model, main, settings)
     corpus = make_corpus(task, rows, max_tokens=settings.max_tokens, seed=settings.seed)
-    for text in (*settings.sentences, *([settings.find] if settings.find else [])):
-        if not text.strip():
-            raise UsageError("--sentence or --find is empty; give it some words")
     say(f"reading {corpus.tokens:,} tokens of {corpus.rows.origin}")
     found = survey(
         corpus,
@@ -103,7 +100,7 @@ def inspect(
         task, model, rows, main, found, clusters[main.key], settings
     )
     content["probes"] = run_probes(corpus, found, main, settings)
-    content["search"] = run_search(task, model, corpus, found, main, settings)
+    content["search"] = run_search(query, corpus, found, main, settings)
     arrays = _arrays(sites, responses, clusters, found, sentences)
     return Inspection(content, arrays, responses, clusterings, sentences, found, corpus)
 

@@ -149,7 +149,9 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
         wrong(2, "no token occurs 5,000 times", "inspect", "MODEL", "--min-count", "5000"),
         wrong(2, "--ablate unit:99", "inspect", "MODEL", "--ablate", "unit:99"),
         wrong(2, "--probe mood is not known", "inspect", "MODEL", "--probe", "mood"),
-        wrong(2, "is empty", "inspect", "MODEL", "--sentence", " "),
+        wrong(2, "--sentence is empty", "inspect", "MODEL", "--sentence", " "),
+        wrong(2, "--find is empty", "inspect", "MODEL", "--find", ""),
+        wrong(2, "--sentence is empty", "compare", "MODEL", "MODEL", "--sentence", ""),
         wrong(2, "--span 7:9", "inspect", "MODEL", "--find", "go to rome", "--span", "7:9"),
         wrong(1, "there is no folder", "inspect", "MODEL", "--out", "none/x.html"),
         wrong(2, "compare models of one task", "compare", "MODEL", "TAG"),
@@ -173,6 +175,8 @@ def test_wrong_input(
     assert said in result.errors[0]
     assert "Traceback" not in result.err
     assert not result.out
+    if "--span" in named or "" in named:  # nothing is read in vain
+        assert "reading" not in result.err
 
 
 def test_a_model_whose_data_are_gone(cli: Cli, models: Models, tmp_path: Path, data: Path) -> None:
