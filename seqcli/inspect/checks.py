@@ -11,7 +11,7 @@ from torch import nn
 
 from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
-from seqcli.errors import UsageError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.inspect import ablation, probe, search
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import Corpus, make_corpus
@@ -23,6 +23,8 @@ from seqcli.inspect.trace import Site
 ABLATION_TOKENS = 4_000
 """Tokens that each ablation and each random set of units is judged on, at most."""
 NO_CLUSTERS = Clustering(np.zeros(0), np.zeros(0), np.zeros(0), None, 0.0, 0.0)
+GOLD = {"classify": ("label",), "tag": ("tag",)}
+"""What the data of a task say of each token."""
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 
 
@@ -71,7 +73,7 @@ def check(task: Any, settings: Inspecting, units: int) -> None:
     for one in settings.ablate:
         if not one.startswith("cluster"):
             parse_ablations([one], NO_CLUSTERS, units)
-    gold: list[str] | None = [] if task.name in ("classify", "tag") else None
+    gold: dict[str, list[str]] = {name: [] for name in GOLD.get(task.name, ())}
     for name in settings.probes:
         if name not in ("auto", "none"):
             probe.property_values(name, [], np.zeros(0), gold)
@@ -114,37 +116,46 @@ def parse_ablations(
 
 def run_probes(
     corpus: Corpus, found: Survey, main: Site, settings: Inspecting
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Every probe that was asked for, and those that cannot be made: property and why."""
     part = corpus.parts[main.layer.part]
     places = found.places[main.layer.part]
     strings = [part.text(at) for at in places]
     example = part.example[places]
-    gold: list[str] | None = None
-    if corpus.task.name == "classify":
-        labels = corpus.rows["label"]
-        names = ["|".join(sorted(one)) if isinstance(one, list) else one for one in labels]
-        gold = [names[at] for at in example]
-    elif corpus.task.name == "tag":
-        flat = [tag for row in corpus.rows["tags"] for tag in row]
-        gold = [flat[at] for at in places]
-    results = []
+    gold = _gold(corpus, places, example)
+    made, missing = [], []
     for name in settings.probes:
         name = DEFAULT_PROBE[corpus.task.name] if name == "auto" else name
         if name == "none":
             continue
         values = probe.property_values(name, strings, example, gold)
-        one = probe.probe(
-            found.states[main.key].astype(np.float32),
-            values,
-            probe.control_words(name, part.ids[places], example),
-            example,
-            name=name,
-            site=main.key,
-            seed=settings.seed,
-        )
-        if one is not None:
-            results.append(one._asdict())
-    return results
+        try:
+            one = probe.probe(
+                found.states[main.key].astype(np.float32),
+                values,
+                probe.control_words(name, part.ids[places], example),
+                example,
+                name=name,
+                site=main.key,
+                seed=settings.seed,
+            )
+        except SeqcliError as error:
+            missing.append({"property": name, "why": str(error)})
+        else:
+            made.append(one._asdict())
+    return made, missing
+
+
+def _gold(corpus: Corpus, places: np.ndarray, example: np.ndarray) -> dict[str, list[str]]:
+    """What the data say of the tokens at these places, in these examples, by its name in GOLD."""
+    if corpus.task.name == "classify":
+        labels = corpus.rows["label"]
+        names = ["|".join(sorted(one)) if isinstance(one, list) else one for one in labels]
+        return {"label": [names[at] for at in example]}
+    if corpus.task.name == "tag":
+        flat = [tag for row in corpus.rows["tags"] for tag in row]
+        return {"tag": [flat[at] for at in places]}
+    return {}
 
 
 class Query(NamedTuple):

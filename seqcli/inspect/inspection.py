@@ -99,7 +99,7 @@ def inspect(
     content["ablation"] = run_ablations(
         task, model, rows, main, found, clusters[main.key], settings
     )
-    content["probes"] = run_probes(corpus, found, main, settings)
+    content["probes"], content["probes_missing"] = run_probes(corpus, found, main, settings)
     content["search"] = run_search(query, corpus, found, main, settings)
     arrays = _arrays(sites, responses, clusters, found, sentences)
     return Inspection(content, arrays, responses, clusterings, sentences, found, corpus)

@@ -110,6 +110,7 @@ def payload(found: Inspection, room: int) -> str:
         name: content[name]
         for name in ("schema", "seqcli", "model", "data", "metric", "explain", "main", "flow")
     } | {name: content[name] for name in ("connectivity", "ablation", "probes", "search", "parts")}
+    plain["probes_missing"] = content["probes_missing"]
     plain["notes"] = list(content["notes"])
     plain["network"] = describe_network(content["model"])
     shown = list(order)

@@ -219,7 +219,9 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
             f"  accuracy {one['accuracy']:.3f}, control task {one['control']:.3f}, majority "
             f"{one['majority']:.3f}; selectivity {one['selectivity']:+.3f}"
         )
-    if found or content["probes"]:
+    for one in content["probes_missing"]:
+        yield f"PROBE {one['property']} cannot be made: {one['why']}"
+    if found or content["probes"] or content["probes_missing"]:
         yield ""
 
 

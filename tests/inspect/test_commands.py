@@ -77,6 +77,14 @@ def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
     assert f"|rows:{content['data']['rows']}|" in found["signature"]
 
 
+def test_a_probe_that_cannot_be_made_says_why(cli: Cli, models: Models) -> None:
+    asked = ("--probe", "capital", "--ablate", "none", "--out", "x.html")
+    said = cli("inspect", models("classify"), *QUICK, *asked).out
+    assert "PROBE capital cannot be made: it is 'no' for every token" in said
+    (one,) = json.loads(Path("x.json").read_text())["probes_missing"]
+    assert one["property"] == "capital"
+
+
 def test_ablations_say_what_they_are_judged_on(cli: Cli, models: Models) -> None:
     few = (*QUICK, "--max-tokens", "100", "--ablate", "unit:1")
     for task, rows in (("classify", True), ("lm", False)):
@@ -149,6 +157,8 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
         wrong(2, "no token occurs 5,000 times", "inspect", "MODEL", "--min-count", "5000"),
         wrong(2, "--ablate unit:99", "inspect", "MODEL", "--ablate", "unit:99"),
         wrong(2, "--probe mood is not known", "inspect", "MODEL", "--probe", "mood"),
+        wrong(2, "--probe tag is not known here", "inspect", "MODEL", "--probe", "tag"),
+        wrong(2, "--probe label is not known here", "inspect", "TAG", "--probe", "label"),
         wrong(2, "--sentence is empty", "inspect", "MODEL", "--sentence", " "),
         wrong(2, "--find is empty", "inspect", "MODEL", "--find", ""),
         wrong(2, "--sentence is empty", "compare", "MODEL", "MODEL", "--sentence", ""),
