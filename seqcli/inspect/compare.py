@@ -24,6 +24,7 @@ from seqcli.inspect.inspection import (
     cluster_site,
     describe_model,
     hash_weights,
+    note_whole,
     round_digits,
 )
 from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
@@ -142,6 +143,8 @@ def _compare(
     for side, one in zip(sides, mean, strict=True):
         clusterings, chosen = cluster_site(side.model, side.site, one, settings)
         found.append(clusterings[chosen])
+        if chosen == 1:
+            notes.append(f"{side.name}, {note_whole(side.site)}")
     say("following gradients")
     flows = [flow.gradient_flow(side.corpus, side.model, list_layers(side.model)) for side in sides]
     texts = settings.sentences or choose_sentences(sides[0].corpus, sides[0].survey)[:4]

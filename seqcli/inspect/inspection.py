@@ -80,6 +80,7 @@ def inspect(
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
     clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
     content = _describe(task, model, folder, corpus, found, settings)
+    content["notes"] += [note_whole(site) for site in sites if chosen[site.key] == 1]
     content["data"]["split"] = split
     content["main"] = main.key
     content["sites"] = {
@@ -227,6 +228,11 @@ def cluster_site(
         wanted=settings.clusters,
         toward=None if toward is None else toward.numpy(),
     )
+
+
+def note_whole(site: Site) -> str:
+    """What to know where there is one cluster."""
+    return f"{site.title}: one word or one unit alone responds, so that nothing is clustered"
 
 
 def _parts(corpus: Corpus, found: Survey) -> dict[str, Any]:
