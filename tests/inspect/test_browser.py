@@ -5,6 +5,7 @@ Needs Debian's chromium and chromedriver, and selenium; skipped with a reason wh
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -289,4 +290,31 @@ def test_a_large_page_is_quick_and_does_not_overlap(browser: Any, tmp_path: Path
         }
         return found;""")
     assert overlaps == []
+    assert not shown.errors()
+
+
+def test_a_short_text_hides_no_word_of_its_drawing(browser: Any, tmp_path: Path) -> None:
+    """Two tokens, six labels with long names."""
+    names = [f"a label with a long name {at}" for at in range(6)]
+    rows = Rows({"text": [f"good {name[-1]}" for name in names] * 6, "label": names * 6}, "x")
+    task, model = random_model("classify", rows, hidden=6, embedding=5)
+    settings = Inspecting(min_count=1, ablate=("none",), probes=("none",), sentences=("good 1",))
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    shown = Page(browser, tmp_path / "page.html")
+    outside = shown.js("""
+        return [...document.querySelectorAll('#steps svg')].flatMap((root) => {
+          const box = root.getBoundingClientRect();
+          return [...root.querySelectorAll('text')].filter((one) =>
+            one.getBoundingClientRect().right > box.right + 1).map((one) => one.textContent);
+        });""")
+    assert outside == []
+    boxes = shown.js(
+        "return [...document.querySelectorAll('[data-score]')].map((one) => {"
+        " const b = one.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })"
+    )
+    assert len(boxes) == 6
+    assert all(a[2] <= b[0] or a[3] <= b[1] for a, b in itertools.pairwise(boxes))
+    shown.click("[data-score='5']")
+    assert shown.text("#steps .controls [aria-pressed='true']").endswith(shown.js(
+        "return data.sentences[0].labels[5]"))  # fmt: skip
     assert not shown.errors()

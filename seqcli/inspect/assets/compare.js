@@ -186,7 +186,7 @@ function drawPairs() {
   sides.forEach((side, which) => {
     parts.push(label(0, y + 20, `${"AB"[which]} · ${short(side.name, 12)}`, "start", "", 12), text.tokens[which].map((token, t) => label(stepX(t), y + 20, short(token, 8), "middle", "", 12)));
     y += 32;
-    sums[which].size.forEach((size, at) => { if (!size) return; parts.push(glyphRow(at, y, sums[which], top, side)); y += GLYPH + 8; });
+    sums[which].size.forEach((size, at) => { if (!size) return; parts.push(glyphRow(at, y, sums[which], top, side, null)); y += GLYPH + 8; });
     y += 10;
   });
   $("#steps").replaceChildren(svg("svg", { width, height: y + 6, viewBox: `0 0 ${width} ${y + 6}`, role: "group", "aria-label": text.text }, parts));
