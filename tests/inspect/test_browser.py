@@ -219,7 +219,8 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     more = {"tokens": "word"} if name in ("lm", "translate") else {}
     task, model = random_model(name, rows, cell="lstm", hidden=6, embedding=5, layers=2, **more)
     settings = Inspecting(min_count=1, random_sets=2)
-    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    found = inspection.inspect(model, task, rows, settings)
+    page.write(found, tmp_path / "page.html")
     shown = Page(browser, tmp_path / "page.html")
     for key in shown.js("return Object.keys(data.sites)"):
         shown.js("changeSite(arguments[0])", key)
@@ -228,7 +229,10 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     if name == "translate":
         weights = shown.js("return [...document.querySelectorAll('[data-weight]')].length")
         assert weights > 0
-        assert shown.all("[data-node]")
+        drawn = len(shown.all("[data-node]"))
+        tree = found.content["sentences"][0]["tree"]
+        assert drawn == sum(node[-1] != "dropped" for node in tree)
+        assert f"{len(tree) - drawn} extensions of {len(tree)}" in shown.text("#translation")
     else:
         shown.js("set({target: 0})")
         assert shown.all("#contributions rect")
@@ -317,4 +321,24 @@ def test_a_short_text_hides_no_word_of_its_drawing(browser: Any, tmp_path: Path)
     shown.click("[data-score='5']")
     assert shown.text("#steps .controls [aria-pressed='true']").endswith(shown.js(
         "return data.sentences[0].labels[5]"))  # fmt: skip
+    assert not shown.errors()
+
+
+def test_the_attention_of_a_long_sentence_can_be_scrolled(browser: Any, tmp_path: Path) -> None:
+    rows = rows_of("translate", 30)
+    task, model = random_model("translate", rows, hidden=6, embedding=5, tokens="word")
+    long = " ".join(WORDS * 4)
+    settings = Inspecting(min_count=1, ablate=("none",), probes=("none",), sentences=(long,))
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    shown = Page(browser, tmp_path / "page.html")
+    wide, seen = shown.js(
+        "const one = document.querySelector('[data-weight]').closest('.scroll');"
+        " return [one.scrollWidth, one.clientWidth]"
+    )
+    assert wide > seen
+    inside = (
+        "return arguments[0] <= document.querySelector('#sentence').getBoundingClientRect().width"
+    )
+    assert shown.js(inside, seen)
+    assert shown.js("return document.documentElement.scrollWidth <= innerWidth")
     assert not shown.errors()
