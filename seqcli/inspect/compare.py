@@ -178,20 +178,21 @@ def _compare(
         "matching": _matching(sides) if aligned else None,
         "agreement": _agreement(found[0], found[1]),
         "claims": [one._asdict() for one in _claims(sides, mean, settings, same_examples)],
-        "sentences": [
-            {
-                "text": pair[0].facts["text"],
-                "tokens": [_tokens(side, one) for side, one in zip(sides, pair, strict=True)],
-            }
-            for pair in sentences
-        ],
+        "sentences": [_sentence(sides, pair) for pair in sentences],
         "explain": numbers.EXPLAIN,
     }
     return Comparison(content, sides, mean, (found[0], found[1]), sentences)
 
 
-def _tokens(side: Side, sentence: Sentence) -> list[str]:
-    return sentence.facts["tokens"][side.site.layer.part]
+def _sentence(sides: tuple[Side, Side], pair: tuple[Sentence, Sentence]) -> dict[str, Any]:
+    """A text, the tokens that each side read of it, and what translators made of it."""
+    facts = [one.facts for one in pair]
+    parts = [side.site.layer.part for side in sides]
+    return {
+        "text": facts[0]["text"],
+        "tokens": [one["tokens"][part] for one, part in zip(facts, parts, strict=True)],
+        "translations": [one.get("translation") for one in facts],
+    }
 
 
 def _aligned(sides: tuple[Side, Side]) -> bool:
@@ -249,6 +250,7 @@ def _side(
         "site": side.site.key,
         "title": side.site.title,
         "units": side.site.layer.cell.hidden_size,
+        "part": side.site.layer.part,
         "gates": say_gates(side.site.layer.cell),
         "direction": "reverse" if side.site.layer.reverse else "forward",
         "numbers": {**gathered.values(), **numbers.response_sparsity(mean)},

@@ -342,3 +342,56 @@ def test_the_attention_of_a_long_sentence_can_be_scrolled(browser: Any, tmp_path
     assert shown.js(inside, seen)
     assert shown.js("return document.documentElement.scrollWidth <= innerWidth")
     assert not shown.errors()
+
+
+def test_each_cluster_stands_in_a_row(browser: Any, planted: tuple[Path, Any]) -> None:
+    shown = Page(browser, planted[0])
+    rows = shown.js("""
+        return [...document.querySelectorAll('#map .chip')].map((chip) => {
+          const own = `#map g[data-pole][data-cluster='${chip.parentNode.dataset.cluster}']`;
+          const marks = [chip, ...document.querySelectorAll(own)];
+          const boxes = marks.map((one) => one.getBoundingClientRect());
+          return [Math.min(...boxes.map((b) => b.top)), Math.max(...boxes.map((b) => b.bottom))];
+        });""")
+    assert len(rows) == 2
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(rows))
+
+
+def test_translators_are_read_side_by_side(browser: Any, tmp_path: Path) -> None:
+    rows = rows_of("translate", 30)
+    small = {"hidden": 6, "embedding": 5, "tokens": "word"}
+    models = [
+        (name, *random_model("translate", rows, layers=layers, **small), None)
+        for name, layers in (("one", 1), ("two", 2))
+    ]
+    found = compare.compare(models, rows, Comparing(min_count=1, clusters=2))
+    path = tmp_path / "compare.html"
+    storage.write_text(path, compare_page.build(found))
+    shown = Page(browser, path)
+    assert "same text" not in shown.text("#sentence h2")
+    headings = [one.text for one in shown.all("#steps p")]
+    assert headings == [
+        f"{letter} · {name} → {text}".rstrip()
+        for letter, name, text in zip(
+            "AB", ("one", "two"), found.content["sentences"][0]["translations"], strict=True
+        )
+    ]
+    assert not shown.all("#steps .head")  # nothing to click
+    # The names of the map of similarities neither lie over each other nor are cut.
+    boxes = shown.js("""
+        const root = document.querySelector("[aria-label='CKA between layers']");
+        const own = root.getBoundingClientRect();
+        return [...root.querySelectorAll("text")].map((one) => one.getBoundingClientRect())
+          .map((b) => [b.left - own.left, b.top - own.top, own.right - b.right]);""")
+    assert min(min(box) for box in boxes) > -1
+    assert not shown.errors()
+
+
+def test_the_first_click_turns_a_dark_page_light(browser: Any, planted: tuple[Path, Any]) -> None:
+    emulate = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", emulate)
+    shown = Page(browser, planted[0])
+    dark = shown.js("return getComputedStyle(document.body).backgroundColor")
+    shown.click("#theme")
+    assert shown.js("return getComputedStyle(document.body).backgroundColor") != dark
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
