@@ -91,8 +91,8 @@ def _clusters(content: dict[str, Any]) -> Iterator[str]:
     )
     units, words = np.array(found["units"]), np.array(found["words"])
     for at in range(found["count"]):
-        size = int((units == at).sum())
-        yield f"  {at + 1:>2}  {size} units, {(words == at).sum()} words"
+        sizes = int((units == at).sum()), int((words == at).sum())
+        yield f"  {at + 1:>2}  {say_count(sizes[0], 'unit')}, {say_count(sizes[1], 'word')}"
         for sign, mark in ((1, "+"), (-1, "−")):
             listed = pole_words(names, found, at, sign, WORDS)
             total = int(((words == at) & ((np.array(found["score"]) >= 0) == (sign > 0))).sum())
@@ -194,15 +194,16 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
         for one in found:
             before, after = one["metric"]
             change = [value - before for value in one["random"]]
+            silenced = say_count(len(one["units"]), "unit")
             yield (
-                f"  {one['name']:<14} {len(one['units']):>4} units  {one['metric_name']} "
-                f"{after - before:+.4f}, p {_dash(one['worse'])}; loss "
-                f"{one['loss'][1] - one['loss'][0]:+.4f}, p {_dash(one['loss_worse'])}"
+                f"  {one['name']:<14} {silenced:>10}  {one['metric_name']} "
+                f"{after - before:+z.4f}, p {_dash(one['worse'])}; loss "
+                f"{one['loss'][1] - one['loss'][0]:+z.4f}, p {_dash(one['loss_worse'])}"
             )
             if change:
                 yield (
-                    f"  {'':<25}  random {np.mean(change):+.4f} "
-                    f"[{min(change):+.4f}, {max(change):+.4f}]"
+                    f"  {'':<25}  random {np.mean(change):+z.4f} "
+                    f"[{min(change):+z.4f}, {max(change):+z.4f}]"
                 )
             if one["classes"]:
                 hurt = ", ".join(
@@ -236,8 +237,9 @@ def _search(content: dict[str, Any]) -> Iterator[str]:
         return
     begin, end = found["span"]
     yield (
-        f"SEARCH for “{' '.join(found['tokens'][begin:end])}”: {len(found['units'])} units active "
-        f"throughout (|h| > {found['threshold']}), among {found['searched']:,} tokens"
+        f"SEARCH for “{' '.join(found['tokens'][begin:end])}”: "
+        f"{say_count(len(found['units']), 'unit')} active throughout "
+        f"(|h| > {found['threshold']}), among {say_count(found['searched'], 'token')}"
     )
     for one in found["matches"][:10]:
         yield f"  {one['shared']:>4} shared of {one['union']:>4}   {_span(one)}"
@@ -259,8 +261,8 @@ def _translations(content: dict[str, Any]) -> Iterator[str]:
             continue
         total = sum(one["log_probabilities"])
         yield f"{one['text']}"
-        weighed = len(one["tree"])
-        yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} hypotheses weighed)"
+        weighed = say_count(len(one["tree"]), "extension")
+        yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} weighed)"
 
 
 # ------------------------------------------------------------------------------------- compare
@@ -285,13 +287,13 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         low, high = metric["interval"]
         yield (
             f"{metric['name']:<{NAMES}}{metric['first']:>10.4f}{metric['second']:>10.4f}"
-            f"{metric['difference']:>+10.4f}  {low:+.4f} … {high:+.4f}  p {metric['p']:.4f}"
+            f"{metric['difference']:>+z10.4f}  {low:+z.4f} … {high:+z.4f}  p {metric['p']:.4f}"
         )
     for name, row in content["numbers"].items():
         values = "".join(f"{'–' if v is None else format(v, '.4f'):>10}" for v in row["values"])
-        change = f"{row['difference']:>+10.4f}" if "difference" in row else f"{'–':>10}"
+        change = f"{row['difference']:>+z10.4f}" if "difference" in row else f"{'–':>10}"
         low_high = row.get("interval")
-        interval = f"  {low_high[0]:+.4f} … {low_high[1]:+.4f}" if low_high else ""
+        interval = f"  {low_high[0]:+z.4f} … {low_high[1]:+z.4f}" if low_high else ""
         yield f"{name:<{NAMES}}{values}{change}{interval}"
     yield ""
     for letter, side in zip("AB", sides, strict=True):
@@ -315,6 +317,6 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         change = ""
         if one["interval"]:
             low, high = one["interval"]
-            change = f" {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
+            change = f" {one['difference']:+z.4f} [{low:+z.4f}, {high:+z.4f}]"
         yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
         yield f"      {one['measure']}{change}"

@@ -231,3 +231,9 @@ def test_compare_without_scikit_learn(
         result = cli(*command, "--threads", "1", "--split", "train")
         assert result.status == 1
         assert "pip install 'seqcli[inspect]'" in result.errors[0]
+
+
+def test_numbers_that_are_shown_as_zero_have_no_sign(cli: Cli, models: Models) -> None:
+    out = cli("compare", *[models("classify")] * 2, *QUICK[:6], "--out", "x.html").out
+    assert "+0.0000" in out
+    assert "-0.0000" not in out

@@ -109,7 +109,7 @@ function clusterCard(at) {
     ? data.ablation.find((each) => each.name === `cluster ${at + 1}`) : null;
   return el("div", { class: "card", "data-card": "cluster" },
     el("header", {}, el("b", {}, `cluster ${at + 1}`), el("button", { "aria-label": "remove", onclick: () => pickCluster(at) }, "×")),
-    el("p", { class: "facts" }, `${units.length} units, ${poles[0].length + poles[1].length} words`),
+    el("p", { class: "facts" }, `${counted(units.length, "unit")}, ${counted(poles[0].length + poles[1].length, "word")}`),
     list(poles[0], "+", "plus"), list(poles[1], "−", "minus"),
     units.length ? el("p", { class: "wordlist explain" }, "units ", units.map((unit) => el("span", { onclick: () => pickUnit(unit) }, String(unit)))) : null,
     proof ? el("p", { class: "explain" }, `Silenced: ${proof.metric_name} ${signed(proof.metric[1] - proof.metric[0], 4)}, ` +
