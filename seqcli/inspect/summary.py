@@ -295,6 +295,7 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         low_high = row.get("interval")
         interval = f"  {low_high[0]:+z.4f} … {low_high[1]:+z.4f}" if low_high else ""
         yield f"{name:<{NAMES}}{values}{change}{interval}"
+    yield from _gates(sides)
     yield ""
     for letter, side in zip("AB", sides, strict=True):
         found = side["flow"]
@@ -320,3 +321,12 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
             change = f" {one['difference']:+z.4f} [{low:+z.4f}, {high:+z.4f}]"
         yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
         yield f"      {one['measure']}{change}"
+
+
+def _gates(sides: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What each gate does when it is open: once for two cells of a kind, else for each."""
+    same = sides[0]["gates"] == sides[1]["gates"]
+    for letter, side in zip("AB", sides[:1] if same else sides, strict=False):
+        senses = ", ".join(f"{gate} ({sense})" for gate, sense in side["gates"].items())
+        if senses:
+            yield f"gates{'' if same else f' of {letter}'}: {senses}"

@@ -9,6 +9,7 @@ from planted import random_model, rows_of
 
 from seqcli.config import Comparing
 from seqcli.inspect.compare import Comparison, compare
+from seqcli.inspect.summary import summarise_comparison
 
 SETTINGS = Comparing(min_count=1, clusters=2)
 ROWS = rows_of("classify", 40)
@@ -46,6 +47,8 @@ def test_gates_are_subtracted_within_a_kind_of_cell_only() -> None:
         "1 keeps the old state",
         "1 writes the candidate",
     ]
+    said = list(summarise_comparison(unlike))
+    assert "gates of B: z (1 writes the candidate)" in said
     alike = run(make("gru"), make("gru", layers=2)).content["numbers"]
     assert "difference" in alike["gate_z"]
     assert "candidate_n" in alike
