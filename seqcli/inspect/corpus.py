@@ -158,7 +158,8 @@ def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]
     elif task.name == "classify":
         lengths = task.lengths(task.encode_rows(rows)).tolist()
     else:
-        lengths = task.encode_source(rows["source"]).lengths.tolist()
+        pairs = task.encode(rows)
+        lengths = (pairs.source.lengths + pairs.target.lengths - 1).tolist()
     order = np.random.default_rng(seed).permutation(len(rows))
     ends = np.cumsum(np.array(lengths)[order])
     count = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
