@@ -35,7 +35,8 @@ EXPLAIN = {
     "update_sparsity": "Hoyer sparsity of one step's |Δ|: 0 all units move alike, 1 one unit moves",
     "kept_rate": "overlap of a state with the one before, unit by unit; "
     "a unit rewritten with the same value counts as kept",
-    "memory_scale": "1 / (1 − mean share kept), in steps",
+    "share_kept": "share of the old state that the gates keep",
+    "memory_scale": "1 / (1 − mean share that the gates keep), in steps",
     "response_hoyer": "Hoyer sparsity of a word's expected response",
     "response_gini": "Gini sparsity of a word's expected response",
     "factor": "share of the gradient kept a step: geometric mean from lag 0 to the horizon, "

@@ -59,6 +59,12 @@ def describe_rows(data: dict[str, Any]) -> str:
     return f"{part}{data['origin']}: {say_count(data['rows'], 'row')}"
 
 
+def describe_flow(found: dict[str, Any]) -> str:
+    """× 0.510 a step; below 1 % after 7 of 99 steps"""
+    factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
+    return f"× {factor} a step; {say_horizon(found['horizon'], len(found['norms']['h']) - 1)}"
+
+
 def describe_read(found: dict[str, Any]) -> str:
     """40 rows, 512 tokens"""
     rows = "" if found["rows"] is None else f"{say_count(found['rows'], 'row')}, "
@@ -177,11 +183,10 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
-        factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
         length = found["length"]
         typical = "" if length is None else f"; a text has {length:.0f} tokens"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
-        yield (f"    × {factor} a step; {say_horizon(found['horizon'], len(norms) - 1)}{typical}")
+        yield f"    {describe_flow(found)}{typical}"
     yield ""
 
 
@@ -189,7 +194,9 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
     found = content["ablation"]
     if found:
         how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
-        yield f"ABLATION in {found[0]['layer']} ({how}; random sets of the same size beside)"
+        drawn = any(one["random"] for one in found)
+        beside = "; random sets of the same size beside" if drawn else ""
+        yield f"ABLATION in {found[0]['layer']} ({how}{beside})"
         yield f"  each judged on {describe_read(found[0])}"
         for one in found:
             before, after = one["metric"]
@@ -301,6 +308,7 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         found = side["flow"]
         norms = found["norms"].get("c", found["norms"]["h"])
         yield f"gradient flow {letter}  {curve(norms)}  {found['verdict'].upper()}"
+        yield f"{'':<17}{describe_flow(found)}"
     counts = " and ".join(str(side["clusters"]["count"]) for side in sides)
     yield (
         f"{counts} clusters; agreement of the word clusterings (adjusted Rand index) "

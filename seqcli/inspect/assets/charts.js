@@ -60,16 +60,19 @@ function buildFlow() {
   const holder = el("div", { class: "charts" });
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);
-    const lags = Object.values(one.norms)[0].length - 1;
-    const horizon = one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `below 1 % after ${one.horizon} of ${lags} steps`;
     holder.append(el("div", {}, el("p", {}, el("b", {}, `${key.replaceAll(".", " ")} `), el("span", { class: `verdict ${one.verdict}`, "data-verdict": key }, one.verdict)), chart,
-      el("p", { class: "explain" }, `× ${one.factor === null ? "–" : one.factor.toFixed(3)} a step; ${horizon}; ${counted(one.texts, one.length === null ? "stream" : "text")}`)));
+      el("p", { class: "explain" }, `${describeFlow(one)}; ${counted(one.texts, one.length === null ? "stream" : "text")}`)));
   }
   for (const [part, values] of Object.entries(data.connectivity)) {
     holder.append(el("div", {}, el("p", {}, el("b", {}, `connectivity ${part}`)), lagChart([{ name: "‖∂logit/∂x‖", values }], "connectivity", false),
       el("p", { class: "explain" }, "how much an input still moves the last score, by its distance from the last token")));
   }
   root.append(holder);
+}
+
+function describeFlow(one) {
+  const lags = one.norms.h.length - 1;
+  return `× ${dash(one.factor, 3)} a step; ` + (one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `below 1 % after ${one.horizon} of ${lags} steps`);
 }
 
 function lagChart(series, title, relative = true) {

@@ -152,7 +152,7 @@ function buildTable() {
   root.append(el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["", "A", "B", "B − A"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows))),
     el("p", { class: "explain" }, `Agreement of the word clusterings (adjusted Rand index): ${data.agreement.toFixed(3)}.` + (data.matching ? ` Units matched one to one: mean |r| ${data.matching.mean.toFixed(3)}, shuffled partners ${data.matching.chance.toFixed(3)}.` : "")));
   const flows = el("div", { class: "charts" }, sides.map((side, at) => el("div", {}, el("p", {}, el("b", {}, `${"AB"[at]} gradient flow `), el("span", { class: `verdict ${side.flow.verdict}` }, side.flow.verdict)),
-    lagChart(Object.entries(side.flow.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), side.name))));
+    lagChart(Object.entries(side.flow.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), side.name), el("p", { class: "explain" }, describeFlow(side.flow)))));
   if (data.cka) flows.append(el("div", {}, el("p", {}, el("b", {}, "linear CKA"), ` of the two: ${data.cka.chosen.toFixed(3)}`), el("div", { class: "scroll" }, ckaMap())));
   root.append(flows);
 }
