@@ -242,5 +242,5 @@ def parse_span(span: str | None, tokens: int) -> tuple[int, int]:
         ) from None
     first, last, _ = slice(begin, end).indices(tokens)
     if first >= last:
-        raise UsageError(f"--span {span} holds none of the {tokens} tokens")
+        raise UsageError(f"--span {span} holds none of the tokens 0:{tokens}")
     return first, last

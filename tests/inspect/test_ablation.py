@@ -9,6 +9,7 @@ import pytest
 import torch
 from planted import RECURRENT, classify_rows, planted_classifier, random_model, rows_of
 
+from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect.ablation import _hurt, ablate, silenced
 from seqcli.inspect.checks import parse_ablations
@@ -128,3 +129,12 @@ def test_what_to_ablate_is_read_with_care() -> None:
     }.items():
         with pytest.raises(UsageError, match=said):
             parse_ablations([wrong], found, 4)
+
+
+def test_a_row_that_is_too_long_is_passed_over() -> None:
+    texts = ["the rome " * 300, *["good rome"] * 9]
+    rows = Rows({"text": texts, "label": ["x", "y"] * 5}, "x")
+    task, _ = random_model("classify", rows, hidden=5, embedding=4)
+    for seed in range(9):
+        assert make_corpus(task, rows, max_tokens=8, seed=seed).tokens == 8
+    assert make_corpus(task, rows.take([0]), max_tokens=8).tokens == 600
