@@ -42,7 +42,7 @@ function memoryChart(one) {
   const { root, x0, x1, y0, y1 } = frame(250, 190, [22, 10, 34, 44], `Memory scale of the units of ${one.title}`);
   const low = Math.log10(Math.min(1, sorted[0])), high = Math.log10(Math.max(10, sorted.at(-1)));
   const y = (value) => y0 + ((Math.log10(Math.max(value, 1e-3)) - low) / (high - low)) * (y1 - y0);
-  root.append(label(x0, 13, `memory scale, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
+  root.append(label(0, 13, `memory scale, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
   for (const value of [1, 2, 5, 10, 20, 50, 100, 1000]) {
     if (y(value) < y1 - 1 || y(value) > y0 + 1) continue;
     root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: y(value), y2: y(value) }), label(x0 - 5, y(value) + 4, value, "end"));
@@ -56,7 +56,7 @@ function buildFlow() {
   const root = section("flow", "Gradient flow: how far back learning reaches",
     "The loss's gradient at a layer's last state, followed back through the recurrence alone with the cell's reference step; " +
     "shares of lag 0, log scale. What is kept a step is the geometric mean up to the first lag with less than 1 %, or to the last lag looked at. " +
-    "Less than 60 % a step (99 % lost within nine steps), or at that rate less than 5 % after a tenth of a typical text (10 steps where text is read on end), vanishes; more than 5 % growth a step explodes.");
+    "Less than 60 % a step (99 % lost within nine steps), or at that rate less than 5 % after a tenth of a typical text (10 steps where text is read on end), vanishes; more than 5 % growth a step explodes. Where a cell has h and c, the verdict is on c.");
   const holder = el("div", { class: "charts" });
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);
