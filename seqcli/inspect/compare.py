@@ -115,9 +115,7 @@ def compare(
             seed=settings.seed,
         )
         sides.append(Side(name, task, model, site, corpus, found))
-    comparison = _compare((sides[0], sides[1]), kept, settings, say)
-    comparison.content["data"]["split"] = split
-    return comparison
+    return _compare((sides[0], sides[1]), kept, split, settings, say)
 
 
 def _form(task: Any) -> tuple[bool, bool]:
@@ -128,7 +126,11 @@ def _form(task: Any) -> tuple[bool, bool]:
 
 
 def _compare(
-    sides: tuple[Side, Side], kept: Corpus, settings: Comparing, say: Callable[[str], None]
+    sides: tuple[Side, Side],
+    kept: Corpus,
+    split: str | None,
+    settings: Comparing,
+    say: Callable[[str], None],
 ) -> Comparison:
     notes = list(kept.notes)
     aligned = _aligned(sides)
@@ -161,6 +163,7 @@ def _compare(
         "seqcli": __version__,
         "notes": notes,
         "data": {
+            "split": split,
             "origin": kept.rows.origin,
             "rows": len(kept.rows),
             "sha256": hash_rows(kept.rows),

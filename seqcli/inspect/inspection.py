@@ -79,9 +79,8 @@ def inspect(
     say("clustering words and units")
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
     clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
-    content = _describe(task, model, folder, corpus, found, settings)
+    content = _describe(task, model, folder, split, corpus, found, settings)
     content["notes"] += [note_whole(site) for site in sites if chosen[site.key] == 1]
-    content["data"]["split"] = split
     content["main"] = main.key
     content["sites"] = {
         site.key: _site(
@@ -110,6 +109,7 @@ def _describe(
     task: Any,
     model: nn.Module,
     folder: Path | None,
+    split: str | None,
     corpus: Corpus,
     found: Survey,
     settings: Inspecting,
@@ -119,7 +119,7 @@ def _describe(
         "schema": SCHEMA,
         "seqcli": __version__,
         "model": describe_model(task, model, folder),
-        "data": describe_data(corpus, found),
+        "data": {"split": split, **describe_data(corpus, found)},
         "settings": asdict(settings),
         "notes": list(corpus.notes),
         "metric": {
