@@ -22,7 +22,7 @@ from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
 from seqcli.events import Step
 from seqcli.inspect.corpus import make_corpus
-from seqcli.inspect.flow import Flow, gradient_flow
+from seqcli.inspect.flow import Flow, gradient_flow, say_horizon
 from seqcli.inspect.trace import list_layers
 
 GRADIENTS = "gradients.jsonl"
@@ -133,7 +133,7 @@ class Watch:
         elif flow.verdict in ("vanishing", "exploding"):
             self.say(
                 f"{when}: the gradient through layer {key} is {flow.verdict}, "
-                f"{flow.factor or 0:.2f} of it is left per step; "
+                f"{flow.factor:.2f} of it is left per step; "
                 f"try {advise(self.task, flow.verdict)}"
             )
 
@@ -141,7 +141,10 @@ class Watch:
         """Say how much of the gradient is left by lag in each layer, as bars on a log scale."""
         for key, flow in self.flows.items():
             values = flow.norms["c" if "c" in flow.norms else "h"][:PLOTTED]
-            kept = "" if flow.factor is None else f", {flow.factor:.2f} is left per step"
+            kept = ""
+            if flow.factor is not None:
+                reach = say_horizon(flow.horizon, len(flow.norms["h"]) - 1)
+                kept = f", {flow.factor:.2f} is left per step, {reach}"
             self.say(
                 f"gradient by lag 0–{len(values) - 1}, layer {key}: {draw_bars(values)}  "
                 f"{flow.verdict}{kept}"

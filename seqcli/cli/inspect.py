@@ -66,7 +66,15 @@ def inspect(
 
     path = _place(out, model / "inspect.html")
     page.check_writable(path)
-    found = inspection.inspect(loaded.model, loaded.task, rows, wanted, folder=model, say=say)
+    found = inspection.inspect(
+        loaded.model,
+        loaded.task,
+        rows,
+        wanted,
+        folder=model,
+        split=_name_split(data, split),
+        say=say,
+    )
     inspection.write(found, path.with_suffix(".json"), path.with_suffix(".npz"))
     page.write(found, path)
     if json_output:
@@ -112,7 +120,7 @@ def compare(
         (names[0], loaded.task, loaded.model, folders[0][1]),
         (names[1], other.task, other.model, folders[1][1]),
     ]
-    found = comparing.compare(models, rows, wanted, say=say)
+    found = comparing.compare(models, rows, wanted, split=_name_split(data, split), say=say)
     storage.write_json(path.with_suffix(".json"), found.content, indent=None)
     storage.write_text(path, compare_page.build(found))
     if json_output:
@@ -163,6 +171,11 @@ def _load(
     for note in rows.notes:
         say(note)
     return loaded, rows
+
+
+def _name_split(data: str | None, split: str) -> str | None:
+    """The split that is read; None where DATA is a file, which is read whole."""
+    return None if data and Path(data).is_file() else split
 
 
 def _names(first: str, second: str) -> tuple[str, str]:

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from seqcli.inspect.corpus import Corpus
 from seqcli.inspect.outcome import Outcome, class_names, measure, metric_name
 from seqcli.inspect.trace import Layer, replaced
-from seqcli.nn.cells import MinGRU, MinLSTM, Mogrifier
+from seqcli.nn.cells import SRU, MinGRU, MinLSTM, Mogrifier
 from seqcli.nn.cells.cell import State
 from seqcli.nn.ragged import Ragged
 
 LOOPS = (("weight_hh", "bias_hh"), ("weight_yh", "bias_yh"))
 """Names of the recurrent weight and the bias beside it, of the cells that have them."""
+UNMIXED = (MinGRU, MinLSTM, SRU)
+"""Cells in which no unit reads another's last h: their output is all there is to silence."""
 LEAST, MOST_HURT, NOTABLE = 10, 3, 0.05
 """Predictions of a class that its recall needs to mean something; classes that are named; how much
 more than random sets must hurt one."""
@@ -34,8 +36,9 @@ class Ablation(NamedTuple):
     """What silencing some units of a layer does to the task.
 
     metric and loss: before and after; random: the metrics after silencing random sets of the same
-    size; worse: share of the sets, this one counted, that hurt the metric at least as much (a
-    one-sided p-value); loss_worse: the same for the loss.
+    size, none where every unit is silenced; worse: share of the sets, this one counted, that hurt
+    the metric at least as much (a one-sided p-value), None without sets; loss_worse: the same for
+    the loss.
     """
 
     name: str
@@ -47,13 +50,16 @@ class Ablation(NamedTuple):
     loss: tuple[float, float]
     random: list[float]
     random_loss: list[float]
-    worse: float
-    loss_worse: float
-    classes: list[tuple[str, float, float, float]]
+    worse: float | None
+    loss_worse: float | None
+    classes: list[tuple[str, float, float, float | None]]
     """The classes that lost most: name, recall before and after, and after on average of the
-    random sets."""
+    random sets, None without them."""
     whole_loop: bool
     """Whether the unit is silent in its own recurrence too."""
+    rows: int | None
+    """How many rows this was judged on; None where text is read on end."""
+    tokens: int
 
 
 @contextmanager
@@ -130,8 +136,8 @@ def ablate(
     lower_is_worse = metric_name(task) != "cross_entropy"
     sign = 1 if lower_is_worse else -1
     metric, loss = after.metric(task), after.nats()
-    worse = (1 + sum(sign * one <= sign * metric for one in metrics)) / (1 + len(drawn))
-    loss_worse = (1 + sum(one >= loss for one in losses)) / (1 + len(drawn))
+    worse = _share([sign * one <= sign * metric for one in metrics])
+    loss_worse = _share([one >= loss for one in losses])
     return Ablation(
         name,
         layer.key,
@@ -145,22 +151,34 @@ def ablate(
         worse,
         loss_worse,
         _hurt(class_names(task), whole, after, drawn),
-        loop_of(layer.cell) is not None or isinstance(layer.cell, MinGRU | MinLSTM),
+        loop_of(layer.cell) is not None or isinstance(layer.cell, UNMIXED),
+        None if corpus.carried else len(corpus.rows),
+        corpus.tokens,
     )
+
+
+def _share(worse: Sequence[bool]) -> float | None:
+    """The share of random sets that are worse, the set they are compared with counted as one."""
+    return (1 + sum(worse)) / (1 + len(worse)) if worse else None
 
 
 def _hurt(
     names: Sequence[str], whole: Outcome, after: Outcome, drawn: Sequence[Outcome]
-) -> list[tuple[str, float, float, float]]:
-    """The classes whose recall fell most, by notably more than random sets make it fall."""
+) -> list[tuple[str, float, float, float | None]]:
+    """The classes whose recall fell most, and by notably more than random sets make it fall."""
     if not names:
         return []
     before_L, after_L = whole.recall(), after.recall()
     random_L = np.mean([one.recall() for one in drawn], axis=0) if drawn else before_L
-    known = np.flatnonzero(whole.class_total >= LEAST)
-    order = known[np.argsort((after_L - random_L)[known], kind="stable")]
+    lost_L = (after_L < before_L) & (after_L < random_L - NOTABLE)
+    hurt = np.flatnonzero(lost_L & (whole.class_total >= LEAST))
+    order = hurt[np.argsort((after_L - random_L)[hurt], kind="stable")]
     return [
-        (names[at], float(before_L[at]), float(after_L[at]), float(random_L[at]))
+        (
+            names[at],
+            float(before_L[at]),
+            float(after_L[at]),
+            float(random_L[at]) if drawn else None,
+        )
         for at in order[:MOST_HURT]
-        if after_L[at] < random_L[at] - NOTABLE
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,18 +11,20 @@ from torch import nn
 
 from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
-from seqcli.errors import UsageError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.inspect import ablation, probe, search
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import Corpus, make_corpus
 from seqcli.inspect.outcome import measure
-from seqcli.inspect.sentence import read_sentence
+from seqcli.inspect.sentence import Sentence, read_sentence
 from seqcli.inspect.survey import Survey
 from seqcli.inspect.trace import Site
 
 ABLATION_TOKENS = 4_000
-"""Tokens that each ablation and each random set of units is judged on."""
+"""Tokens that each ablation and each random set of units is judged on, at most."""
 NO_CLUSTERS = Clustering(np.zeros(0), np.zeros(0), np.zeros(0), None, 0.0, 0.0)
+GOLD = {"classify": ("label",), "tag": ("tag",)}
+"""What the data of a task say of each token."""
 DEFAULT_PROBE = {"classify": "label", "tag": "tag", "lm": "previous", "translate": "previous"}
 
 
@@ -35,11 +37,13 @@ def run_ablations(
     clusters: Clustering,
     settings: Inspecting,
 ) -> list[dict[str, Any]]:
-    """Every ablation that was asked for, on at most a few thousand tokens."""
+    """Every ablation that was asked for, on at most a few thousand tokens: each set of units reads
+    them anew."""
     wanted = parse_ablations(settings.ablate, clusters, main.layer.cell.hidden_size)
     if not wanted:
         return []
-    corpus = make_corpus(task, rows, max_tokens=ABLATION_TOKENS, seed=settings.seed)
+    most = min(ABLATION_TOKENS, settings.max_tokens or ABLATION_TOKENS)
+    corpus = make_corpus(task, rows, max_tokens=most, seed=settings.seed)
     whole = measure(corpus, model)
     layer = main.layer
     mean_H = None
@@ -63,13 +67,22 @@ def run_ablations(
 
 def check(task: Any, settings: Inspecting, units: int) -> None:
     """Raise UsageError for what no amount of reading can make right, before anything is read."""
+    check_texts(settings.sentences)
+    if settings.find is not None and not settings.find.strip():
+        raise UsageError("--find is empty; give it some words")
     for one in settings.ablate:
         if not one.startswith("cluster"):
             parse_ablations([one], NO_CLUSTERS, units)
-    gold: list[str] | None = [] if task.name in ("classify", "tag") else None
+    gold: dict[str, list[str]] = {name: [] for name in GOLD.get(task.name, ())}
     for name in settings.probes:
         if name not in ("auto", "none"):
             probe.property_values(name, [], np.zeros(0), gold)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise UsageError for a text to follow that is empty."""
+    if not all(text.strip() for text in texts):
+        raise UsageError("--sentence is empty; give it some words")
 
 
 def parse_ablations(
@@ -103,48 +116,74 @@ def parse_ablations(
 
 def run_probes(
     corpus: Corpus, found: Survey, main: Site, settings: Inspecting
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Every probe that was asked for, and those that cannot be made: property and why."""
     part = corpus.parts[main.layer.part]
     places = found.places[main.layer.part]
     strings = [part.text(at) for at in places]
     example = part.example[places]
-    gold: list[str] | None = None
-    if corpus.task.name == "classify":
-        labels = corpus.rows["label"]
-        names = ["|".join(sorted(one)) if isinstance(one, list) else one for one in labels]
-        gold = [names[at] for at in example]
-    elif corpus.task.name == "tag":
-        flat = [tag for row in corpus.rows["tags"] for tag in row]
-        gold = [flat[at] for at in places]
-    results = []
+    gold = _gold(corpus, places, example)
+    made, missing = [], []
     for name in settings.probes:
         name = DEFAULT_PROBE[corpus.task.name] if name == "auto" else name
         if name == "none":
             continue
         values = probe.property_values(name, strings, example, gold)
-        one = probe.probe(
-            found.states[main.key].astype(np.float32),
-            values,
-            probe.control_words(name, part.ids[places], example),
-            example,
-            name=name,
-            site=main.key,
-            seed=settings.seed,
-        )
-        if one is not None:
-            results.append(one._asdict())
-    return results
+        try:
+            one = probe.probe(
+                found.states[main.key].astype(np.float32),
+                values,
+                probe.control_words(name, part.ids[places], example),
+                example,
+                name=name,
+                site=main.key,
+                seed=settings.seed,
+            )
+        except SeqcliError as error:
+            missing.append({"property": name, "why": str(error)})
+        else:
+            made.append(one._asdict())
+    return made, missing
 
 
-def run_search(
-    task: Any, model: nn.Module, corpus: Corpus, found: Survey, main: Site, settings: Inspecting
-) -> dict[str, Any] | None:
-    """The spans of the sample that keep the units of the asked span active."""
+def _gold(corpus: Corpus, places: np.ndarray, example: np.ndarray) -> dict[str, list[str]]:
+    """What the data say of the tokens at these places, in these examples, by its name in GOLD."""
+    if corpus.task.name == "classify":
+        labels = corpus.rows["label"]
+        names = ["|".join(sorted(one)) if isinstance(one, list) else one for one in labels]
+        return {"label": [names[at] for at in example]}
+    if corpus.task.name == "tag":
+        flat = [tag for row in corpus.rows["tags"] for tag in row]
+        return {"tag": [flat[at] for at in places]}
+    return {}
+
+
+class Query(NamedTuple):
+    """What --find looks for: the tokens [begin, end) of a text."""
+
+    sentence: Sentence
+    begin: int
+    end: int
+
+
+def read_query(task: Any, model: nn.Module, main: Site, settings: Inspecting) -> Query | None:
+    """The text and the span that were asked for. Raises UsageError for a span it does not have."""
     if settings.find is None:
         return None
     sentence = read_sentence(task, model, [main], settings.find)
+    return Query(
+        sentence, *parse_span(settings.span, len(sentence.facts["tokens"][main.layer.part]))
+    )
+
+
+def run_search(
+    query: Query | None, corpus: Corpus, found: Survey, main: Site, settings: Inspecting
+) -> dict[str, Any] | None:
+    """The spans of the sample that keep the units of the asked span active."""
+    if query is None:
+        return None
+    sentence, begin, end = query
     strings = sentence.facts["tokens"][main.layer.part]
-    begin, end = parse_span(settings.span, len(strings))
     h_TH = sentence.states[main.key][begin:end]
     wanted = search.pattern(h_TH, settings.threshold)
     part, places = corpus.parts[main.layer.part], found.places[main.layer.part]
@@ -173,7 +212,7 @@ def run_search(
 
     return {
         "site": main.key,
-        "text": settings.find,
+        "text": sentence.facts["text"],
         "tokens": strings,
         "span": [begin, end],
         "threshold": settings.threshold,
@@ -203,5 +242,5 @@ def parse_span(span: str | None, tokens: int) -> tuple[int, int]:
         ) from None
     first, last, _ = slice(begin, end).indices(tokens)
     if first >= last:
-        raise UsageError(f"--span {span} holds none of the {tokens} tokens")
+        raise UsageError(f"--span {span} holds none of the tokens 0:{tokens}")
     return first, last

@@ -1,7 +1,7 @@
 """Claims that the field repeats, put to the test on the models at hand.
 
-- An LSTM updates its memory more sparsely than a plain RNN.
-- A second layer responds more sparsely than the first.
+- An LSTM updates its state more sparsely than a plain RNN, layer by layer.
+- A second layer responds more sparsely than the first of the same network.
 - A GRU reacts more to "though" before a negative clause.
 
 Each is a number with an interval: supported where the interval lies on the claimed side of zero,
@@ -47,7 +47,7 @@ def judge(claim: str, measure: str, difference: float, interval: tuple[float, fl
 
 def sparser_update(plain: dict[str, np.ndarray], gated: dict[str, np.ndarray]) -> list[Claim]:
     """LSTM against plain RNN: resampled numbers (paired draws) of the two h."""
-    claim = "An LSTM updates its memory more sparsely than a plain RNN"
+    claim = "An LSTM updates its state more sparsely than a plain RNN"
     found = []
     for name, measure, sign in (
         ("update_sparsity", "Hoyer sparsity of a step's |Δh|, LSTM − RNN", 1),

@@ -71,10 +71,12 @@ def cluster_all(
         raise UsageError(
             f"--clusters {wanted}: there are only {block.shape[0]} words and {block.shape[1]} units"
         )
-    if most < 2:
-        raise SeqcliError(
-            f"only {block.shape[0]} words and {block.shape[1]} units respond; nothing to cluster"
-        )
+    if most < 1:
+        raise SeqcliError("no unit responds to any of the words; there is nothing to look at")
+    if most == 1:  # a single word or unit, which no cut divides
+        with single_thread():
+            whole = _clustering(mean_WH, rows, columns, mode, 1, seed, None, guide_W)
+        return {1: whole}, 1
     counts = sorted({*range(2, most + 1), *([wanted] if wanted else [])})
     with single_thread():
         stability = {
@@ -115,6 +117,8 @@ def _active(mean_WH: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray]:
 def _labels(
     block: np.ndarray, mode: str, count: int, seed: int, starts: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    if count == 1:
+        return np.zeros(len(block), dtype=int), np.zeros(block.shape[1], dtype=int)
     from sklearn.cluster import SpectralCoclustering
 
     model = SpectralCoclustering(n_clusters=count, random_state=seed, n_init=starts)
@@ -201,7 +205,7 @@ def split_poles(
 
 def judge(mean_WH: np.ndarray, words_W: np.ndarray, units_H: np.ndarray) -> tuple[float, float]:
     """Silhouette of the words by their |S| (cosine), and mean |S| within the blocks over mean |S|
-    outside them."""
+    outside them; 0 and 1 where nothing is outside."""
     from sklearn.metrics import silhouette_score
 
     size = np.abs(mean_WH)
@@ -210,9 +214,11 @@ def judge(mean_WH: np.ndarray, words_W: np.ndarray, units_H: np.ndarray) -> tupl
     silhouette = 0.0
     if 1 < len(np.unique(labels)) < rows.sum():
         silhouette = float(silhouette_score(size[rows], labels, metric="cosine"))
-    inside = (words_W[:, None] == units_H[None, :]) & rows[:, None] & (units_H >= 0)[None, :]
+    clustered = rows[:, None] & (units_H >= 0)[None, :]
+    same = words_W[:, None] == units_H[None, :]
+    inside, beside = clustered & same, clustered & ~same
     within = size[inside].mean() if inside.any() else 0.0
-    outside = size[~inside].mean() if (~inside).any() else 0.0
+    outside = size[beside].mean() if beside.any() else within
     return silhouette, float(within / max(outside, 1e-12))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 
 from seqcli import __version__
@@ -14,6 +15,7 @@ from seqcli.config import Comparing
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.inspect import claims, flow, numbers
+from seqcli.inspect.checks import check_texts
 from seqcli.inspect.cocluster import Clustering, need_sklearn
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
 from seqcli.inspect.inspection import (
@@ -21,6 +23,8 @@ from seqcli.inspect.inspection import (
     choose_sentences,
     cluster_site,
     describe_model,
+    hash_weights,
+    note_whole,
     round_digits,
 )
 from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
@@ -28,7 +32,7 @@ from seqcli.inspect.response import choose_words
 from seqcli.inspect.sentence import Sentence, read_sentence
 from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, match_units
 from seqcli.inspect.survey import Survey, survey
-from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
+from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
 
 SCHEMA = "seqcli.compare/1"
 SAMPLE = 5_000  # tokens whose states are kept for CKA and matching
@@ -71,13 +75,16 @@ def compare(
     rows: Rows,
     settings: Comparing,
     *,
+    split: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Compare two loaded models, each (name, task, model, layer or None), on the same rows.
 
-    Raises UsageError for models of different tasks or sites that cannot be compared.
+    split: the name of the rows' split, where they are a part of their origin. Raises UsageError for
+    models of different tasks or sites that cannot be compared.
     """
     need_sklearn()
+    check_texts(settings.sentences)
     if models[0][1].name != models[1][1].name:
         raise UsageError(
             f"{models[0][0]} is a model of {models[0][1].name}, {models[1][0]} of "
@@ -108,7 +115,7 @@ def compare(
             seed=settings.seed,
         )
         sides.append(Side(name, task, model, site, corpus, found))
-    return _compare((sides[0], sides[1]), kept, settings, say)
+    return _compare((sides[0], sides[1]), kept, split, settings, say)
 
 
 def _form(task: Any) -> tuple[bool, bool]:
@@ -119,7 +126,11 @@ def _form(task: Any) -> tuple[bool, bool]:
 
 
 def _compare(
-    sides: tuple[Side, Side], kept: Corpus, settings: Comparing, say: Callable[[str], None]
+    sides: tuple[Side, Side],
+    kept: Corpus,
+    split: str | None,
+    settings: Comparing,
+    say: Callable[[str], None],
 ) -> Comparison:
     notes = list(kept.notes)
     aligned = _aligned(sides)
@@ -134,6 +145,8 @@ def _compare(
     for side, one in zip(sides, mean, strict=True):
         clusterings, chosen = cluster_site(side.model, side.site, one, settings)
         found.append(clusterings[chosen])
+        if chosen == 1:
+            notes.append(f"{side.name}, {note_whole(side.site)}")
     say("following gradients")
     flows = [flow.gradient_flow(side.corpus, side.model, list_layers(side.model)) for side in sides]
     texts = settings.sentences or choose_sentences(sides[0].corpus, sides[0].survey)[:4]
@@ -150,6 +163,7 @@ def _compare(
         "seqcli": __version__,
         "notes": notes,
         "data": {
+            "split": split,
             "origin": kept.rows.origin,
             "rows": len(kept.rows),
             "sha256": hash_rows(kept.rows),
@@ -167,20 +181,21 @@ def _compare(
         "matching": _matching(sides) if aligned else None,
         "agreement": _agreement(found[0], found[1]),
         "claims": [one._asdict() for one in _claims(sides, mean, settings, same_examples)],
-        "sentences": [
-            {
-                "text": pair[0].facts["text"],
-                "tokens": [_tokens(side, one) for side, one in zip(sides, pair, strict=True)],
-            }
-            for pair in sentences
-        ],
+        "sentences": [_sentence(sides, pair) for pair in sentences],
         "explain": numbers.EXPLAIN,
     }
     return Comparison(content, sides, mean, (found[0], found[1]), sentences)
 
 
-def _tokens(side: Side, sentence: Sentence) -> list[str]:
-    return sentence.facts["tokens"][side.site.layer.part]
+def _sentence(sides: tuple[Side, Side], pair: tuple[Sentence, Sentence]) -> dict[str, Any]:
+    """A text, the tokens that each side read of it, and what translators made of it."""
+    facts = [one.facts for one in pair]
+    parts = [side.site.layer.part for side in sides]
+    return {
+        "text": facts[0]["text"],
+        "tokens": [one["tokens"][part] for one, part in zip(facts, parts, strict=True)],
+        "translations": [one.get("translation") for one in facts],
+    }
 
 
 def _aligned(sides: tuple[Side, Side]) -> bool:
@@ -238,6 +253,8 @@ def _side(
         "site": side.site.key,
         "title": side.site.title,
         "units": side.site.layer.cell.hidden_size,
+        "part": side.site.layer.part,
+        "gates": say_gates(side.site.layer.cell),
         "direction": "reverse" if side.site.layer.reverse else "forward",
         "numbers": {**gathered.values(), **numbers.response_sparsity(mean)},
         "intervals": gathered.intervals(seed=settings.seed),
@@ -267,9 +284,11 @@ def _numbers(
     *,
     paired: bool,
 ) -> dict[str, Any]:
-    """Every number of both with the difference and its interval over the same draws of examples."""
+    """Every number of both with the difference and its interval over the same draws of examples.
+    Gates of different cells mean different things, so that those numbers only stand beside."""
     gathered = [side.survey.numbers[side.site.key] for side in sides]
     values = [one.values() for one in gathered]
+    same_cell = len({type(side.site.layer.cell) for side in sides}) == 1
     table: dict[str, Any] = {}
     drawn = [one.resampled(seed=settings.seed) for one in gathered]
     for name in dict.fromkeys([*values[0], *values[1]]):
@@ -278,7 +297,7 @@ def _numbers(
         row["intervals"] = [
             np.percentile(one[name], (2.5, 97.5)).tolist() if name in one else None for one in drawn
         ]
-        if None not in pair:
+        if None not in pair and (same_cell or not name.startswith(("gate_", "candidate_"))):
             row["difference"] = values[1][name] - values[0][name]
             if paired:
                 change = drawn[1][name] - drawn[0][name]
@@ -346,23 +365,28 @@ def _agreement(one: Clustering, other: Clustering) -> float:
     return float(adjusted_rand_score(one.words, other.words))
 
 
+def _same_weights(sides: tuple[Side, Side]) -> bool:
+    return hash_weights(sides[0].model) == hash_weights(sides[1].model)
+
+
 def _claims(
     sides: tuple[Side, Side], mean: tuple[np.ndarray, np.ndarray], settings: Comparing, paired: bool
 ) -> list[claims.Claim]:
     """The claims that these two can speak to."""
     found: list[claims.Claim] = []
     cells = [side.task.config.network.cell for side in sides]
-    if sorted(cells) == ["lstm", "rnn"] and paired:
+    places = [(side.site.layer.part, side.site.layer.number) for side in sides]
+    if sorted(cells) == ["lstm", "rnn"] and places[0] == places[1] and paired:
         plain, gated = (sides[cells.index(name)] for name in ("rnn", "lstm"))
         drawn = [
             side.survey.numbers[side.site.key].resampled(seed=settings.seed)
             for side in (plain, gated)
         ]
         found += claims.sparser_update(*drawn)
-    layers = [side.site.layer.number for side in sides]
-    if sorted(layers) == [1, 2] and sides[0].site.layer.part == sides[1].site.layer.part:
-        import torch
-
+    layers = [number for _, number in places]
+    same_part = places[0][0] == places[1][0]
+    # Of two networks the difference would be that between the networks.
+    if sorted(layers) == [1, 2] and same_part and _same_weights(sides):
         sparsity = [numbers.hoyer(torch.from_numpy(one)).numpy() for one in mean]
         found.append(
             claims.sparser_layer(

@@ -3,7 +3,8 @@
 A corpus knows how its task's model is run; everything else sees tokens, batches and scores of
 predictions against the truth.
 
-Dimensions: N tokens of a part, P predictions of a batch, L classes of a prediction, E examples.
+Dimensions: R rows, N tokens of a part, P predictions of a batch, L classes of a prediction, E
+examples.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def show_vocabulary(tokenizer: Tokenizer) -> list[str]:
 
 
 def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]:
-    """Rows, in order, that hold about `max_tokens` tokens."""
+    """Rows, in order, that hold at most `max_tokens` tokens, but one at least: the shortest where
+    each has more."""
     if max_tokens is None:
         return list(range(len(rows)))
     if task.name == "tag":
@@ -158,10 +160,12 @@ def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]
     elif task.name == "classify":
         lengths = task.lengths(task.encode_rows(rows)).tolist()
     else:
-        lengths = task.encode_source(rows["source"]).lengths.tolist()
+        pairs = task.encode(rows)
+        lengths = (pairs.source.lengths + pairs.target.lengths - 1).tolist()
+    lengths_R = np.array(lengths)
     order = np.random.default_rng(seed).permutation(len(rows))
-    ends = np.cumsum(np.array(lengths)[order])
-    count = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+    order = order[lengths_R[order] <= max(max_tokens, lengths_R.min())]
+    count = max(1, int(np.searchsorted(lengths_R[order].cumsum(), max_tokens, side="right")))
     return sorted(order[:count].tolist())
 
 

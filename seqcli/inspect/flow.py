@@ -30,28 +30,31 @@ LAGS = 100
 TEXTS = 32
 """Sequences that it is followed in, the longest of a batch."""
 LOST = 0.6
-"""A gradient that keeps less than this share a step has lost 99 % within nine steps."""
+"""A gradient that keeps less than this share a step, up to its horizon, has lost 99 % within nine
+steps."""
 GROWN = 1.05
 """A gradient that grows by more than this a step explodes: 130-fold in a hundred."""
 FAINT = 0.01
-"""The share that is left at the horizon."""
+"""At the horizon less than this share is left."""
 FELT, REACH = 0.05, 10
-"""The share of the gradient that must be left after a tenth of a text."""
+"""The share of the gradient that must be left after a tenth of a text, or of LAGS in a stream."""
 SMALLEST, LARGEST = 1e-30, 1e38  # what float32 can still tell from nothing and from everything
 
 
 class Flow(NamedTuple):
     """One layer: norms by lag, by state letter, as shares of lag 0 (geometric mean over texts);
-    factor: share kept a step, from the log slope; horizon: steps until 1 % is left (None: never
-    within sight); verdict: vanishing, healthy, exploding or unknown."""
+    factor: geometric mean of the share kept a step, from lag 0 to the horizon or else to the last
+    lag; slope: its log; horizon: the first lag with less than 1 % left (None: not within the lags
+    looked at); verdict: vanishing, healthy, exploding or unknown; length: the median of the texts,
+    None where text is read on end."""
 
     norms: dict[str, list[float]]
     factor: float | None
     slope: float | None
-    horizon: float | None
+    horizon: int | None
     verdict: str
     texts: int
-    length: float
+    length: float | None
 
 
 def gradient_flow(corpus: Corpus, model: nn.Module, layers: Sequence[Layer]) -> dict[str, Flow]:
@@ -60,9 +63,8 @@ def gradient_flow(corpus: Corpus, model: nn.Module, layers: Sequence[Layer]) -> 
     found = {}
     for layer in layers:
         lengths = np.diff(corpus.parts[layer.part].bounds)
-        # A stream has no length of its own: what counts is the window that is looked at.
-        typical = float(LAGS if corpus.carried else np.median(lengths))
-        found[layer.key] = _follow(layer.cell, calls[layer.key], ends[layer.key], typical)
+        length = None if corpus.carried else float(np.median(lengths))
+        found[layer.key] = _follow(layer.cell, calls[layer.key], ends[layer.key], length)
     return found
 
 
@@ -122,7 +124,7 @@ def _longest(corpus: Corpus) -> int:
     return int(np.argmax(lengths))
 
 
-def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
+def _follow(cell: Any, call: Call, ends_BH: Tensor, length: float | None) -> Flow:
     """Run the last K + 1 steps of each sequence with the reference step and go back."""
     lengths = call.x.lengths.numpy()
     window = int(min(np.sort(lengths)[-min(len(lengths), TEXTS) // 2], LAGS + 1))
@@ -153,8 +155,9 @@ def _follow(cell: Any, call: Call, ends_BH: Tensor, typical: float) -> Flow:
             by_lag.append(size_B.double().nan_to_num(nan=LARGEST).clamp(1e-45, LARGEST).log())
         logs_KB = torch.stack(by_lag)
         norms[letter] = (logs_KB - logs_KB[0]).mean(1).exp().tolist()
-    factor, slope, horizon, verdict = judge(norms["hc"[width - 1]], typical)
-    return Flow(norms, factor, slope, horizon, verdict, len(rows), typical)
+    # A stream has no length of its own: what counts is the window that is looked at.
+    judged = judge(norms["hc"[width - 1]], LAGS if length is None else length)
+    return Flow(norms, *judged, len(rows), length)
 
 
 def _state_before(cell: Any, call: Call, first_B: Tensor) -> tuple[Tensor, ...]:
@@ -176,26 +179,20 @@ def _directions(grad_BH: Tensor, width: int) -> Tensor:
 
 def judge(
     norms: Sequence[float], typical: float
-) -> tuple[float | None, float | None, float | None, str]:
-    """Factor a step, log slope, horizon and verdict of norms by lag (lag 0 first).
+) -> tuple[float | None, float | None, int | None, str]:
+    """Factor, slope, horizon and verdict, as in `Flow`, of norms by lag (shares of lag 0, which is
+    first); fewer than three lags tell nothing.
 
     vanishing: less than 60 % is kept a step, or at that rate less than 5 % after a tenth of a
     typical text. exploding: it grows by more than 5 % a step.
     """
-    sizes = np.maximum(np.asarray(norms, dtype=float), 0)
-    lags = np.flatnonzero(sizes > SMALLEST)
-    lags = lags[lags > 0]
-    if len(lags) == 0:
-        return 0.0, None, 1.0, "vanishing" if len(sizes) > 1 else "unknown"
-    if len(lags) < 3:
+    last = len(norms) - 1
+    if last < 3:
         return None, None, None, "unknown"
-    slope = float(np.polyfit(lags, np.log(sizes[lags]), 1)[0])
+    horizon = next((lag for lag, size in enumerate(norms) if size < FAINT), None)
+    end = horizon or last
+    slope = float(np.log(max(norms[end], SMALLEST)) / end)
     factor = float(np.exp(slope))
-    below = np.flatnonzero(sizes < FAINT)
-    if len(below):
-        horizon: float | None = float(below[0])
-    else:
-        horizon = float(np.log(FAINT) / slope) if slope < -1e-3 else None
     if factor > GROWN:
         verdict = "exploding"
     elif factor < LOST or factor ** (typical / REACH) < FELT:
@@ -203,6 +200,13 @@ def judge(
     else:
         verdict = "healthy"
     return factor, slope, horizon, verdict
+
+
+def say_horizon(horizon: int | None, lags: int) -> str:
+    """How far back a gradient could be felt, of those followed over some lags."""
+    if horizon is None:
+        return f"1 % not reached within {lags} step{'' if lags == 1 else 's'}"
+    return f"below 1 % after {horizon} of {lags} steps"
 
 
 def connectivity(

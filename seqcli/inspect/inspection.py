@@ -14,9 +14,8 @@ from torch import nn
 from seqcli import __version__, storage
 from seqcli.config import Comparing, Inspecting
 from seqcli.data.rows import Rows
-from seqcli.errors import UsageError
 from seqcli.inspect import flow, numbers
-from seqcli.inspect.checks import check, run_ablations, run_probes, run_search
+from seqcli.inspect.checks import check, read_query, run_ablations, run_probes, run_search
 from seqcli.inspect.cocluster import Clustering, cluster_all, links, need_sklearn
 from seqcli.inspect.contribution import label_direction
 from seqcli.inspect.corpus import Corpus, hash_rows, make_corpus
@@ -24,7 +23,7 @@ from seqcli.inspect.outcome import metric_name
 from seqcli.inspect.response import Response
 from seqcli.inspect.sentence import Sentence, draw_glyphs, read_sentence
 from seqcli.inspect.survey import Survey, survey
-from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites
+from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
 from seqcli.tasks.task import count_parameters
 
 SCHEMA = "seqcli.inspect/1"
@@ -50,9 +49,13 @@ def inspect(
     settings: Inspecting,
     *,
     folder: Path | None = None,
+    split: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Inspection:
-    """Inspect a loaded model (eval mode, on the CPU) on rows of data. Raises SeqcliError."""
+    """Inspect a loaded model (eval mode, on the CPU) on rows of data. Raises SeqcliError.
+
+    split: the name of the rows' split, where they are a part of their origin.
+    """
     need_sklearn()
     layers = list_layers(model)
     every = list_sites(layers)
@@ -61,10 +64,8 @@ def inspect(
     )
     main = choose_main(sites)
     check(task, settings, main.layer.cell.hidden_size)
+    query = read_query(task, model, main, settings)
     corpus = make_corpus(task, rows, max_tokens=settings.max_tokens, seed=settings.seed)
-    for text in (*settings.sentences, *([settings.find] if settings.find else [])):
-        if not text.strip():
-            raise UsageError("--sentence or --find is empty; give it some words")
     say(f"reading {corpus.tokens:,} tokens of {corpus.rows.origin}")
     found = survey(
         corpus,
@@ -78,7 +79,8 @@ def inspect(
     say("clustering words and units")
     responses, clusterings, chosen = _cluster(model, found, sites, settings)
     clusters = {key: clusterings[key][chosen[key]] for key in clusterings}
-    content = _describe(task, model, folder, corpus, found, settings)
+    content = _describe(task, model, folder, split, corpus, found, settings)
+    content["notes"] += [note_whole(site) for site in sites if chosen[site.key] == 1]
     content["main"] = main.key
     content["sites"] = {
         site.key: _site(
@@ -97,8 +99,8 @@ def inspect(
     content["ablation"] = run_ablations(
         task, model, rows, main, found, clusters[main.key], settings
     )
-    content["probes"] = run_probes(corpus, found, main, settings)
-    content["search"] = run_search(task, model, corpus, found, main, settings)
+    content["probes"], content["probes_missing"] = run_probes(corpus, found, main, settings)
+    content["search"] = run_search(query, corpus, found, main, settings)
     arrays = _arrays(sites, responses, clusters, found, sentences)
     return Inspection(content, arrays, responses, clusterings, sentences, found, corpus)
 
@@ -107,6 +109,7 @@ def _describe(
     task: Any,
     model: nn.Module,
     folder: Path | None,
+    split: str | None,
     corpus: Corpus,
     found: Survey,
     settings: Inspecting,
@@ -116,7 +119,7 @@ def _describe(
         "schema": SCHEMA,
         "seqcli": __version__,
         "model": describe_model(task, model, folder),
-        "data": describe_data(corpus, found),
+        "data": {"split": split, **describe_data(corpus, found)},
         "settings": asdict(settings),
         "notes": list(corpus.notes),
         "metric": {
@@ -227,6 +230,11 @@ def cluster_site(
     )
 
 
+def note_whole(site: Site) -> str:
+    """What to know where there is one cluster."""
+    return f"{site.title}: one word or one unit alone responds, so that nothing is clustered"
+
+
 def _parts(corpus: Corpus, found: Survey) -> dict[str, Any]:
     parts = {}
     for part, words in found.words.items():
@@ -259,6 +267,7 @@ def _site(
         "direction": "reverse" if site.layer.reverse else "forward",
         "state": site.state,
         "units": site.layer.cell.hidden_size,
+        "gates": say_gates(site.layer.cell),
         "numbers": {**gathered.values(), **numbers.response_sparsity(response.mean)},
         "intervals": gathered.intervals(seed=settings.seed),
         "unit_numbers": units,

@@ -6,7 +6,8 @@ divide anew (the bootstrap of Efron 1979).
     saturation       share of |h| > 0.9
     update           mean |Δ| of a unit and step; update density: share of |Δ| > 0.1
     update sparsity  Hoyer of |Δ_t| over the units, mean over steps
-    kept rate        Σ min(|s_t|, |s_{t−1}|) over units that keep their sign / Σ |s_{t−1}|
+    kept rate        Σ min(|s_t|, |s_{t−1}|) over units that keep their sign / Σ |s_{t−1}|: the
+                     overlap of two states, whether a unit was kept or rewritten with the same
     memory scale     1 / (1 − mean share kept), in steps (cells with a gate that keeps)
 
 Dimensions: N tokens of a batch, E examples, H units, M numbers.
@@ -32,10 +33,15 @@ EXPLAIN = {
     "update": "mean |Δ| of a unit and step",
     "update_density": "share of |Δ| above 0.1",
     "update_sparsity": "Hoyer sparsity of one step's |Δ|: 0 all units move alike, 1 one unit moves",
-    "kept_rate": "share of the last state that is still there after a step",
-    "memory_scale": "1 / (1 − mean share kept), in steps",
+    "kept_rate": "overlap of a state with the one before, unit by unit; "
+    "a unit rewritten with the same value counts as kept",
+    "share_kept": "share of the old state that the gates keep",
+    "memory_scale": "1 / (1 − mean share that the gates keep), in steps",
     "response_hoyer": "Hoyer sparsity of a word's expected response",
     "response_gini": "Gini sparsity of a word's expected response",
+    "factor": "share of the gradient kept a step: geometric mean from lag 0 to the horizon, "
+    "or to the last lag where 1 % is not reached",
+    "horizon": "the first lag at which less than 1 % of the gradient is left",
 }
 
 
@@ -65,10 +71,12 @@ class Numbers:
             return
         self._add("saturation", (now.abs() > SATURATED).float(), None, example_N)
         for letter, gate in steps.gates.items():
+            if letter in SQUASHED:
+                self._add(f"candidate_{letter}", gate, None, example_N)
+                continue
             self._add(f"gate_{letter}", gate, None, example_N)
-            if letter not in SQUASHED:
-                self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example_N)
-                self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example_N)
+            self._add(f"gate_{letter}_shut", (gate < SHUT).float(), None, example_N)
+            self._add(f"gate_{letter}_open", (gate > OPEN).float(), None, example_N)
         if steps.kept is not None:
             self._add("share_kept", steps.kept, None, example_N)
 

@@ -110,6 +110,7 @@ def payload(found: Inspection, room: int) -> str:
         name: content[name]
         for name in ("schema", "seqcli", "model", "data", "metric", "explain", "main", "flow")
     } | {name: content[name] for name in ("connectivity", "ablation", "probes", "search", "parts")}
+    plain["probes_missing"] = content["probes_missing"]
     plain["notes"] = list(content["notes"])
     plain["network"] = describe_network(content["model"])
     shown = list(order)
@@ -141,6 +142,7 @@ def _site(found: Inspection, key: str) -> dict[str, Any]:
     ]
     kept = ("title", "part", "layer", "direction", "state", "units", "numbers", "intervals")
     return {name: site[name] for name in kept} | {
+        "gates": site["gates"],
         "telling": site["response"]["telling"],
         "unit_numbers": {
             name: [round(value, 3) for value in site["unit_numbers"][name]] for name in names

@@ -10,12 +10,12 @@ Dimensions: N tokens, H units.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqcli.errors import UsageError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.inspect.cocluster import single_thread
 
 TRAIN, TEST = 4_000, 2_000  # tokens, at most
@@ -76,20 +76,21 @@ PROPERTIES: dict[str, Callable[[Sequence[str], np.ndarray], list[str]]] = {
     "long": lambda strings, _: ["yes" if len(s.strip("␣")) > 6 else "no" for s in strings],
     "previous": _before,
 }
-"""What can be read off tokens alone; `seen=not,never`, `label` and `tag` come on top."""
+"""What can be read off tokens alone; `seen=not,never`, and what the data say, come on top."""
 
 
 def property_values(
-    name: str, strings: Sequence[str], sequence_N: np.ndarray, gold_N: Sequence[str] | None
+    name: str, strings: Sequence[str], sequence_N: np.ndarray, gold: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """The property of each token. Raises UsageError for one that is not known."""
-    if name in ("label", "tag") and gold_N is not None:
-        return list(gold_N)
+    """The property of each token. gold: what the data say of each token (N,), by its name. Raises
+    UsageError for a property that is not known."""
+    if name in gold:
+        return list(gold[name])
     if name.startswith("seen=") and len(name) > 5:
         return _seen(frozenset(name[5:].lower().split(",")))(strings, sequence_N)
     if name not in PROPERTIES:
-        known = ", ".join([*PROPERTIES, "seen=WORD,WORD", "label (classify)", "tag (tag)"])
-        raise UsageError(f"--probe {name} is not known; use {known}")
+        known = ", ".join([*gold, *PROPERTIES, "seen=WORD,WORD"])
+        raise UsageError(f"--probe {name} is not known here; use {known}")
     return PROPERTIES[name](strings, sequence_N)
 
 
@@ -102,9 +103,9 @@ def probe(
     name: str,
     site: str,
     seed: int,
-) -> Probe | None:
-    """Train probe and control on two thirds of the texts and test on the rest; None where the
-    property has one value only. control_N: (N,) ids of the words that get random values."""
+) -> Probe:
+    """Train probe and control on two thirds of the texts and test on the rest. control_N: (N,) ids
+    of the words that get random values. Raises SeqcliError where there is nothing to learn."""
     common = {value for value, _ in Counter(values_N).most_common(CLASSES)}
     classes = {value: at for at, value in enumerate(sorted(common))}
     label_N = np.array([classes.get(value, -1) for value in values_N])
@@ -113,8 +114,10 @@ def probe(
     train = np.isin(sequence_N, texts[: max(1, 2 * len(texts) // 3)]) & (label_N >= 0)
     rows = random.permutation(np.flatnonzero(train))[:TRAIN]
     held = random.permutation(np.flatnonzero(~train & (label_N >= 0)))[:TEST]
-    if len(np.unique(label_N[rows])) < 2 or not len(held):
-        return None
+    if not len(held):
+        raise SeqcliError("it takes two texts, to train it on and to test it on")
+    if len(np.unique(label_N[rows])) < 2:
+        raise SeqcliError(f"it is {values_N[rows[0]]!r} for every token that it would learn from")
     share = np.bincount(label_N[rows], minlength=len(classes)) / len(rows)
     drawn_V = random.choice(len(classes), size=int(control_N.max()) + 1, p=share)
     with single_thread():

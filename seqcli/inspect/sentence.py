@@ -22,6 +22,7 @@ from seqcli.inspect.trace import Call, Layer, Site, complete, list_layers, watch
 from seqcli.nn.ragged import to_ragged
 
 LONGEST = 120  # tokens of a sentence on the page
+LETTERS = 2_000  # and of its text
 LABELS = 6  # the likeliest ones of a text
 
 
@@ -54,7 +55,12 @@ def read_sentence(
         steps = complete(cell, calls[site.layer.key], check=True)
         states[site.key] = steps.states[site.state].numpy()
         before[site.key] = steps.before[site.state].numpy()
-    return Sentence(facts, states, before)
+    return Sentence({"text": shorten(text), **facts}, states, before)
+
+
+def shorten(text: str) -> str:
+    """A text for reading: no page shows more of it than its first tokens."""
+    return text if len(text) <= LETTERS else f"{text[:LETTERS]}…"
 
 
 def _limit(tokens: Sequences, facts: dict[str, Any]) -> Sequences:
@@ -77,7 +83,7 @@ def _strings(tokenizer: Any, ids: np.ndarray, surface: Sequence[str]) -> list[st
 def _read_text(
     task: Any, model: Any, layers: Sequence[Layer], text: str
 ) -> tuple[dict[str, Any], dict[str, Call]]:
-    facts: dict[str, Any] = {"text": text}
+    facts: dict[str, Any] = {}
     rows = task.read([text])
     whole = task.encode_rows(rows)
     tokens = whole.head(LONGEST // len(whole))
@@ -144,7 +150,7 @@ def _say(task: Any, p_L: Tensor) -> str:
 def _read_tags(
     task: Any, model: Any, layers: Sequence[Layer], text: str
 ) -> tuple[dict[str, Any], dict[str, Call]]:
-    facts: dict[str, Any] = {"text": text}
+    facts: dict[str, Any] = {}
     rows = task.read([text])
     if len(rows["tokens"][0]) > LONGEST:
         facts["note"] = f"the first {LONGEST} of {len(rows['tokens'][0])} tokens"
@@ -165,7 +171,7 @@ def _read_tags(
 def _read_next(
     task: Any, model: Any, layers: Sequence[Layer], text: str
 ) -> tuple[dict[str, Any], dict[str, Call]]:
-    facts: dict[str, Any] = {"text": text}
+    facts: dict[str, Any] = {}
     tokens = _limit(task.tokenizer.encode([text]), facts)
     ids = np.concatenate([[EOS], tokens.values])
     with watched(layers) as calls:
@@ -212,8 +218,8 @@ def _top(layers: Sequence[Layer], calls: dict[str, Call]) -> Tensor:
 
 class Glyphs(NamedTuple):
     """(T, K) sums over the units of each cluster: positive and negative states, how much they rose
-    and fell since the last step, and what was kept: Σ min(|s_t|, |s_{t−1}|) over units that keep
-    their sign, and that as a share of Σ |s_{t−1}|. size: (K,) units."""
+    and fell since the last step, and how far the two overlap (kept): Σ min(|s_t|, |s_{t−1}|) over
+    units that keep their sign, and that as a share of Σ |s_{t−1}|. size: (K,) units."""
 
     positive: np.ndarray
     negative: np.ndarray

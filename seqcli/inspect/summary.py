@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seqcli.inspect.flow import say_horizon
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 WORDS = 8  # listed of each pole
 COLUMNS = 80
@@ -25,7 +27,7 @@ def summarise(content: dict[str, Any]) -> Iterator[str]:
         f"{model['parameters']:,} parameters"
     )
     tokens = ", ".join(f"{count:,} {name}" for name, count in data["tokens"].items())
-    yield f"{data['origin']}: {data['rows']:,} rows, tokens: {tokens}"
+    yield f"{describe_rows(data)}, tokens: {tokens}"
     metric = content["metric"]
     yield f"{metric['name']} {metric['value']:.4f}, loss {metric['loss']:.4f} nats"
     for name, part in content["parts"].items():
@@ -51,6 +53,29 @@ def describe_network(model: dict[str, Any]) -> str:
     return f"{model['layers']} × {model['hidden']} {both}{model['cell']}{pool}"
 
 
+def describe_rows(data: dict[str, Any]) -> str:
+    """validation of reviews.csv: 40 rows"""
+    part = f"{data['split']} of " if data["split"] else ""
+    return f"{part}{data['origin']}: {say_count(data['rows'], 'row')}"
+
+
+def describe_flow(found: dict[str, Any]) -> str:
+    """× 0.510 a step; below 1 % after 7 of 99 steps"""
+    factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
+    return f"× {factor} a step; {say_horizon(found['horizon'], len(found['norms']['h']) - 1)}"
+
+
+def describe_read(found: dict[str, Any]) -> str:
+    """40 rows, 512 tokens"""
+    rows = "" if found["rows"] is None else f"{say_count(found['rows'], 'row')}, "
+    return f"{rows}{say_count(found['tokens'], 'token')}"
+
+
+def say_count(number: int, noun: str) -> str:
+    """1 unit, 2 units"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def pole_words(
     names: Sequence[str], found: dict[str, Any], cluster: int, sign: int, count: int
 ) -> list[str]:
@@ -72,8 +97,8 @@ def _clusters(content: dict[str, Any]) -> Iterator[str]:
     )
     units, words = np.array(found["units"]), np.array(found["words"])
     for at in range(found["count"]):
-        size = int((units == at).sum())
-        yield f"  {at + 1:>2}  {size} units, {(words == at).sum()} words"
+        sizes = int((units == at).sum()), int((words == at).sum())
+        yield f"  {at + 1:>2}  {say_count(sizes[0], 'unit')}, {say_count(sizes[1], 'word')}"
         for sign, mark in ((1, "+"), (-1, "−")):
             listed = pole_words(names, found, at, sign, WORDS)
             total = int(((words == at) & ((np.array(found["score"]) >= 0) == (sign > 0))).sum())
@@ -119,7 +144,7 @@ def _numbers(sites: dict[str, Any]) -> Iterator[str]:
             if name.startswith("gate_") and name.endswith("_shut")
         }
         parts = [
-            f"{letter}: {numbers[f'gate_{letter}']:.2f} mean, "
+            f"{letter} ({site['gates'][letter]}): {numbers[f'gate_{letter}']:.2f} mean, "
             f"{numbers[f'gate_{letter}_shut']:.0%} < 0.1, "
             f"{numbers[f'gate_{letter}_open']:.0%} > 0.9"
             for letter, numbers in gates.items()
@@ -158,14 +183,10 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield "GRADIENT FLOW through the recurrence, by lag (log scale from 1 down to 10⁻⁶)"
     for key, found in content["flow"].items():
         norms = found["norms"].get("c", found["norms"]["h"])
-        horizon = found["horizon"]
-        left = "beyond sight" if horizon is None else f"left after {horizon:.0f} steps"
-        factor = "–" if found["factor"] is None else f"{found['factor']:.3f}"
+        length = found["length"]
+        typical = "" if length is None else f"; a text has {length:.0f} tokens"
         yield f"  {key:<18} {curve(norms)}  {found['verdict'].upper()}"
-        yield (
-            f"    lags 0 to {len(norms) - 1}; × {factor} a step; 1 % {left}; "
-            f"a text has {found['length']:.0f} tokens"
-        )
+        yield f"    {describe_flow(found)}{typical}"
     yield ""
 
 
@@ -173,36 +194,48 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
     found = content["ablation"]
     if found:
         how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
-        yield f"ABLATION in {found[0]['layer']} ({how}; random sets of the same size beside)"
+        drawn = any(one["random"] for one in found)
+        beside = "; random sets of the same size beside" if drawn else ""
+        yield f"ABLATION in {found[0]['layer']} ({how}{beside})"
+        yield f"  each judged on {describe_read(found[0])}"
         for one in found:
             before, after = one["metric"]
             change = [value - before for value in one["random"]]
+            silenced = say_count(len(one["units"]), "unit")
             yield (
-                f"  {one['name']:<14} {len(one['units']):>4} units  {one['metric_name']} "
-                f"{after - before:+.4f}, p {one['worse']:.2f}; loss "
-                f"{one['loss'][1] - one['loss'][0]:+.4f}, p {one['loss_worse']:.2f}"
+                f"  {one['name']:<14} {silenced:>10}  {one['metric_name']} "
+                f"{after - before:+z.4f}, p {_dash(one['worse'])}; loss "
+                f"{one['loss'][1] - one['loss'][0]:+z.4f}, p {_dash(one['loss_worse'])}"
             )
             if change:
                 yield (
-                    f"  {'':<25}  random {np.mean(change):+.4f} "
-                    f"[{min(change):+.4f}, {max(change):+.4f}]"
+                    f"  {'':<25}  random {np.mean(change):+z.4f} "
+                    f"[{min(change):+z.4f}, {max(change):+z.4f}]"
                 )
             if one["classes"]:
                 hurt = ", ".join(
-                    f"{name} {first:.2f} → {last:.2f} (random {other:.2f})"
+                    f"{name} {first:.2f} → {last:.2f} (random {_dash(other)})"
                     for name, first, last, other in one["classes"]
                 )
                 yield f"      recall lost most: {hurt}"
         if not all(one["whole_loop"] for one in found):
-            yield "  only the outputs are silenced: this cell's recurrence is not known"
+            yield "  only the outputs are silenced: in the cell's own loop, which is not cut, the"
+            yield "  units go on"
     for one in content["probes"]:
         yield f"PROBE {one['property']} from {one['site']}"
         yield (
             f"  accuracy {one['accuracy']:.3f}, control task {one['control']:.3f}, majority "
             f"{one['majority']:.3f}; selectivity {one['selectivity']:+.3f}"
         )
-    if found or content["probes"]:
+    for one in content["probes_missing"]:
+        yield f"PROBE {one['property']} cannot be made: {one['why']}"
+    if found or content["probes"] or content["probes_missing"]:
         yield ""
+
+
+def _dash(value: float | None) -> str:
+    """Two digits, or a dash where there is no such number."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _search(content: dict[str, Any]) -> Iterator[str]:
@@ -211,8 +244,9 @@ def _search(content: dict[str, Any]) -> Iterator[str]:
         return
     begin, end = found["span"]
     yield (
-        f"SEARCH for “{' '.join(found['tokens'][begin:end])}”: {len(found['units'])} units active "
-        f"throughout (|h| > {found['threshold']}), among {found['searched']:,} tokens"
+        f"SEARCH for “{' '.join(found['tokens'][begin:end])}”: "
+        f"{say_count(len(found['units']), 'unit')} active throughout "
+        f"(|h| > {found['threshold']}), among {say_count(found['searched'], 'token')}"
     )
     for one in found["matches"][:10]:
         yield f"  {one['shared']:>4} shared of {one['union']:>4}   {_span(one)}"
@@ -234,8 +268,8 @@ def _translations(content: dict[str, Any]) -> Iterator[str]:
             continue
         total = sum(one["log_probabilities"])
         yield f"{one['text']}"
-        weighed = len(one["tree"])
-        yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} hypotheses weighed)"
+        weighed = say_count(len(one["tree"]), "extension")
+        yield f"  → {one['translation']}   (log p {total:.2f}, {weighed} weighed)"
 
 
 # ------------------------------------------------------------------------------------- compare
@@ -249,7 +283,7 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         yield f"{letter}  {side['name']}: {side['model']['task']}, {network}; {side['title']}"
     data = content["data"]
     yield (
-        f"{data['origin']}: {data['rows']:,} rows; {data['shared_words']} shared words, "
+        f"{describe_rows(data)}; {data['shared_words']} shared words, "
         f"{data['coverage']:.1%} of the tokens"
     )
     yield from content["notes"]
@@ -260,19 +294,21 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         low, high = metric["interval"]
         yield (
             f"{metric['name']:<{NAMES}}{metric['first']:>10.4f}{metric['second']:>10.4f}"
-            f"{metric['difference']:>+10.4f}  {low:+.4f} … {high:+.4f}  p {metric['p']:.4f}"
+            f"{metric['difference']:>+z10.4f}  {low:+z.4f} … {high:+z.4f}  p {metric['p']:.4f}"
         )
     for name, row in content["numbers"].items():
         values = "".join(f"{'–' if v is None else format(v, '.4f'):>10}" for v in row["values"])
-        change = f"{row['difference']:>+10.4f}" if "difference" in row else f"{'–':>10}"
+        change = f"{row['difference']:>+z10.4f}" if "difference" in row else f"{'–':>10}"
         low_high = row.get("interval")
-        interval = f"  {low_high[0]:+.4f} … {low_high[1]:+.4f}" if low_high else ""
+        interval = f"  {low_high[0]:+z.4f} … {low_high[1]:+z.4f}" if low_high else ""
         yield f"{name:<{NAMES}}{values}{change}{interval}"
+    yield from _gates(sides)
     yield ""
     for letter, side in zip("AB", sides, strict=True):
         found = side["flow"]
         norms = found["norms"].get("c", found["norms"]["h"])
         yield f"gradient flow {letter}  {curve(norms)}  {found['verdict'].upper()}"
+        yield f"{'':<17}{describe_flow(found)}"
     counts = " and ".join(str(side["clusters"]["count"]) for side in sides)
     yield (
         f"{counts} clusters; agreement of the word clusterings (adjusted Rand index) "
@@ -290,6 +326,15 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         change = ""
         if one["interval"]:
             low, high = one["interval"]
-            change = f" {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
+            change = f" {one['difference']:+z.4f} [{low:+z.4f}, {high:+z.4f}]"
         yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
         yield f"      {one['measure']}{change}"
+
+
+def _gates(sides: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What each gate does when it is open: once for two cells of a kind, else for each."""
+    same = sides[0]["gates"] == sides[1]["gates"]
+    for letter, side in zip("AB", sides[:1] if same else sides, strict=False):
+        senses = ", ".join(f"{gate} ({sense})" for gate, sense in side["gates"].items())
+        if senses:
+            yield f"gates{'' if same else f' of {letter}'}: {senses}"

@@ -252,6 +252,24 @@ def cell_gates(
 SQUASHED = {"g", "n"}
 """Letters of candidates, in (-1, 1), that are shown with the gates but open and close nothing."""
 
+SENSES: dict[type, dict[str, str]] = {
+    LSTM: {
+        "i": "1 writes the candidate",
+        "f": "1 keeps the old memory",
+        "o": "1 shows the memory",
+    },
+    GRU: {"r": "1 lets the old state in", "z": "1 keeps the old state"},
+    SRU: {"f": "1 keeps the old memory", "r": "1 shows the memory, 0 the input"},
+    MinGRU: {"z": "1 writes the candidate"},
+    MinLSTM: {"i": "writes i / (f + i)", "f": "keeps f / (f + i)"},
+}
+
+
+def say_gates(cell: Any) -> dict[str, str]:
+    """What each gate of a cell does when it is open, by letter. The same letter may do the opposite
+    in another cell."""
+    return next((senses for kind, senses in SENSES.items() if isinstance(cell, kind)), {})
+
 
 class _Memory(NamedTuple):
     """c' = f ⊙ c + i ⊙ g as a cell whose input is f and i ⊙ g side by side."""

@@ -143,7 +143,6 @@ def read_translation(
     gradients_S = _explain(model, source, read, gold_T)
     sources, targets = show_vocabulary(task.source), show_vocabulary(task.target)
     facts = {
-        "text": text,
         "tokens": {
             "encoder": [sources[number] for number in encoded.values],
             "decoder": [targets[number] for number in read.values.tolist()],

@@ -9,12 +9,13 @@ import pytest
 import torch
 from planted import RECURRENT, classify_rows, planted_classifier, random_model, rows_of
 
+from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
-from seqcli.inspect.ablation import ablate, silenced
+from seqcli.inspect.ablation import _hurt, ablate, silenced
 from seqcli.inspect.checks import parse_ablations
 from seqcli.inspect.cocluster import Clustering
 from seqcli.inspect.corpus import make_corpus
-from seqcli.inspect.outcome import measure
+from seqcli.inspect.outcome import Outcome, measure
 from seqcli.inspect.trace import list_layers, watched
 
 
@@ -78,6 +79,42 @@ def test_planted_units_carry_the_answer() -> None:
     assert unread.classes == []
 
 
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_it_is_said_where_a_loop_is_not_cut(cell: str) -> None:
+    rows = rows_of("classify", 20)
+    task, model = random_model("classify", rows, cell=cell, hidden=5, embedding=4)
+    corpus = make_corpus(task, rows, max_tokens=None)
+    whole, layer = measure(corpus, model), list_layers(model)[0]
+    found = ablate(corpus, model, layer, [1], name="x", mean_H=None, whole=whole, sets=0, seed=1)
+    assert found.whole_loop == (cell != "mogrifier")
+
+
+def test_without_random_sets_there_is_nothing_to_compare_with() -> None:
+    rows = classify_rows(200)
+    task, model = planted_classifier(rows, pool="mean")
+    corpus = make_corpus(task, rows, max_tokens=None)
+    whole, layer = measure(corpus, model), list_layers(model)[0]
+    for units, sets in (([0, 1, 2, 3], 0), (list(range(8)), 20)):  # the latter are all units
+        found = ablate(
+            corpus, model, layer, units, name="x", mean_H=None, whole=whole, sets=sets, seed=1
+        )
+        assert (found.worse, found.loss_worse, found.random) == (None, None, [])
+        assert [(name, other) for name, *_, other in found.classes] == [("positive", None)]
+
+
+def test_a_class_that_lost_nothing_is_not_named() -> None:
+    """Even where random units make it better."""
+
+    def outcome(*right: float) -> Outcome:
+        zeros = np.zeros(1)
+        return Outcome(*[zeros] * 6, np.array(right), np.array([20.0, 20.0, 20.0]))
+
+    whole, after = outcome(10, 10, 10), outcome(10, 4, 6)
+    drawn = [outcome(14, 10, 6)]
+    assert [one[0] for one in _hurt(["a", "b", "c"], whole, after, drawn)] == ["b"]
+    assert [one[0] for one in _hurt(["a", "b", "c"], whole, after, [])] == ["b", "c"]
+
+
 def test_what_to_ablate_is_read_with_care() -> None:
     found = Clustering(np.zeros(3), np.array([0, 0, 1, -1]), np.zeros(3), None, 0.0, 1.0)
     assert parse_ablations(["clusters"], found, 4) == {"cluster 1": [0, 1], "cluster 2": [2]}
@@ -92,3 +129,12 @@ def test_what_to_ablate_is_read_with_care() -> None:
     }.items():
         with pytest.raises(UsageError, match=said):
             parse_ablations([wrong], found, 4)
+
+
+def test_a_row_that_is_too_long_is_passed_over() -> None:
+    texts = ["the rome " * 300, *["good rome"] * 9]
+    rows = Rows({"text": texts, "label": ["x", "y"] * 5}, "x")
+    task, _ = random_model("classify", rows, hidden=5, embedding=4)
+    for seed in range(9):
+        assert make_corpus(task, rows, max_tokens=8, seed=seed).tokens == 8
+    assert make_corpus(task, rows.take([0]), max_tokens=8).tokens == 600

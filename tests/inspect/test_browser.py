@@ -5,6 +5,7 @@ Needs Debian's chromium and chromedriver, and selenium; skipped with a reason wh
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -218,7 +219,8 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     more = {"tokens": "word"} if name in ("lm", "translate") else {}
     task, model = random_model(name, rows, cell="lstm", hidden=6, embedding=5, layers=2, **more)
     settings = Inspecting(min_count=1, random_sets=2)
-    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    found = inspection.inspect(model, task, rows, settings)
+    page.write(found, tmp_path / "page.html")
     shown = Page(browser, tmp_path / "page.html")
     for key in shown.js("return Object.keys(data.sites)"):
         shown.js("changeSite(arguments[0])", key)
@@ -227,7 +229,10 @@ def test_every_task_draws(browser: Any, tmp_path: Path, name: str) -> None:
     if name == "translate":
         weights = shown.js("return [...document.querySelectorAll('[data-weight]')].length")
         assert weights > 0
-        assert shown.all("[data-node]")
+        drawn = len(shown.all("[data-node]"))
+        tree = found.content["sentences"][0]["tree"]
+        assert drawn == sum(node[-1] != "dropped" for node in tree)
+        assert f"{len(tree) - drawn} extensions of {len(tree)}" in shown.text("#translation")
     else:
         shown.js("set({target: 0})")
         assert shown.all("#contributions rect")
@@ -250,7 +255,7 @@ def test_the_comparison(browser: Any, tmp_path: Path) -> None:
     shown.click("#map .word[data-word='2']")
     assert len(shown.all("#overlay svg")) == 2
     assert len(shown.all("#overlay [data-curve]")) == 4
-    assert "An LSTM updates its memory more sparsely" in shown.text("#claims")
+    assert "An LSTM updates its state more sparsely" in shown.text("#claims")
     assert len(shown.all("[data-glyphs]")) >= 2
     shown.type("#find", f"rome{ENTER}")
     assert len(shown.all("#overlay svg")) == 3
@@ -290,3 +295,103 @@ def test_a_large_page_is_quick_and_does_not_overlap(browser: Any, tmp_path: Path
         return found;""")
     assert overlaps == []
     assert not shown.errors()
+
+
+def test_a_short_text_hides_no_word_of_its_drawing(browser: Any, tmp_path: Path) -> None:
+    """Two tokens, six labels with long names."""
+    names = [f"a label with a long name {at}" for at in range(6)]
+    rows = Rows({"text": [f"good {name[-1]}" for name in names] * 6, "label": names * 6}, "x")
+    task, model = random_model("classify", rows, hidden=6, embedding=5)
+    settings = Inspecting(min_count=1, ablate=("none",), probes=("none",), sentences=("good 1",))
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    shown = Page(browser, tmp_path / "page.html")
+    outside = shown.js("""
+        return [...document.querySelectorAll('#steps svg')].flatMap((root) => {
+          const box = root.getBoundingClientRect();
+          return [...root.querySelectorAll('text')].filter((one) =>
+            one.getBoundingClientRect().right > box.right + 1).map((one) => one.textContent);
+        });""")
+    assert outside == []
+    boxes = shown.js(
+        "return [...document.querySelectorAll('[data-score]')].map((one) => {"
+        " const b = one.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })"
+    )
+    assert len(boxes) == 6
+    assert all(a[2] <= b[0] or a[3] <= b[1] for a, b in itertools.pairwise(boxes))
+    shown.click("[data-score='5']")
+    assert shown.text("#steps .controls [aria-pressed='true']").endswith(shown.js(
+        "return data.sentences[0].labels[5]"))  # fmt: skip
+    assert not shown.errors()
+
+
+def test_the_attention_of_a_long_sentence_can_be_scrolled(browser: Any, tmp_path: Path) -> None:
+    rows = rows_of("translate", 30)
+    task, model = random_model("translate", rows, hidden=6, embedding=5, tokens="word")
+    long = " ".join(WORDS * 4)
+    settings = Inspecting(min_count=1, ablate=("none",), probes=("none",), sentences=(long,))
+    page.write(inspection.inspect(model, task, rows, settings), tmp_path / "page.html")
+    shown = Page(browser, tmp_path / "page.html")
+    wide, seen = shown.js(
+        "const one = document.querySelector('[data-weight]').closest('.scroll');"
+        " return [one.scrollWidth, one.clientWidth]"
+    )
+    assert wide > seen
+    inside = (
+        "return arguments[0] <= document.querySelector('#sentence').getBoundingClientRect().width"
+    )
+    assert shown.js(inside, seen)
+    assert shown.js("return document.documentElement.scrollWidth <= innerWidth")
+    assert not shown.errors()
+
+
+def test_each_cluster_stands_in_a_row(browser: Any, planted: tuple[Path, Any]) -> None:
+    shown = Page(browser, planted[0])
+    rows = shown.js("""
+        return [...document.querySelectorAll('#map .chip')].map((chip) => {
+          const own = `#map g[data-pole][data-cluster='${chip.parentNode.dataset.cluster}']`;
+          const marks = [chip, ...document.querySelectorAll(own)];
+          const boxes = marks.map((one) => one.getBoundingClientRect());
+          return [Math.min(...boxes.map((b) => b.top)), Math.max(...boxes.map((b) => b.bottom))];
+        });""")
+    assert len(rows) == 2
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(rows))
+
+
+def test_translators_are_read_side_by_side(browser: Any, tmp_path: Path) -> None:
+    rows = rows_of("translate", 30)
+    small = {"hidden": 6, "embedding": 5, "tokens": "word"}
+    models = [
+        (name, *random_model("translate", rows, layers=layers, **small), None)
+        for name, layers in (("one", 1), ("two", 2))
+    ]
+    found = compare.compare(models, rows, Comparing(min_count=1, clusters=2))
+    path = tmp_path / "compare.html"
+    storage.write_text(path, compare_page.build(found))
+    shown = Page(browser, path)
+    assert "same text" not in shown.text("#sentence h2")
+    headings = [one.text for one in shown.all("#steps p")]
+    assert headings == [
+        f"{letter} · {name} → {text}".rstrip()
+        for letter, name, text in zip(
+            "AB", ("one", "two"), found.content["sentences"][0]["translations"], strict=True
+        )
+    ]
+    assert not shown.all("#steps .head")  # nothing to click
+    # The names of the map of similarities neither lie over each other nor are cut.
+    boxes = shown.js("""
+        const root = document.querySelector("[aria-label='CKA between layers']");
+        const own = root.getBoundingClientRect();
+        return [...root.querySelectorAll("text")].map((one) => one.getBoundingClientRect())
+          .map((b) => [b.left - own.left, b.top - own.top, own.right - b.right]);""")
+    assert min(min(box) for box in boxes) > -1
+    assert not shown.errors()
+
+
+def test_the_first_click_turns_a_dark_page_light(browser: Any, planted: tuple[Path, Any]) -> None:
+    emulate = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", emulate)
+    shown = Page(browser, planted[0])
+    dark = shown.js("return getComputedStyle(document.body).backgroundColor")
+    shown.click("#theme")
+    assert shown.js("return getComputedStyle(document.body).backgroundColor") != dark
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -88,7 +88,7 @@ def test_words_and_units_without_any_response_stay_out() -> None:
 
 
 def test_nothing_to_cluster() -> None:
-    with pytest.raises(SeqcliError, match="0 words and 0 units respond"):
+    with pytest.raises(SeqcliError, match="no unit responds"):
         cluster_all(np.zeros((5, 4)), mode="absolute", seed=1, wanted=None)
     with pytest.raises(UsageError, match="--clusters 9: there are only 36 words and 8 units"):
         cluster_all(blocks()[0][:, :8], mode="absolute", seed=1, wanted=9)
@@ -144,3 +144,13 @@ def test_without_scikit_learn_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(SeqcliError, match=r"pip install 'seqcli\[inspect\]'"):
         cluster(blocks()[0], 3, mode="absolute", seed=1)
+
+
+def test_a_single_unit_is_one_cluster_of_two_poles() -> None:
+    mean = np.array([[0.5], [-0.3], [0.2], [0.0]])
+    found, chosen = cluster_all(mean, mode="absolute", seed=1, wanted=None)
+    assert (list(found), chosen) == ([1], 1)
+    assert found[1].words.tolist() == [0, 0, 0, -1]
+    assert found[1].units.tolist() == [0]
+    assert np.sign(found[1].score).tolist() == [1, -1, 1, 0]
+    assert (found[1].stability, found[1].silhouette, found[1].contrast) == (None, 0.0, 1.0)

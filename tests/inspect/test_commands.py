@@ -68,9 +68,32 @@ def test_rows_set_aside_in_training_are_read(cli: Cli, data: Path) -> None:
     small = ("--epochs", "1", "--hidden", "8", "--embedding", "8", "--threads", "1")
     trained = cli("classify", data / "train.jsonl", "--out", "m", "--json", *small)
     found = json.loads(trained.out)["scores"]["validation"]
-    content = json.loads(cli("inspect", "m", *QUICK[:4], "--json").out)
+    result = cli("inspect", "m", *QUICK[:4], "--json")
+    content = json.loads(result.out)
+    assert content["data"]["split"] == "validation"
+    shown = cli("compare", "m", "m", *QUICK[:4]).out
+    assert f"validation of train.jsonl: {content['data']['rows']} rows" in shown
     assert content["metric"]["value"] == pytest.approx(found["accuracy"])
     assert f"|rows:{content['data']['rows']}|" in found["signature"]
+
+
+def test_a_probe_that_cannot_be_made_says_why(cli: Cli, models: Models) -> None:
+    asked = ("--probe", "capital", "--ablate", "none", "--out", "x.html")
+    said = cli("inspect", models("classify"), *QUICK, *asked).out
+    assert "PROBE capital cannot be made: it is 'no' for every token" in said
+    (one,) = json.loads(Path("x.json").read_text())["probes_missing"]
+    assert one["property"] == "capital"
+
+
+def test_ablations_say_what_they_are_judged_on(cli: Cli, models: Models) -> None:
+    few = (*QUICK, "--max-tokens", "100", "--ablate", "unit:1")
+    for task, rows in (("classify", True), ("translate", True), ("lm", False)):
+        result = cli("inspect", models(task), *few, "--json", "--out", "x.html")
+        (one,) = json.loads(result.out)["ablation"]
+        assert 0 < one["tokens"] <= 100
+        assert (one["rows"] is not None) == rows
+        said = cli("inspect", models(task), *few, "--out", "x.html").out
+        assert f"{one['tokens']} tokens" in said[said.index("  each judged on") :]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +136,7 @@ def test_other_data_is_inspected(cli: Cli, models: Models, data: Path, tmp_path:
         "--ablate", "none", "--out", tmp_path / "x.html",
     )  # fmt: skip
     assert result.status == 0, result.err
-    assert "test.jsonl: 8 rows" in result.out
+    assert "\ntest.jsonl: 8 rows" in result.out  # a file is read whole, whatever the split
 
 
 def wrong(status: int, said: str, *arguments: Any) -> Any:
@@ -134,7 +157,11 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
         wrong(2, "no token occurs 5,000 times", "inspect", "MODEL", "--min-count", "5000"),
         wrong(2, "--ablate unit:99", "inspect", "MODEL", "--ablate", "unit:99"),
         wrong(2, "--probe mood is not known", "inspect", "MODEL", "--probe", "mood"),
-        wrong(2, "is empty", "inspect", "MODEL", "--sentence", " "),
+        wrong(2, "--probe tag is not known here", "inspect", "MODEL", "--probe", "tag"),
+        wrong(2, "--probe label is not known here", "inspect", "TAG", "--probe", "label"),
+        wrong(2, "--sentence is empty", "inspect", "MODEL", "--sentence", " "),
+        wrong(2, "--find is empty", "inspect", "MODEL", "--find", ""),
+        wrong(2, "--sentence is empty", "compare", "MODEL", "MODEL", "--sentence", ""),
         wrong(2, "--span 7:9", "inspect", "MODEL", "--find", "go to rome", "--span", "7:9"),
         wrong(1, "there is no folder", "inspect", "MODEL", "--out", "none/x.html"),
         wrong(2, "compare models of one task", "compare", "MODEL", "TAG"),
@@ -158,6 +185,8 @@ def test_wrong_input(
     assert said in result.errors[0]
     assert "Traceback" not in result.err
     assert not result.out
+    if "--span" in named or "" in named:  # nothing is read in vain
+        assert "reading" not in result.err
 
 
 def test_a_model_whose_data_are_gone(cli: Cli, models: Models, tmp_path: Path, data: Path) -> None:
@@ -202,3 +231,9 @@ def test_compare_without_scikit_learn(
         result = cli(*command, "--threads", "1", "--split", "train")
         assert result.status == 1
         assert "pip install 'seqcli[inspect]'" in result.errors[0]
+
+
+def test_numbers_that_are_shown_as_zero_have_no_sign(cli: Cli, models: Models) -> None:
+    out = cli("compare", *[models("classify")] * 2, *QUICK[:6], "--out", "x.html").out
+    assert "+0.0000" in out
+    assert "-0.0000" not in out

@@ -115,8 +115,28 @@ def test_judging_known_curves() -> None:
     assert slope == pytest.approx(math.log(0.5))
     assert horizon == 7  # the first lag with less than 1 %
     assert word == "vanishing"
+    assert factor**horizon == pytest.approx(falling[7])
     assert flow.judge([1.2**lag for lag in range(30)], 20)[3] == "exploding"
     assert flow.judge([0.9**lag for lag in range(30)], 20)[3] == "healthy"
     assert flow.judge([0.9**lag for lag in range(30)], 1000)[3] == "vanishing"
     assert flow.judge([1.0] + [0.0] * 10, 10)[3] == "vanishing"
     assert flow.judge([1.0, 0.9], 2) == (None, None, None, "unknown")
+
+
+def test_a_curve_that_flattens_is_judged_by_what_it_lost() -> None:
+    """A line through such a curve would say that nearly all of it is kept a step."""
+    lost = [1.0, *(0.5**lag for lag in range(1, 8)), *[0.5**8] * 92]
+    factor, _, horizon, word = flow.judge(lost, 100)
+    assert (horizon, word) == (7, "vanishing")
+    assert factor < flow.LOST
+    kept = [1.0, 0.2, 0.1, *[0.05] * 98]
+    factor, _, horizon, word = flow.judge(kept, 100)
+    assert (horizon, word) == (None, "healthy")  # and no guess where it would be
+    assert factor == pytest.approx(0.05 ** (1 / 100))
+
+
+def test_running_text_has_no_length() -> None:
+    rows = rows_of("lm", 40)
+    task, model = random_model("lm", rows, cell="gru", hidden=6, embedding=5, tokens="word")
+    found = flow.gradient_flow(make_corpus(task, rows, max_tokens=None), model, list_layers(model))
+    assert [one.length for one in found.values()] == [None]

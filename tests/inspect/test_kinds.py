@@ -61,13 +61,13 @@ def test_gradients_are_watched_in_training(kinds: dict[str, Path]) -> None:
 @pytest.mark.parametrize("kind", TEXTS)
 def test_command_line(cli: Cli, kinds: dict[str, Path], tmp_path: Path, kind: str) -> None:
     page = tmp_path / "page.html"
-    text = TEXTS[kind]
-    result = cli("inspect", kinds[kind], *QUICK, "--sentence", text, "--find", text, "--out", page)
+    text, data = TEXTS[kind], kinds[kind].with_suffix(".jsonl")
+    asked = ("--sentence", text, "--find", text, "--out", page)
+    result = cli("inspect", kinds[kind], data, *QUICK, *asked)
     assert result.status == 0, result.err
     for heading in ("CLUSTERS of", "NUMBERS", "GRADIENT FLOW", "ABLATION in", "PROBE"):
         assert heading in result.out
     content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    data = kinds[kind].with_suffix(".jsonl")
     own = json.loads(cli("evaluate", kinds[kind], data, "--json").out)["scores"]
     name = {"several": "micro_f1", "pairs": "accuracy"}[kind]
     assert content["metric"]["name"] == name

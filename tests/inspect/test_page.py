@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import classify_rows, planted_classifier, random_model
+from planted import classify_rows, planted_classifier, random_model, rows_of
 
 from seqcli.config import Inspecting
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError
 from seqcli.inspect import cloud, inspection, page
+from seqcli.inspect.summary import summarise
 
 NASTY = ["</script><script>alert(1)</script>", "<img", "src=x", "onerror=alert(1)>", "&amp;", "'\""]
 QUICK = Inspecting(ablate=("none",), probes=("none",), min_count=1)
@@ -192,3 +193,14 @@ def test_where_a_page_cannot_be_written(tmp_path: Path) -> None:
         page.check_writable(tmp_path)
     with pytest.raises(SeqcliError, match="there is no folder"):
         page.check_writable(tmp_path / "none" / "page.html")
+
+
+@pytest.mark.parametrize("name", ["classify", "tag", "lm", "translate"])
+def test_a_network_of_one_unit_has_a_page(name: str) -> None:
+    rows = rows_of(name, 30)
+    task, model = random_model(name, rows, hidden=1, embedding=4, tokens="word")
+    found = inspection.inspect(model, task, rows, Inspecting(min_count=1, random_sets=2))
+    assert any("nothing is clustered" in note for note in found.content["notes"])
+    assert found.content["ablation"][0]["worse"] is None
+    assert list(summarise(found.content))
+    assert page.build(found)

@@ -81,6 +81,9 @@ def test_unknown_words_long_texts_and_empty_ones() -> None:
     facts = read_sentence(task, model, sites, "rome " * (LONGEST + 9)).facts
     assert len(facts["tokens"][""]) == LONGEST
     assert "the first 120 of 129 tokens" in facts["note"]
+    assert len(facts["text"]) < 9 * LONGEST
+    facts = read_sentence(task, model, sites, "rome " * 50_000).facts
+    assert len(facts["text"]) < 2_100
     with pytest.raises(UsageError, match="empty"):
         read_sentence(task, model, sites, "   ")
 

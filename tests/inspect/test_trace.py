@@ -12,12 +12,16 @@ from torch import Tensor, nn
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.trace import (
+    SQUASHED,
+    cell_gates,
     choose_sites,
     complete,
     list_layers,
     list_sites,
+    say_gates,
     watched,
 )
+from seqcli.nn.cells import CELLS
 from seqcli.nn.ragged import Ragged
 
 SMALL: dict[str, Any] = {"hidden": 6, "embedding": 5}
@@ -199,3 +203,11 @@ def test_what_has_no_hidden_state_is_refused(cell: str) -> None:
     _, model = random_model("classify", rows_of("classify", 20), cell=cell, **SMALL)
     with pytest.raises(SeqcliError, match="no hidden state to look into"):
         list_layers(model)
+
+
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_every_gate_says_what_it_does_when_open(cell: str) -> None:
+    made = CELLS[cell](3, 4)
+    before = dict(zip("hc", made.initial(2), strict=False))
+    gates, _ = cell_gates(made, torch.zeros(2, 3), before)
+    assert set(say_gates(made)) == set(gates) - SQUASHED

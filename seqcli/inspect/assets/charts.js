@@ -5,7 +5,7 @@ const NAMES = { saturation: "saturated", update: "mean |Δ|", update_density: "|
 
 function buildNumbers() {
   const root = section("numbers", "Numbers: how full, how restless, how long the memory",
-    "Every number is a ratio of sums over examples; below it the 95 % bootstrap interval over examples. Memory scale is 1 / (1 − mean share kept).");
+    `Every number is a ratio of sums over examples; below it the 95 % bootstrap interval over examples. Kept is the ${data.explain.kept_rate}. Memory scale is 1 / (1 − mean share that the gates keep).`);
   const sites = Object.values(data.sites);
   const columns = Object.keys(NAMES).filter((name) => sites.some((one) => name in one.numbers));
   const row = (one) => el("tr", {}, el("th", { scope: "row" }, one.title), columns.map((name) => {
@@ -25,9 +25,8 @@ function buildNumbers() {
 
 function gateChart(one, letter) {
   const shut = one.unit_numbers[`gate_${letter}_shut`], open = one.unit_numbers[`gate_${letter}_open`];
-  const { root, x0, x1, y0, y1 } = frame(240, 190, [22, 24, 34, 40], `Gate ${letter}, ${one.title}`);
-  const name = { i: "input", f: "forget", o: "output", r: "reset", z: "update" }[letter] || letter;
-  root.append(label(x0 - 34, 13, `${name} gate, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
+  const { root, x0, x1, y0, y1 } = frame(240, 200, [36, 24, 34, 40], `Gate ${letter}, ${one.title}`);
+  root.append(label(x0 - 34, 11, `gate ${letter}, ${one.title.replace(/, h$/, "")}`, "start", "", 12), label(x0 - 34, 25, one.gates[letter]));
   for (const value of [0, 0.5, 1]) {
     root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: y0 + value * (y1 - y0), y2: y0 + value * (y1 - y0) }),
       label(x0 - 5, y0 + value * (y1 - y0) + 4, percent(value), "end"), label(x0 + value * (x1 - x0), y0 + 14, percent(value), "middle"));
@@ -43,7 +42,7 @@ function memoryChart(one) {
   const { root, x0, x1, y0, y1 } = frame(250, 190, [22, 10, 34, 44], `Memory scale of the units of ${one.title}`);
   const low = Math.log10(Math.min(1, sorted[0])), high = Math.log10(Math.max(10, sorted.at(-1)));
   const y = (value) => y0 + ((Math.log10(Math.max(value, 1e-3)) - low) / (high - low)) * (y1 - y0);
-  root.append(label(x0, 13, `memory scale, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
+  root.append(label(0, 13, `memory scale, ${one.title.replace(/, h$/, "")}`, "start", "", 12));
   for (const value of [1, 2, 5, 10, 20, 50, 100, 1000]) {
     if (y(value) < y1 - 1 || y(value) > y0 + 1) continue;
     root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: y(value), y2: y(value) }), label(x0 - 5, y(value) + 4, value, "end"));
@@ -56,19 +55,24 @@ function memoryChart(one) {
 function buildFlow() {
   const root = section("flow", "Gradient flow: how far back learning reaches",
     "The loss's gradient at a layer's last state, followed back through the recurrence alone with the cell's reference step; " +
-    "shares of lag 0, log scale. A healthy recurrence keeps at least 60 % a step, and 5 % over a tenth of a typical text; more than 5 % growth a step explodes.");
+    "shares of lag 0, log scale. What is kept a step is the geometric mean up to the first lag with less than 1 %, or to the last lag looked at. " +
+    "Less than 60 % a step (99 % lost within nine steps), or at that rate less than 5 % after a tenth of a typical text (10 steps where text is read on end), vanishes; more than 5 % growth a step explodes. Where a cell has h and c, the verdict is on c.");
   const holder = el("div", { class: "charts" });
   for (const [key, one] of Object.entries(data.flow)) {
     const chart = lagChart(Object.entries(one.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), key);
-    const horizon = one.horizon === null ? "beyond sight" : `after ${Math.round(one.horizon)} steps`;
     holder.append(el("div", {}, el("p", {}, el("b", {}, `${key.replaceAll(".", " ")} `), el("span", { class: `verdict ${one.verdict}`, "data-verdict": key }, one.verdict)), chart,
-      el("p", { class: "explain" }, `× ${one.factor === null ? "–" : one.factor.toFixed(3)} a step; 1 % is left ${horizon}; ${one.texts} texts`)));
+      el("p", { class: "explain" }, `${describeFlow(one)}; ${counted(one.texts, one.length === null ? "stream" : "text")}`)));
   }
   for (const [part, values] of Object.entries(data.connectivity)) {
     holder.append(el("div", {}, el("p", {}, el("b", {}, `connectivity ${part}`)), lagChart([{ name: "‖∂logit/∂x‖", values }], "connectivity", false),
       el("p", { class: "explain" }, "how much an input still moves the last score, by its distance from the last token")));
   }
   root.append(holder);
+}
+
+function describeFlow(one) {
+  const lags = one.norms.h.length - 1;
+  return `× ${dash(one.factor, 3)} a step; ` + (one.horizon === null ? `1 % not reached within ${counted(lags, "step")}` : `below 1 % after ${one.horizon} of ${lags} steps`);
 }
 
 function lagChart(series, title, relative = true) {
@@ -92,23 +96,25 @@ function lagChart(series, title, relative = true) {
 function buildProofs() {
   const root = section("proofs", "Proofs: take units away, and read properties off states",
     "Silenced units have a constant value wherever anything reads them, their own recurrence included. Grey dots are random sets of as many units of the same layer: " +
-    "an effect within the grey is no finding. p is the share of sets that hurt at least as much.");
+    "an effect within the grey is no finding. p is the share of sets that hurt at least as much; – where there are no others to compare with.");
   if (data.ablation.length) {
     const first = data.ablation[0];
     root.append(el("h3", {}, `Ablation in ${first.layer}, units held at ${first.how === "zero" ? "zero" : "their means"}`),
+      el("p", { class: "explain" }, `Each judged on ${first.rows === null ? "" : `${counted(first.rows, "row")}, `}${counted(first.tokens, "token")}.`),
       el("div", { class: "charts" }, strip("change of the loss (nats)", (one) => [one.loss, one.random_loss, one.loss_worse]),
         strip(`change of ${first.metric_name}`, (one) => [one.metric, one.random, one.worse])));
     const hurt = data.ablation.filter((one) => one.classes.length);
     if (hurt.length) root.append(el("table", {}, el("thead", {}, el("tr", {}, ["silenced", "recall lost most", "before", "after", "after, random sets"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {},
-      hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, percent(value)))))))));
-    if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only outputs are silenced: this cell's recurrence is not known."));
+      hurt.map((one) => one.classes.map(([name, ...values], at) => el("tr", {}, el("td", {}, at ? "" : one.name), el("td", {}, name), values.map((value) => el("td", {}, value === null ? "–" : percent(value)))))))));
+    if (!data.ablation.every((one) => one.whole_loop)) root.append(el("p", { class: "note" }, "Only the outputs are silenced: in the cell's own loop, which is not cut, the units go on."));
   }
   if (data.probes.length) root.append(el("h3", {}, "Linear probes"), el("table", {}, el("thead", {}, el("tr", {},
     ["property", "state", "accuracy", "control task", "majority", "selectivity"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, data.probes.map((one) => el("tr", {}, el("td", {}, one.property), el("td", {}, one.site), [one.accuracy, one.control, one.majority].map((v) => el("td", {}, percent(v, 1))),
       el("td", {}, signed(100 * one.selectivity, 1)))))), el("p", { class: "explain" },
     "The control task gives each word a random value: a probe that does as well on it has only learned words by heart."));
-  if (!data.ablation.length && !data.probes.length) root.append(el("p", {}, "None were asked for."));
+  for (const one of data.probes_missing) root.append(el("p", { class: "note" }, `The probe ${one.property} cannot be made: ${one.why}.`));
+  if (!data.ablation.length && !data.probes.length && !data.probes_missing.length) root.append(el("p", {}, "None were asked for."));
 }
 
 function strip(title, read) {
@@ -122,8 +128,8 @@ function strip(title, read) {
     root.append(label(0, y + 4, `${one.name} (${one.units.length})`, "start", "", 12), svg("line", { class: "grid", x1: x0, x2: x1, y1: y, y2: y }));
     for (const value of random) root.append(svg("circle", { cx: x(value - pair[0]), cy: y, r: 4, fill: "var(--soft)", opacity: 0.45 }));
     root.append(svg("rect", { x: x(change) - 5, y: y - 5, width: 10, height: 10, transform: `rotate(45 ${x(change)} ${y})`, fill: "var(--accent)",
-      onmouseenter: (event) => showTip(event, `${one.name}: ${signed(change, 4)}\np ${p.toFixed(2)} against ${random.length} random sets`), onmouseleave: hideTip }),
-      label(x1 + 8, y + 4, `p ${p.toFixed(2)}`));
+      onmouseenter: (event) => showTip(event, `${one.name}: ${signed(change, 4)}\np ${dash(p)} against ${random.length} random sets`), onmouseleave: hideTip }),
+      label(x1 + 8, y + 4, `p ${dash(p)}`));
   });
   return root;
 }

@@ -4,17 +4,18 @@ const M = { width: 1240, chip: 230, gap: 110, top: 44 };
 const pick = { words: [0], cluster: null, sentence: 0 };
 const sides = data.sides.map((side) => ({ ...side, values: unpack(side.mean) }));
 const most = Math.max(...sides.flatMap((side) => side.values.reduce((top, value) => Math.max(top, Math.abs(value)), 0)));
+const ownTexts = sides.some((side) => side.part === "decoder");
 const valueOf = (side, word, unit) => side.values[word * side.units + unit];
 
 function buildCompareHead() {
   document.title = `${data.sides.map((side) => side.name).join(" · ")} · seqcli compare`;
   $("#head").append(el("h1", {}, sides.map((side, at) => [at ? " and " : "", side.name]), el("small", {}, "seqcli compare")),
     ...sides.map((side, at) => el("p", { class: "facts" }, el("b", {}, `${"AB"[at]}  `), `${side.name}: ${side.network}; ${side.title}; ${side.metric.name} ${side.metric.value.toFixed(4)}; weights ${side.model.checkpoint_sha256.slice(0, 12)}`)),
-    el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows; ${data.words.length} shared words, ${percent(data.data.coverage, 1)} of the tokens.`),
+    el("p", { class: "facts" }, `${describeRows(data.data)}; ${data.words.length} shared words, ${percent(data.data.coverage, 1)} of the tokens.`),
     ...data.notes.map((note) => el("p", { class: "note" }, note)));
   $("#toolbar").append(el("div", {}, el("label", {}, "word ", el("input", { type: "search", id: "find", list: "names", placeholder: "find a shared word", onchange: findWord })),
     el("datalist", { id: "names" }, data.words.map((word) => el("option", { value: word }))), el("span", { id: "missed", class: "note", role: "status" }),
-    el("button", { id: "theme", onclick: () => { const root = document.documentElement; root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; }, "aria-label": "light or dark" }, "◐"),
+    el("button", { id: "theme", onclick: turn, "aria-label": "light or dark" }, "◐"),
     el("span", { class: "push" }, $$("main section").map((one) => el("a", { href: `#${one.id}` }, $("h2", one).textContent.split(":")[0])))));
 }
 
@@ -57,7 +58,7 @@ function drawMirror() {
   let y = M.top;
   for (const group of all) {
     group.top = y;
-    marks.append(svg("text", { x: left, y: y + 9, "font-size": 10.5, class: "soft" }, `A ${group.a + 1} · B ${group.b + 1} · ${group.words.length} words`));
+    marks.append(svg("text", { x: left, y: y + 9, "font-size": 10.5, class: "soft" }, `A ${group.a + 1} · B ${group.b + 1} · ${counted(group.words.length, "word")}`));
     let x = left, line = y + 26;
     const sorted = group.words.slice().sort((one, other) => strength(other) - strength(one));
     sorted.forEach((word) => {
@@ -90,7 +91,7 @@ function drawChips(layer, side, at, tall) {
   let y = M.top + Math.min(gap / 2, 60);
   return rows.map((units, cluster) => {
     const wide = Math.min(columns, Math.max(1, units.length)) * cell + 10, x = at ? M.width - wide - 2 : 2;
-    layer.append(label(at ? M.width - 2 : 2, y - 5, `cluster ${cluster + 1} · ${units.length} units`, at ? "end" : "start", "", 12), svg("rect", { class: "chip", x, y, width: wide, height: heights[cluster], rx: 5 }));
+    layer.append(label(at ? M.width - 2 : 2, y - 5, `cluster ${cluster + 1} · ${counted(units.length, "unit")}`, at ? "end" : "start", "", 12), svg("rect", { class: "chip", x, y, width: wide, height: heights[cluster], rx: 5 }));
     units.forEach((unit, number) => layer.append(svg("rect", { class: "unit", "data-side": at, "data-unit": unit, x: x + 5 + (number % columns) * cell, y: y + 5 + Math.floor(number / columns) * cell, width: cell - 1, height: cell - 1, rx: 2,
       style: `fill:${word === undefined ? "var(--cell)" : tint(valueOf(side, word, unit), most * 0.7)}`,
       onmouseenter: (event) => showTip(event, `${"AB"[at]} unit ${unit}${partner(at, unit)}${word === undefined ? "" : `\n${data.words[word]} ${signed(valueOf(side, word, unit))}`}`), onmouseleave: hideTip })));
@@ -137,24 +138,37 @@ function drawOverlay() {
 }
 
 function buildTable() {
-  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold where its interval leaves out zero.");
+  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold where its interval leaves out zero. Gates of two different cells only stand side by side: they do not mean the same.");
   const cell = (value, range) => el("td", {}, value === null || value === undefined ? "–" : value.toFixed(4), range ? el("small", {}, `${range[0].toFixed(3)} … ${range[1].toFixed(3)}`) : null);
-  const change = (value, range, p) => el("td", { style: range && range[0] * range[1] > 0 ? "font-weight:700" : null }, value === undefined ? "–" : signed(value, 4), range ? el("small", {}, `${signed(range[0])} … ${signed(range[1])}${p === undefined ? "" : `, p ${p.toFixed(4)}`}`) : null);
-  const rows = Object.entries(data.numbers).map(([name, row]) => el("tr", {}, el("th", { scope: "row", title: data.explain[name] || "" }, NAMES[name] || name.replaceAll("_", " ")), cell(row.values[0], row.intervals[0]), cell(row.values[1], row.intervals[1]), change(row.difference, row.interval)));
+  const change = (value, range, p) => el("td", { style: range && range[0] * range[1] > 0 && Number(value.toFixed(4)) ? "font-weight:700" : null }, value === undefined ? "–" : signed(value, 4), range ? el("small", {}, `${signed(range[0])} … ${signed(range[1])}${p === undefined ? "" : `, p ${p.toFixed(4)}`}`) : null);
+  // A letter may name gates that do the opposite in two cells: then each side says its own.
+  const sense = (name) => {
+    const letter = /^gate_([a-z]+)$/.exec(name), said = letter ? sides.map((side) => side.gates[letter[1]]) : [];
+    const known = said.map((one, at) => one && (said[0] === said[1] ? one : `${"AB"[at]}: ${one}`)).filter(Boolean);
+    return known.length ? el("small", {}, [...new Set(known)].join("; ")) : null;
+  };
+  const rows = Object.entries(data.numbers).map(([name, row]) => el("tr", {}, el("th", { scope: "row", title: data.explain[name] || "" }, NAMES[name] || name.replaceAll("_", " "), sense(name)), cell(row.values[0], row.intervals[0]), cell(row.values[1], row.intervals[1]), change(row.difference, row.interval)));
   if (data.metric) rows.unshift(el("tr", {}, el("th", { scope: "row" }, data.metric.name), cell(data.metric.first), cell(data.metric.second), change(data.metric.difference, data.metric.interval, data.metric.p)));
   root.append(el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["", "A", "B", "B − A"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows))),
     el("p", { class: "explain" }, `Agreement of the word clusterings (adjusted Rand index): ${data.agreement.toFixed(3)}.` + (data.matching ? ` Units matched one to one: mean |r| ${data.matching.mean.toFixed(3)}, shuffled partners ${data.matching.chance.toFixed(3)}.` : "")));
   const flows = el("div", { class: "charts" }, sides.map((side, at) => el("div", {}, el("p", {}, el("b", {}, `${"AB"[at]} gradient flow `), el("span", { class: `verdict ${side.flow.verdict}` }, side.flow.verdict)),
-    lagChart(Object.entries(side.flow.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), side.name))));
-  if (data.cka) flows.append(el("div", {}, el("p", {}, el("b", {}, "linear CKA"), ` of the two: ${data.cka.chosen.toFixed(3)}`), ckaMap()));
+    lagChart(Object.entries(side.flow.norms).map(([letter, values]) => ({ name: `∂L/∂${letter}`, values })), side.name), el("p", { class: "explain" }, describeFlow(side.flow)))));
+  if (data.cka) flows.append(el("div", {}, el("p", {}, el("b", {}, "linear CKA"), ` of the two: ${data.cka.chosen.toFixed(3)}`), el("div", { class: "scroll" }, ckaMap())));
   root.append(flows);
 }
 
 function ckaMap() {
-  const size = 46, left = 110, { rows, columns, values } = data.cka, root = svg("svg", { width: left + columns.length * size + 10, height: rows.length * size + 60, role: "img", "aria-label": "CKA between layers" });
-  rows.forEach((name, r) => { root.append(label(left - 6, 40 + r * size + 26, `A ${name.replace(/\.h$/, "")}`, "end"));
-    columns.forEach((other, c) => root.append(svg("rect", { x: left + c * size, y: 40 + r * size, width: size - 2, height: size - 2, rx: 3, style: `fill:color-mix(in srgb, var(--accent) ${Math.round(100 * values[r][c])}%, var(--cell))` }), label(left + c * size + size / 2, 40 + r * size + 27, values[r][c].toFixed(2), "middle", "", 11))); });
-  columns.forEach((name, c) => root.append(label(left + c * size + size / 2, 30, `B ${name.replace(/\.h$/, "").replace(".forward", "")}`, "middle", "soft", 10)));
+  const size = 46, { rows, columns, values } = data.cka;
+  const names = [rows, columns].map((keys, at) => keys.map((key) => `${"AB"[at]} ${key.replace(/\.h$/, "").replaceAll(".", " ")}`));
+  // Names of columns lean, as tall and as wide as the longest of them.
+  const [left, lean] = names.map((some) => 16 + Math.max(...some.map(widthOf))), top = 0.8 * lean;
+  const root = svg("svg", { width: left + columns.length * size + 0.7 * lean, height: top + rows.length * size, role: "img", "aria-label": "CKA between layers" });
+  rows.forEach((_, r) => { root.append(label(left - 6, top + r * size + 26, names[0][r], "end"));
+    columns.forEach((_, c) => root.append(svg("rect", { x: left + c * size, y: top + r * size, width: size - 2, height: size - 2, rx: 3, style: `fill:color-mix(in srgb, var(--accent) ${Math.round(100 * values[r][c])}%, var(--cell))` }), label(left + c * size + size / 2, top + r * size + 27, values[r][c].toFixed(2), "middle", "", 11))); });
+  columns.forEach((_, c) => {
+    const x = left + c * size + size / 2;
+    root.append(svg("text", { x, y: top - 6, class: "soft", "font-size": 11, transform: `rotate(-50 ${x} ${top - 6})` }, names[1][c]));
+  });
   return root;
 }
 
@@ -166,7 +180,8 @@ function buildClaims() {
 }
 
 function buildPairs() {
-  const root = section("sentence", "Sentence: the same text through both", "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: what was kept. Both networks on one scale.");
+  const root = section("sentence", ownTexts ? "Sentence: each reads what it wrote itself" : "Sentence: the same text through both",
+    (ownTexts ? "A decoder reads its own translation, so that the columns of the two are not the same tokens. " : "") + "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: overlap with the state before (kept). Both networks on one scale.");
   root.append(el("label", { class: "controls" }, "text ", el("select", { style: "max-width:70ch", onchange: (event) => { pick.sentence = Number(event.target.value); drawPairs(); } }, data.sentences.map((one, at) => el("option", { value: at }, one.text.slice(0, 110))))), el("div", { class: "scroll", id: "steps" }));
   drawPairs();
 }
@@ -175,15 +190,14 @@ function drawPairs() {
   const text = data.sentences[pick.sentence], sums = sides.map((side, at) => glyphs(unpack(text.states[at]), side, { units: side.clusters.units, count: side.clusters.count }));
   let top = 1e-6;
   sums.forEach((one) => one.size.forEach((size, at) => { if (size) for (let t = 0; t < one.steps; t++) top = Math.max(top, one.positive[t][at] / size, -one.negative[t][at] / size); }));
-  const width = LEFT + Math.max(...text.tokens.map((one) => one.length)) * STEP + 20, parts = [];
-  let y = 0;
-  sides.forEach((side, which) => {
-    parts.push(label(0, y + 20, `${"AB"[which]} · ${short(side.name, 12)}`, "start", "", 12), text.tokens[which].map((token, t) => label(stepX(t), y + 20, short(token, 8), "middle", "", 12)));
-    y += 32;
-    sums[which].size.forEach((size, at) => { if (!size) return; parts.push(glyphRow(at, y, sums[which], top, side)); y += GLYPH + 8; });
-    y += 10;
+  const drawn = sides.map((side, which) => {
+    const tokens = text.tokens[which], parts = tokens.map((token, t) => label(stepX(t), 20, short(token, 8), "middle", "", 12));
+    let y = 32;
+    sums[which].size.forEach((size, at) => { if (!size) return; parts.push(glyphRow(at, y, sums[which], top, side, null)); y += GLYPH + 8; });
+    return [el("p", {}, el("b", {}, `${"AB"[which]} · ${side.name}`), ownTexts ? ` → ${text.translations[which]}` : ""), steps(tokens, y + 6, `${side.name}: ${text.text}`, parts)];
   });
-  $("#steps").replaceChildren(svg("svg", { width, height: y + 6, viewBox: `0 0 ${width} ${y + 6}`, role: "group", "aria-label": text.text }, parts));
+  // Where the columns are the same tokens, the two stand above each other and move together.
+  $("#steps").replaceChildren(...(ownTexts ? [el("div", { class: "charts" }, drawn.map((one) => el("div", { class: "scroll" }, one)))] : [el("div", { class: "strip" }, drawn)]));
 }
 
 buildMirror();

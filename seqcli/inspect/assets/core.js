@@ -36,8 +36,13 @@ const svg = (name, attributes, ...children) =>
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
-const signed = (value, digits = 3) =>
-  `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+const dash = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits));
+function signed(value, digits = 3) {
+  const size = Math.abs(value).toFixed(digits);
+  return `${value < 0 && Number(size) ? "−" : "+"}${size}`;
+}
+const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const describeRows = ({ split, origin, rows }) => `${split ? `${split} of ` : ""}${origin}: ${counted(rows, "row")}`;
 // The colour of a signed value: blue for +, orange for −, told apart by all common eyes.
 function tint(value, largest) {
   const share = clamp(Math.abs(value) / (largest || 1), 0, 1) ** 0.75;
@@ -93,6 +98,12 @@ function toggle(list, value, most) {
 const pickWord = (word) => set({ words: toggle(state.words, word, 3), cluster: null });
 const pickUnit = (unit) => set({ units: toggle(state.units, unit, 2), cluster: null });
 const pickCluster = (at) => set({ cluster: state.cluster === at ? null : at });
+
+// Light or dark, at first what the system says.
+function turn() {
+  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+}
 
 const tip = $("#tip");
 function showTip(event, text) {

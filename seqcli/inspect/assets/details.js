@@ -109,9 +109,9 @@ function clusterCard(at) {
     ? data.ablation.find((each) => each.name === `cluster ${at + 1}`) : null;
   return el("div", { class: "card", "data-card": "cluster" },
     el("header", {}, el("b", {}, `cluster ${at + 1}`), el("button", { "aria-label": "remove", onclick: () => pickCluster(at) }, "×")),
-    el("p", { class: "facts" }, `${units.length} units, ${poles[0].length + poles[1].length} words`),
+    el("p", { class: "facts" }, `${counted(units.length, "unit")}, ${counted(poles[0].length + poles[1].length, "word")}`),
     list(poles[0], "+", "plus"), list(poles[1], "−", "minus"),
     units.length ? el("p", { class: "wordlist explain" }, "units ", units.map((unit) => el("span", { onclick: () => pickUnit(unit) }, String(unit)))) : null,
     proof ? el("p", { class: "explain" }, `Silenced: ${proof.metric_name} ${signed(proof.metric[1] - proof.metric[0], 4)}, ` +
-      `loss ${signed(proof.loss[1] - proof.loss[0], 4)} (random sets of as many units: p ${proof.loss_worse.toFixed(2)})`) : null);
+      `loss ${signed(proof.loss[1] - proof.loss[0], 4)} (random sets of as many units: p ${dash(proof.loss_worse)})`) : null);
 }

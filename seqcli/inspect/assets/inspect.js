@@ -4,8 +4,8 @@ function buildHead() {
   const { model } = data, tokens = Object.entries(data.data.tokens).map(([name, count]) => `${count.toLocaleString("en")} ${name} tokens`).join(", ");
   document.title = `${model.name} · seqcli inspect`;
   $("#head").append(el("h1", {}, model.name, el("small", {}, `${model.task} · ${data.network} · ${model.parameters.toLocaleString("en")} parameters`)),
-    el("p", { class: "facts" }, `${data.data.origin}: ${data.data.rows.toLocaleString("en")} rows, ${tokens}; ${data.metric.name} ${data.metric.value.toFixed(4)}, loss ${data.metric.loss.toFixed(4)} nats. ` +
-      Object.values(data.parts).map((part) => `${part.words.length} words shown, ${percent(part.coverage, 1)} of the tokens.`).join(" ") +
+    el("p", { class: "facts" }, `${describeRows(data.data)}, ${tokens}; ${data.metric.name} ${data.metric.value.toFixed(4)}, loss ${data.metric.loss.toFixed(4)} nats. ` +
+      Object.entries(data.parts).map(([name, part]) => `${name ? `${name[0].toUpperCase()}${name.slice(1)}: ` : ""}${counted(part.words.length, "word")} shown, ${percent(part.coverage, 1)} of the tokens.`).join(" ") +
       ` Weights ${model.checkpoint_sha256.slice(0, 12)}, data ${data.data.sha256.slice(0, 12)}, seqcli ${data.seqcli}.`),
     ...data.notes.map((note) => el("p", { class: "note" }, note)));
 }
@@ -52,11 +52,6 @@ function runFind() {
 }
 
 function clear() { set({ words: [], units: [], cluster: null, hover: null, target: null }); hideTip(); }
-
-function turn() {
-  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-}
 
 document.addEventListener("keydown", (event) => {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);

@@ -32,28 +32,21 @@ function drawOverview() {
   found.words.forEach((at, word) => { if (at >= 0) members[at].words[found.score[word] >= 0 ? 0 : 1].push(word); });
   // Squares are as large as the number of units allows.
   const cell = one.units <= 80 ? 20 : one.units <= 160 ? 15 : 12, most = Math.floor((WIDE.chip - 10) / cell);
-  let y = WIDE.top;
   const rows = members.map((member, at) => {
     const columns = clamp(Math.ceil(Math.sqrt(member.units.length * 1.8)), 1, most);
     const lines = Math.ceil(member.units.length / columns);
     const chip = Math.max(lines * cell + 10, 22);
     return { ...member, at, columns, chip, cell, width: columns * cell + 10, heights: found.heights[at], out: found.left_out[at] };
   });
-  // Three columns, each stacked by itself and spread over the tallest one.
-  const tall = [(row) => row.heights[1] + (row.out[1] ? 14 : 0), (row) => row.chip + 14, (row) => row.heights[0] + (row.out[0] ? 14 : 0)].map((read, column) => {
-    const kept = rows.filter((row) => column === 1 || row.words[column ? 0 : 1].length);
-    return { kept, read, sum: kept.reduce((sum, row) => sum + read(row) + (column === 1 ? 0 : WIDE.head), 0), least: WIDE.row * Math.max(0, kept.length - 1) };
-  });
-  const whole = Math.max(...tall.map((one) => one.sum + one.least));
-  tall.forEach(({ kept, read, sum }, column) => {
-    const gap = (whole - sum) / (kept.length + (column === 1 ? 0 : 0.001)), side = ["minus", "chipTop", "plus"][column];
-    let at = WIDE.top + (column === 1 ? gap / 2 : 0);
-    for (const row of kept) {
-      row[side] = at + (column === 1 ? 14 : WIDE.head);
-      at += read(row) + (column === 1 ? 0 : WIDE.head) + (column === 1 ? gap : Math.min(gap, WIDE.row * 2.2));
-    }
-  });
-  y = WIDE.top + whole + 16;
+  // A cluster's clouds and its chip stand side by side, each in the middle of a row as tall as the tallest.
+  let y = WIDE.top;
+  for (const row of rows) {
+    const cloud = [0, 1].map((pole) => row.words[pole].length ? WIDE.head + row.heights[pole] + (row.out[pole] ? 14 : 0) : 0);
+    const tall = Math.max(...cloud, row.chip + 14);
+    [row.plus, row.minus] = cloud.map((high) => y + (tall - high) / 2 + WIDE.head);
+    row.chipTop = y + (tall - row.chip - 14) / 2 + 14;
+    y += tall + WIDE.row;
+  }
   const root = svg("svg", { viewBox: `0 0 ${overviewWidth} ${y}`, width: "100%", style: "min-width:900px",
     role: "group", "aria-label": `Clusters of ${one.title}` });
   root.append(label(WIDE.cloud / 2, 14, "words of the − pole", "middle"),
@@ -77,8 +70,8 @@ function drawChip(layer, row, one) {
   const x = (overviewWidth - row.width) / 2, top = row.chipTop;
   const group = svg("g", { "data-cluster": row.at });
   group.append(svg("text", { class: "head", "data-head": row.at, x: overviewWidth / 2, y: top - 5, "text-anchor": "middle",
-    "font-size": 12, tabindex: -1, role: "button", "aria-label": `cluster ${row.at + 1}, ${row.units.length} units`,
-    onclick: () => pickCluster(row.at) }, `cluster ${row.at + 1} · ${row.units.length} units`));
+    "font-size": 12, tabindex: -1, role: "button", "aria-label": `cluster ${row.at + 1}, ${counted(row.units.length, "unit")}`,
+    onclick: () => pickCluster(row.at) }, `cluster ${row.at + 1} · ${counted(row.units.length, "unit")}`));
   if (row.units.length) group.append(svg("rect", { class: "chip", x, y: top, width: row.width, height: row.chip, rx: 5 }));
   else group.append(label(overviewWidth / 2, top + 14, "words only, no unit", "middle"));
   row.units.forEach((unit, at) => {

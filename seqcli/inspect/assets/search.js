@@ -42,7 +42,7 @@ function drawQuery() {
     for (let at = Math.max(0, begin - 7); at < Math.min(data.sample.tokens.length, end + 7); at++) if (data.sample.sequence[at] === from) around.push(at);
     return around.map((at) => [at >= begin && at < end ? el("b", {}, data.sample.tokens[at]) : data.sample.tokens[at], " "]);
   };
-  $("#found").replaceChildren(el("p", {}, `${found.wanted} units are active throughout the span.`),
+  $("#found").replaceChildren(el("p", {}, `${counted(found.wanted, "unit")} active throughout the span.`),
     el("div", { class: "split" }, el("div", {}, el("h3", {}, "Spans with the same pattern"), found.matches.map((one) =>
       el("div", { class: "result" }, el("span", { class: "n" }, `${one.shared} of ${one.union}`), el("span", {}, show(one.begin, one.end))))),
     el("div", {}, el("h3", {}, "Nearest states by cosine (last token)"), found.nearest.map((one) =>

@@ -5,7 +5,7 @@ const STEP = 58, GLYPH = 58, LEFT = 96;
 function buildSentence() {
   const root = section("sentence", "Sentence: what each step does to the memory",
     "One row a cluster of units. Bars: sum of positive (blue, up) and negative (orange, down) states, per unit. " +
-    "Thin bars: how much rose and fell since the last step. The grey band between steps is what was kept.");
+    "Thin bars: how much rose and fell since the last step. The grey band between steps is the overlap of a state with the one before, unit by unit (kept).");
   root.append(el("div", { class: "controls" },
     el("label", {}, "text ", el("select", { id: "which", style: "max-width:60ch", onchange: (event) =>
       set({ sentence: Number(event.target.value), label: 0, target: null }) },
@@ -45,25 +45,26 @@ function drawSentence() {
   const tokens = text.tokens[one.part], states = unpack(text.states[one.key]), sums = glyphs(states, one, found);
   $("#reading").textContent = [text.prediction ? `predicted ${text.prediction}` : "", text.note || ""].join(" ");
   const rows = [...Array(found.count).keys()].filter((at) => sums.size[at]);
-  const width = LEFT + tokens.length * STEP + 20;
   const parts = [tokenRow(tokens, one, text)];
   let y = 34;
   const top = Math.max(1e-6, ...rows.map((at) => Math.max(...sums.positive.map((row) => row[at] / sums.size[at]),
     ...sums.negative.map((row) => -row[at] / sums.size[at]))));
   for (const at of rows) {
-    parts.push(glyphRow(at, y, sums, top, one));
+    parts.push(glyphRow(at, y, sums, top, one, pickCluster));
     y += GLYPH + 8;
   }
-  for (const extra of [prefixRows, contributionRows, bestRows]) {
-    const made = extra(text, tokens, y + 16, width);
-    if (made) { parts.push(made.group); y = made.y; }
-  }
-  $("#steps").replaceChildren(svg("svg", { width, height: y + 10, viewBox: `0 0 ${width} ${y + 10}`, role: "group",
-    "aria-label": `States while reading: ${text.text}` }, parts));
+  $("#steps").replaceChildren(el("div", { class: "strip" }, steps(tokens, y + 10, `States while reading: ${text.text}`, parts),
+    [prefixRows, contributionRows, bestRows, pairRows].map((more) => more(text, tokens))));
   rove($("#steps svg"), ".token");
   if (window.drawTranslation) drawTranslation(text);
 }
 
+// A drawing with a column for each token. Words about it stand above it as text that wraps, because a
+// short text leaves no room for them.
+function steps(tokens, height, said, ...parts) {
+  const width = LEFT + tokens.length * STEP + 20;
+  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": said }, parts);
+}
 const stepX = (t) => LEFT + t * STEP + STEP / 2;
 function short(token, length = 8) { return token.length > length ? `${token.slice(0, length - 1)}…` : token; }
 
@@ -79,11 +80,12 @@ function tokenRow(tokens, one, text) {
   return group;
 }
 
-function glyphRow(at, y, sums, top, one) {
+// pick: what a click on the cluster's name does, null for nothing.
+function glyphRow(at, y, sums, top, one, pick) {
   const group = svg("g", { "data-glyphs": at }), middle = y + GLYPH / 2, size = sums.size[at];
   const high = (value) => (value / size / top) * (GLYPH / 2);
-  group.append(svg("text", { class: "head", x: 0, y: middle - 1, "font-size": 12, onclick: () => pickCluster(at) }, `cluster ${at + 1}`),
-    label(0, middle + 13, `${size} units`), svg("line", { class: "grid", x1: LEFT, x2: LEFT + sums.steps * STEP, y1: middle, y2: middle }));
+  group.append(svg("text", { class: pick ? "head" : "", x: 0, y: middle - 1, "font-size": 12, onclick: pick ? () => pick(at) : null }, `cluster ${at + 1}`),
+    label(0, middle + 13, counted(size, "unit")), svg("line", { class: "grid", x1: LEFT, x2: LEFT + sums.steps * STEP, y1: middle, y2: middle }));
   const reverse = one.direction === "reverse";
   for (let t = 0; t < sums.steps; t++) {
     const x = stepX(t), values = ["positive", "negative", "rise", "fall", "kept", "old"].map((name) => sums[name][t][at]);
@@ -92,7 +94,7 @@ function glyphRow(at, y, sums, top, one) {
       const from = reverse ? x + 9 : x - STEP + 13, thick = Math.max(0.6, high(kept));
       group.append(svg("rect", { x: from, y: middle - thick / 2, width: STEP - 22, height: thick, fill: "var(--kept)", opacity: 0.38 }));
     }
-    const said = `cluster ${at + 1}, step ${t + 1}\n+ ${positive.toFixed(2)}  − ${Math.abs(negative).toFixed(2)}  (of ${size} units)\n` +
+    const said = `cluster ${at + 1}, step ${t + 1}\n+ ${positive.toFixed(2)}  − ${Math.abs(negative).toFixed(2)}  (of ${counted(size, "unit")})\n` +
       `rise ${rise.toFixed(2)}, fall ${Math.abs(fall).toFixed(2)}\nkept ${old ? percent(kept / old) : "–"}`;
     group.append(svg("g", { "data-kept": old ? (kept / old).toFixed(4) : "0", "data-positive": positive.toFixed(4),
       onmouseenter: (event) => showTip(event, said), onmouseleave: hideTip },
@@ -106,26 +108,21 @@ function glyphRow(at, y, sums, top, one) {
 }
 
 const LINES = ["var(--accent)", "var(--good)", "var(--bad)", "var(--pos)", "var(--neg)", "var(--soft)"];
-function prefixRows(text, tokens, y, width) {
+function prefixRows(text, tokens) {
   if (!text.prefixes) return null;
-  const group = svg("g", {}), high = 74;
-  const at = (value) => y + 16 + high - value * high;
-  group.append(label(0, y + 8, "probability of each label after each prefix", "start", "soft", 12));
+  const high = 74, at = (value) => 8 + high - value * high, root = steps(tokens, high + 16, "probability of each label after each prefix");
   for (const value of [0, 0.5, 1]) {
-    group.append(svg("line", { class: "grid", x1: LEFT, x2: width - 20, y1: at(value), y2: at(value) }),
+    root.append(svg("line", { class: "grid", x1: LEFT, x2: LEFT + tokens.length * STEP, y1: at(value), y2: at(value) }),
       label(LEFT - 8, at(value) + 4, percent(value), "end"));
   }
   text.labels.forEach((name, number) => {
-    if (text.labels.length > 2 && number > 4) return;
-    group.append(svg("path", { d: path(text.prefixes.map((row, t) => [stepX(t), at(row[number])])), fill: "none",
+    root.append(svg("path", { d: path(text.prefixes.map((row, t) => [stepX(t), at(row[number])])), fill: "none",
       stroke: LINES[number], "stroke-width": number === 0 ? 2.2 : 1.4 }));
-    const last = text.prefixes.length - 1;
-    text.prefixes.forEach((row, t) => group.append(svg("circle", { cx: stepX(t), cy: at(row[number]), r: 3.2, fill: LINES[number],
+    text.prefixes.forEach((row, t) => root.append(svg("circle", { cx: stepX(t), cy: at(row[number]), r: 3.2, fill: LINES[number],
       onmouseenter: (event) => showTip(event, `after “${tokens[t]}”\n${name}: ${percent(row[number], 1)}`), onmouseleave: hideTip })));
-    group.append(svg("text", { x: LEFT + number * 120, y: y + high + 32, "font-size": 11, style: `fill:${LINES[number]}` },
-      `● ${short(name, 16)} ${percent(text.prefixes[last][number])}`));
   });
-  return { group, y: y + high + 40 };
+  const names = text.labels.map((name, number) => el("span", {}, el("i", { style: `background:${LINES[number]}` }), `${name} ${percent(text.prefixes.at(-1)[number])}`));
+  return [el("p", { class: "explain" }, "Probability of each label after each prefix"), el("div", { class: "legend" }, names), root];
 }
 
 function bars(group, values, tokens, y, high) {
@@ -139,35 +136,35 @@ function bars(group, values, tokens, y, high) {
   });
 }
 
-function contributionRows(text, tokens, y) {
+function contributionRows(text, tokens) {
   const found = text.contributions;
   if (!found) return null;
-  const group = svg("g", { id: "contributions" });
-  const values = found.values.map((row) => row[state.label]);
-  group.append(svg("text", { x: 0, y: y + 10, "font-size": 12, class: "soft" },
-    `what each token adds to the score of ${text.labels[state.label]} (${found.method})` +
-    (found.exact ? `: ${signed(found.bias[state.label], 2)} bias + Σ = ${signed(text.scores[state.label], 2)}` : "")));
-  bars(group, values, tokens, y + 16, 70);
-  text.labels.forEach((name, at) => group.append(svg("text", { class: `token${at === state.label ? "" : " soft"}`, x: LEFT + at * 120, y: y + 104,
-    "font-size": 11, tabindex: -1, role: "button", "font-weight": at === state.label ? 700 : 400, onclick: () => set({ label: at }) }, `score of ${short(name, 14)}`)));
-  return { group, y: y + 112 };
+  const root = steps(tokens, 70, "what each token adds to the score"), group = svg("g", { id: "contributions" });
+  bars(group, found.values.map((row) => row[state.label]), tokens, 0, 70);
+  root.append(group);
+  return [el("p", { class: "explain" }, `What each token adds to the score of ${text.labels[state.label]} (${found.method})` +
+    (found.exact ? `: ${signed(found.bias[state.label], 2)} bias + Σ = ${signed(text.scores[state.label], 2)}` : "")),
+  el("div", { class: "controls" }, "score of ", text.labels.map((name, at) =>
+    el("button", { "data-score": at, "aria-pressed": String(at === state.label), onclick: () => set({ label: at }) }, name))), root];
 }
 
-function bestRows(text, tokens, y) {
+function bestRows(text, tokens) {
   if (!text.best) return null;
-  const group = svg("g", {});
-  group.append(label(0, y + 10, text.following ? "likeliest next token, and how likely the true one was" : "predicted tag", "start", "soft", 12));
+  const root = steps(tokens, 54, "what is predicted at each step");
   text.best.forEach((ranked, t) => {
-    group.append(label(stepX(t), y + 28, short(ranked[0][0], 9), "middle", "", 12), label(stepX(t), y + 42, percent(ranked[0][1]), "middle"));
-    group.lastChild.addEventListener("mouseenter", (event) => showTip(event, ranked.map(([name, value]) => `${name}  ${percent(value, 1)}`).join("\n")));
-    group.lastChild.addEventListener("mouseleave", hideTip);
-    if (text.following && t < text.following.length) group.append(label(stepX(t), y + 56, `(${percent(text.following[t])})`, "middle", "soft", 10));
+    root.append(label(stepX(t), 16, short(ranked[0][0], 9), "middle", "", 12), label(stepX(t), 30, percent(ranked[0][1]), "middle"));
+    root.lastChild.addEventListener("mouseenter", (event) => showTip(event, ranked.map(([name, value]) => `${name}  ${percent(value, 1)}`).join("\n")));
+    root.lastChild.addEventListener("mouseleave", hideTip);
+    if (text.following && t < text.following.length) root.append(label(stepX(t), 44, `(${percent(text.following[t])})`, "middle", "soft", 10));
   });
-  if (!text.pairs) return { group, y: y + 62 };
+  return [el("p", { class: "explain" }, text.following ? "Likeliest next token, and how likely the true one was" : "Predicted tag"), root];
+}
+
+function pairRows(text, tokens) {
+  if (!text.pairs) return null;
   const target = state.target === null ? tokens.length - 1 : Math.min(state.target, tokens.length - 1);
-  const made = svg("g", { id: "contributions" });
-  made.append(label(0, y + 82, `what each token adds to the score of ${text.best[target][0][0]} at token ${target + 1}, ${tokens[target]} (exact; click another token)`, "start", "soft", 12));
-  bars(made, text.pairs[target], tokens, y + 88, 70);
-  group.append(made);
-  return { group, y: y + 164 };
+  const root = steps(tokens, 70, "what each token adds to a score"), group = svg("g", { id: "contributions" });
+  bars(group, text.pairs[target], tokens, 0, 70);
+  root.append(group);
+  return [el("p", { class: "explain" }, `What each token adds to the score of ${text.best[target][0][0]} at token ${target + 1}, ${tokens[target]} (exact; click another token)`), root];
 }

@@ -5,15 +5,16 @@ function drawTranslation(text) {
   if (!text.tree) { holder.replaceChildren(); return; }
   holder.replaceChildren(el("h3", {}, "Translation"), el("p", {}, text.translation,
     text.forced ? el("span", { class: "facts" }, `  (the first ${text.forced} tokens were forced)`) : null),
-  el("div", { class: "charts" }, text.attention ? heatmap(text) : el("p", { class: "explain" }, "This model has no attention: the source reaches the decoder as one vector."), gradientBars(text)),
-  el("h3", {}, `Beam of ${text.beam}: every extension it weighed`),
-  el("p", { class: "explain" }, "Read from left to right; figures are the probability of the token. Bold: the chosen translation; faint: dropped."),
+  el("div", { class: "charts" }, text.attention ? el("div", { class: "scroll" }, heatmap(text)) : el("p", { class: "explain" }, "This model has no attention: the source reaches the decoder as one vector."), gradientBars(text)),
+  el("h3", {}, `Beam of ${text.beam}: which extensions went on`),
+  el("p", { class: "explain" }, "Read from left to right; figures are the probability of the token. Bold: the chosen translation; plain: another that was finished; faint: went on but lost. " +
+    `${counted(text.tree.filter((node) => node.at(-1) === "dropped").length, "extension")} of ${text.tree.length} were dropped at once and are not drawn; point at a token for the likeliest of its own.`),
   el("div", { class: "scroll" }, beamTree(text)));
 }
 
 function heatmap(text) {
-  const source = text.tokens.encoder, target = text.written, cell = 24, left = 92, top = 84;
-  const root = svg("svg", { width: left + source.length * cell + 10, height: top + target.length * cell + 6, role: "img", "aria-label": "attention of each target token over the source" });
+  const source = text.tokens.encoder, target = text.written, cell = 24, left = 92, top = 84, lean = 60;
+  const root = svg("svg", { width: left + source.length * cell + lean, height: top + target.length * cell + 6, role: "img", "aria-label": "attention of each target token over the source" });
   source.forEach((token, at) => root.append(svg("text", { x: left + at * cell + 15, y: top - 8, "font-size": 12, transform: `rotate(-50 ${left + at * cell + 15} ${top - 8})` }, short(token, 12))));
   target.forEach((token, t) => {
     root.append(label(left - 8, top + t * cell + 16, short(token, 12), "end", "", 12));
@@ -44,7 +45,7 @@ function beamTree(text) {
   nodes.forEach((node) => { if (node.parent >= 0) nodes[node.parent].children.push(node); });
   const chosen = new Set();
   for (let at = text.chosen; at >= 0; at = nodes[at].parent) chosen.add(at);
-  // Dropped extensions are drawn beside the kept ones only where they were the next best.
+  // Dropped extensions are not drawn: a node's tip names the next best of its own.
   const keep = (node) => node.fate !== "dropped";
   let line = 0;
   const place = (node) => {

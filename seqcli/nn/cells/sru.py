@@ -46,7 +46,7 @@ class SRU(nn.Module):
         nn.init.uniform_(self.weight, -((3 / input_size) ** 0.5), (3 / input_size) ** 0.5)
 
     def initial(self, batch: int) -> State:
-        """h and c, zeros (B, H); h only shows what came out last."""
+        """h and c, zeros (B, H); no step reads h, which only shows what came out last."""
         zeros_BH = self.weight.new_zeros(batch, self.hidden_size)
         return zeros_BH, zeros_BH
 
