@@ -119,7 +119,8 @@ def test_resumed_training_is_the_same_to_the_bit(
 @pytest.mark.parametrize("cell", ["jordan", "sru", "mogrifier", "esn", "cnn", "transformer"])
 def test_resume_with_a_carried_state(tmp_path: Path, data: Path, cell: str) -> None:
     """What these carry from block to block is of many forms, and all of it is saved."""
-    config = tiny("lm", data, cell=cell, epochs=2, window=5)
+    window = {"window": 5} if cell == "transformer" else {}
+    config = tiny("lm", data, cell=cell, epochs=2, **window)
     train(config, tmp_path / "whole")
     with pytest.raises(run.Interrupted):
         train(config, tmp_path / "parts", stop=stop_at(3))

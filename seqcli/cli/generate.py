@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -68,8 +67,6 @@ def generate(
     """Write text with a language model."""
     if not 0 < top_p <= 1:
         raise UsageError(f"--top-p is {top_p}; it must be above 0 and at most 1")
-    if not math.isfinite(temperature):
-        raise UsageError(f"--temperature is {temperature}; it must be finite")
     if any("\ud800" <= character <= "\udfff" for character in prompt):
         raise UsageError("--prompt is not UTF-8")
     from seqcli import generation

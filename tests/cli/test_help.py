@@ -107,7 +107,7 @@ def test_nothing_asked_shows_help(cli: Callable[..., Result]) -> None:
         (["predict"], "MODEL"),
         (["info"], "give a model folder or --system"),
         (["generate", "x", "--top-p", "0"], "--top-p is 0.0"),
-        (["generate", "x", "--temperature", "inf"], "--temperature is inf"),
+        (["generate", "x", "--temperature", "inf"], "'--temperature': Input should be"),
     ],
 )
 def test_wrong_usage_is_one_line(
