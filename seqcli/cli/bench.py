@@ -56,7 +56,7 @@ def bench(
         unequal=unequal,
         bidirectional=bidirectional,
     )
-    say(f"{rounds} rounds of {', '.join(names)}; close other programs for steady figures")
+    say(f"rounds: {rounds}; cells: {', '.join(names)}; close other programs for steady figures")
     found = measure(shape, cells=names, precision=precision, rounds=rounds, threads=threads)
     if json_output:
         print(json.dumps(found))

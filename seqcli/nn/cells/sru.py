@@ -19,8 +19,8 @@ class SRU(nn.Module):
     """A memory whose gates see it unit by unit, and a highway past it for the input.
 
     Differs from LSTM: no product of matrices along time, so that all of them are one product over
-    the whole text and only elementwise work is left to do in order. x' is the input, or W_x x where
-    it is not as wide as the memory; α = √3 keeps its scale through many layers.
+    the whole text and only elementwise work is left to do in order. √3 keeps the scale of the input
+    through many layers.
     Cost a token: 6·H·I FLOP forward (8·H·I where I ≠ H), and a scan.
     """
 
@@ -30,7 +30,7 @@ class SRU(nn.Module):
         "f  = σ(W_f x + v_f ⊙ c + b_f)\n"
         "r  = σ(W_r x + v_r ⊙ c + b_r)\n"
         "c' = f ⊙ c + (1 − f) ⊙ W x\n"
-        "h' = r ⊙ c' + (1 − r) ⊙ α x'\n"
+        "h' = r ⊙ c' + (1 − r) ⊙ √3 x̂    (x̂ = x, or W_x x where I ≠ H)\n"
         "y  = h'"
     )
     scale = math.sqrt(3)
@@ -51,7 +51,7 @@ class SRU(nn.Module):
         return zeros_BH, zeros_BH
 
     def project(self, x_NI: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What depends on the input alone, each (N, H): W x, W_f x + b_f, W_r x + b_r and α x'."""
+        """What depends on the input alone, each (N, H): W x, W_f x + b_f, W_r x + b_r and √3 x̂."""
         b_f, b_r = self.bias.chunk(2)
         all_NG = kernels.step_linear(x_NI, self.weight).to(self.weight.dtype)
         parts = all_NG.chunk(self.products, dim=1)
