@@ -98,6 +98,10 @@ class Classify:
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
         """The codec that the training rows call for."""
+        if "pair" in train.columns and config.data.pair_column is None:  # found by their names
+            text, pair = (train.names[role] for role in SIDES)
+            data = replace(config.data, text_column=text, pair_column=pair)
+            config = replace(config, data=data)
         if config.network.cell == "tree" and config.data.pair_column is not None:
             raise UsageError("--cell tree reads one tree a text; leave --pair-column out")
         texts = [text for role in SIDES for text in train.columns.get(role, ())]

@@ -59,6 +59,25 @@ def model(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
     return folder
 
 
+def test_pairs_that_are_found_by_name(cli: Cli, tmp_path: Path) -> None:
+    """They are read as a pair in training, and by the model ever after."""
+    rows = [
+        {"premise": one["a"], "hypothesis": one["b"], "label": one["label"]}
+        for one in make_pairs(60, seed=1)
+    ]
+    write_jsonl(tmp_path / "t.jsonl", rows)
+    assert cli("classify", tmp_path / "t.jsonl", "--epochs", 1, "--out", "m", *TINY).status == 0
+    named = ("--text-column", "premise", "--pair-column", "hypothesis")
+    asked = cli("classify", tmp_path / "t.jsonl", "--epochs", 1, "--out", "n", *TINY, *named)
+    assert asked.status == 0
+    weights = [Path(name, bundle.WEIGHTS).read_bytes() for name in ("m", "n")]
+    assert weights[0] == weights[1]
+    found = cli("predict", "m", tmp_path / "t.jsonl")
+    assert (found.status, len(found.lines)) == (0, 60)
+    Path("in.txt").write_text("go to rome\trome\nno pair\n")
+    assert "line 2: the model labels pairs" in cli("predict", "m", "in.txt").err
+
+
 def test_scores_are_those_of_the_formula(model: Path) -> None:
     """[u; v; |u − v|; u * v], Conneau et al. (2017)."""
     task, network, _ = bundle.load(model)
