@@ -148,12 +148,17 @@ def load_own_split(
 def _find(task: str, data: Data) -> tuple[Asked, Found]:
     """The columns asked for, and what DATA led to."""
     asked = {role: getattr(data, setting, None) for role, setting in ROLES[task].items()}
+    if isinstance(data, ClassifyData) and data.label_separator == "":
+        raise UsageError("--label-separator is empty; leave it out, or name what divides labels")
     if data.data is None:
         if data.train:
             return asked, Found()
         sample = find_local(task, str(sample_folder()), asked) or Found()
         return asked, Found(sample.splits, ("no DATA: the bundled sample of travel requests",))
     found = find_local(task, data.data, asked)
+    if found and (data.subset or data.revision):
+        option = "--subset" if data.subset else "--revision"
+        raise UsageError(f"{option} is for data sets of the Hub, and {data.data} is not one")
     if found is None:
         if is_path(data.data):
             raise SeqcliError(f"no such file or folder: {data.data}")

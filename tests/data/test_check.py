@@ -47,6 +47,24 @@ def test_labels_of_other_splits_are_told(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [(["1", "2", "1,2", "1,3", "2,3"], True), (["a", "b, c"], False), (["a;b", "b", "a"], False)],
+)
+def test_several_labels_in_a_cell_are_told(tmp_path, labels, told):
+    rows = "".join(f'"text {i}","{labels[i % len(labels)]}"\n' for i in range(40))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    notes = check("classify", ClassifyData(data=str(tmp_path)))["notes"]
+    assert any("look like several; --label-separator ','" in note for note in notes) == told
+
+
+def test_options_that_would_mean_nothing(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\n" * 9)
+    for wrong in ({"label_separator": ""}, {"subset": "x"}, {"revision": "y"}):
+        with pytest.raises(UsageError):
+            check("classify", ClassifyData(data=str(tmp_path), **wrong))
+
+
 def test_very_many_labels_are_told(tmp_path):
     rows = "".join(f"text {i},label{i % 2000}\n" for i in range(4000))
     (tmp_path / "train.csv").write_text("text,label\n" + rows)
