@@ -23,6 +23,8 @@ from seqcli.data.values import write_cell
 from seqcli.data.words import locate_words
 from seqcli.errors import SeqcliError
 
+SLIPS = 1 / 20
+"""The share of spans up to which those that end where they begin may be mistakes."""
 START = ("start", "start_offset", "startOffset", "start_idx", "begin")
 END = ("end", "end_offset", "endOffset", "end_idx", "stop")
 KIND = ("label", "labels", "type", "entity_type", "entity_group", "tag", "category", "entity")
@@ -80,6 +82,7 @@ def tag_marked(texts: Sequence[Any], values: Sequence[Any], origin: str) -> Mark
     rows = [_read_row(value, f"{origin} row {at}") for at, value in enumerate(values, start=1)]
     bounds = [_bound(text) for text in texts]
     last = _are_inclusive(texts, rows, bounds)
+    _check_places(texts, rows, origin)
     notation = Notation("BIO", "BIES")
     tokens, tags, counts = [], [], Counter[str]()
     for number, (text, row, places) in enumerate(zip(texts, rows, bounds, strict=True), start=1):
@@ -123,14 +126,24 @@ def _bound(text: Any) -> list[tuple[int, int]]:
     return locate_words(text) if isinstance(text, str) else []
 
 
+def _check_places(texts: Sequence[Any], rows: Sequence[Sequence[Mark] | None], origin: str) -> None:
+    """Raise SeqcliError where places are of characters and only tokens are given."""
+    for number, (text, row) in enumerate(zip(texts, rows, strict=True), start=1):
+        if isinstance(text, list) and any(mark.end > len(text) for mark in row or ()):
+            raise SeqcliError(
+                f"{origin} row {number}: a span ends behind its {len(text)} tokens; where places "
+                "are of characters, name the column of the text with --tokens-column"
+            )
+
+
 def _are_inclusive(
     texts: Sequence[Any],
     rows: Sequence[Sequence[Mark] | None],
     bounds: Sequence[Sequence[tuple[int, int]]],
 ) -> bool:
     """Whether ends are the places of last characters, not of those after them: as more of the
-    surfaces say, else as more of the tokens end, else if an end equals its start."""
-    surfaces, ends, equal = 0, 0, False
+    surfaces say, else as more of the tokens end, else if a share of them equal their starts."""
+    surfaces = ends = equal = total = 0
     for text, row, places in zip(texts, rows, bounds, strict=True):
         stops = {stop for _, stop in places}
         for mark in row or ():
@@ -138,8 +151,9 @@ def _are_inclusive(
                 surfaces += text[mark.start : mark.end + 1] == mark.surface
                 surfaces -= text[mark.start : mark.end] == mark.surface
             ends += (mark.end + 1 in stops) - (mark.end in stops)
-            equal |= mark.start == mark.end
-    return (surfaces or ends or equal) > 0
+            equal += mark.start == mark.end
+            total += 1
+    return (surfaces or ends or equal > SLIPS * total) > 0
 
 
 def _read_row(value: Any, where: str) -> list[Mark] | None:

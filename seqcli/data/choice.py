@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any
 
 from seqcli.data.annotations import are_marks
-from seqcli.data.flags import are_flags, find_unclear
+from seqcli.data.flags import find_flags, find_unclear
 from seqcli.data.names import (
     LABEL,
     PAIRS,
@@ -39,7 +39,7 @@ SEVERAL = {"classify": ("text", "pair", "label"), "lm": ("condition",)}
 """Roles that several columns may play together."""
 MOST_LABELS = 1_000
 """A column of more distinct values is no label unless the user says so."""
-OFTEN = 0.1
+OFTEN = 0.5
 """Share of a column's rows from which on it is often empty."""
 PROSE = 3
 """Words of a column's values, from which on it is text rather than a name, a date or a number."""
@@ -106,6 +106,19 @@ def _find_pair(names: Sequence[str], known: Sequence[tuple[str, str]]) -> list[s
     return next(([one for one in pair if one] for pair in found if all(pair)), [])
 
 
+def _find_text_pair(table: Table, names: Sequence[str]) -> list[str]:
+    """Two columns called as pairs of texts are, both of them full, where no other is called a
+    text; or nothing."""
+    pair = _find_pair(names, TEXT_PAIRS)
+    others = [name for name in names if name not in pair]
+    full = all(_is_often_full(table.columns[name]) for name in pair)
+    return pair if full and find_named(others, TEXT) is None else []
+
+
+def _is_often_full(values: Sequence[Any]) -> bool:
+    return 10 * sum(value is None or value == "" for value in values) <= len(values)
+
+
 def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
     taken = [name for names in given.values() for name in split_columns(names, table.columns)]
     rest = [name for name in table.columns if name not in taken]
@@ -116,7 +129,7 @@ def _find_classify(table: Table, given: Choice) -> tuple[Choice, str]:
         declared = next((name for name in rest if name in table.classes), None)
         label = declared or find_named(rest, LABEL)
     rest = [name for name in rest if name != label]
-    if not {"text", "pair"} & {*given} and (pair := _find_pair(rest, TEXT_PAIRS)):
+    if not {"text", "pair"} & {*given} and (pair := _find_text_pair(table, rest)):
         text, other = pair
         given = {**given, "text": text, "pair": other}
         taken += pair
@@ -161,19 +174,20 @@ def _find_named_text(table: Table, names: Sequence[str]) -> str | None:
     values = table.columns[text]
     if sum(value is None or value == "" for value in values) <= OFTEN * len(values):
         return text
-    alike = [name for name in names if re.split(r"[\W_]", name.lower())[-1] in TEXT]
-    return max(alike, key=lambda name: _measure(table.columns[name]))
+    alike = [name for name in names if re.split(r"[\W_]+", simplify(name))[-1] in TEXT]
+    return max([text, *alike], key=lambda name: _measure(table.columns[name]))
 
 
 def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
     """Of columns that are not called labels, those that say yes or no if there are several, else
     the one with the fewest values; and what to remark on it."""
-    flags = [name for name in names if table.header and are_flags(table.columns[name])]
+    flags = find_flags({name: table.columns[name] for name in names}) if table.header else []
     if len(flags) > 1:
         remark = f"one of these alone: --label-column {quote(flags[0])}"
         for name in names:
             values = table.columns[name]
-            if name not in flags and (at := find_unclear(values)) is not None:
+            at = None if name in flags else find_unclear(values, unknown=False)
+            if at is not None:
                 remark += f"; {name!r} is left out, since row {at + 1} holds {values[at]!r}"
         return ",".join(flags), f" ({remark})"
     few = 0 if table.header else 10
@@ -219,7 +233,7 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
     tokens, tags = given.get("tokens"), given.get("tags")
     if not table.header:  # conll: the token comes first, the tag of interest last
         tokens, tags = tokens or names[0], tags or names[-1]
-    elif marked := _find_marked(table, tags):
+    elif not _has_tags(table, given) and (marked := _find_marked(table, tags)):
         tags = marked
         texts = [name for name in names if isinstance(_first(table.columns[name]), str)]
         tokens = tokens or find_named(texts, TEXT)
@@ -233,6 +247,19 @@ def _find_tag(table: Table, given: Choice) -> tuple[Choice, str]:
         )
     label = {"label": given["label"]} if "label" in given else {}
     return {"tokens": tokens, "tags": tags, **label}, ""
+
+
+def _has_tags(table: Table, given: Choice) -> bool:
+    """Whether columns of usual names hold lists of tokens and of tags, so that spans beside them
+    are not needed."""
+    names = list(table.columns)
+    tokens = given.get("tokens") or find_named(names, TOKENS)
+    tags = given.get("tags") or find_named([name for name in names if name != tokens], TAGS)
+    if tokens is None or tags is None:
+        return False
+    first = [_first(table.columns[name]) for name in (tokens, tags)]
+    listed = all(isinstance(one, list) and not are_marks([one]) for one in first)
+    return listed and len(first[0]) == len(first[1])
 
 
 def _find_marked(table: Table, given: str | None) -> str | None:

@@ -139,7 +139,6 @@ def _make_classify(table: Table, choice: Choice) -> Made:
         if role in choice
     }
     labels, notes = _take_labels(table, choice["label"])
-    signs = "+" in labels
     return _keep(
         {**sides, "label": labels},
         {
@@ -148,8 +147,8 @@ def _make_classify(table: Table, choice: Choice) -> Made:
             ],
             # An empty list says that none of the labels fits; no value says nothing.
             "without a label": [label is None or label == "" for label in labels],
-            # As SNLI has where people did not agree; beside + it is a label.
-            "with the label '-'": [label == "-" and not signs for label in labels],
+            # As SNLI has where people did not agree.
+            "with the label '-'": [label == "-" and "pair" in choice for label in labels],
         },
         notes,
     )

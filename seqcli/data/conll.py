@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -80,20 +81,31 @@ def read_conll(path: Path) -> Table:
             )
         return sentences
 
-    shown = names[1:] if _count_tokens(head) else names
+    shown = names[1:] if width > 2 and _count_tokens(head) else names
     return Table(path.name, Columns(shown, read_column), header)
 
 
 def _blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> list[str]:
-    """The lines, of which those before a sentence that begin with # are blank, unless they end as a
-    token does: with a tag."""
-    tags = {split(line)[-1] for line in lines if is_full(line) and line[0] != "#"}
+    """The lines, of which comments before a sentence are blank: those that begin with # and are not
+    as wide as tokens, or hold a key and its value, or end in a number where no token does."""
+    tokens = [split(line) for line in lines if is_full(line) and line[0] != "#"]
+    widths = Counter(map(len, tokens)).most_common(1)
+    numbered = any(_is_number(cells[-1]) for cells in tokens)
     found: list[str] = []
     for line in lines:
+        cells = split(line) if line.startswith("#") else []
+        comment = bool(cells) and (
+            [len(cells)] != [width for width, _ in widths]
+            or "=" in cells[1:]
+            or (_is_number(cells[-1]) and not numbered)
+        )
         begins = not found or not is_full(found[-1])
-        comment = begins and line.startswith("#") and split(line)[-1] not in tags
-        found.append("" if comment else line)
+        found.append("" if comment and begins else line)
     return found
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).isdecimal()
 
 
 def _count_tokens(head: Sequence[Sequence[str]]) -> bool:

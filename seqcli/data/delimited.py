@@ -10,7 +10,6 @@ import io
 import itertools
 import re
 import sys
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,7 +73,6 @@ def _read_records(lines: Sequence[str], delimiter: str) -> Iterator[Record]:
     """Records that are not blank. Where a quotation mark is a stray one, its line is a record of
     plain characters, and reading goes on below it."""
     start, width = 0, 0
-    before: deque[list[str]] = deque(maxlen=HEAD)
     while start < len(lines):
         first = start
         rest = map(lines.__getitem__, range(start, len(lines)))
@@ -82,38 +80,29 @@ def _read_records(lines: Sequence[str], delimiter: str) -> Iterator[Record]:
         for cells in reader:
             end = first + reader.line_num
             width = width or len(cells)
-            if end - start > 1 and _swallows_rows(lines[start:end], delimiter, width, before):
+            if end - start > 1 and _swallows_rows(lines[start:end], delimiter, width):
                 plain = _split(lines[start], delimiter, quoting=csv.QUOTE_NONE)
                 yield Record(start, start + 1, plain, stray=True)
                 start += 1
                 break
             if cells:
-                before.append(cells)
                 yield Record(start, end, cells)
             start = end
 
 
-def _swallows_rows(
-    lines: Sequence[str], delimiter: str, width: int, before: Collection[Sequence[str]]
-) -> bool:
+def _swallows_rows(lines: Sequence[str], delimiter: str, width: int) -> bool:
     """Whether a quoted cell that goes on over these lines was never meant to be one: most lines
-    under the first are rows by themselves, and what closes it is not at the end of a cell; or all
-    are, two or more, with values in some column that rows before have, such as labels."""
-    split = (_split(line, delimiter) for line in lines[1:])
-    rows = [cells for cells in split if len(cells) == width > 1]
-    if 2 * len(rows) < len(lines):
-        return False
-    if _is_malformed(lines, delimiter):
-        return True
-    return len(rows) == len(lines) - 1 > 1 and any(
-        {row[at] for row in rows} <= {row[at] for row in before if len(row) == width} - {""}
-        for at in range(width)
-    )
+    under the first are rows by themselves, and what closes it is not at the end of a cell."""
+    rows = [line for line in lines[1:] if len(_split(line, delimiter)) == width > 1]
+    return 2 * len(rows) >= len(lines) and _is_malformed(lines, delimiter)
 
 
 def _is_malformed(lines: Sequence[str], delimiter: str) -> bool:
+    closed = re.compile(rf'"[ ]+(?=[{re.escape(delimiter)}\r\n]|$)')  # blanks do no harm
     try:
-        list(csv.reader(lines, delimiter=delimiter, strict=True))
+        list(
+            csv.reader([closed.sub('"', line) for line in lines], delimiter=delimiter, strict=True)
+        )
     except csv.Error:
         return True
     return False

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from seqcli.data.names import has_header
+from seqcli.data.names import TAGS, TOKENS, has_header
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
@@ -235,8 +235,11 @@ def _are_columns(whole: dict[str, Any]) -> bool:
     columns = list(whole.values())
     if not all(isinstance(column, list) and len(column) > 1 for column in columns):
         return False
-    if {*whole} & {"tokens", "words"} and not any(
-        isinstance(column[0], list) for column in columns
+    names = {name.lower() for name in whole}
+    if (
+        names & {*TOKENS}
+        and names & {*TAGS}
+        and not any(isinstance(column[0], list) for column in columns)
     ):
         return False
     return len(set(map(len, columns))) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqcli.data.values import write_cell
@@ -19,10 +19,17 @@ def is_flag(value: Any) -> bool:
     return _say(value) in _YES | _NO | _UNKNOWN | {""}
 
 
-def are_flags(values: Sequence[Any]) -> bool:
-    """Whether values say yes or no, and not the same everywhere; some may say nothing."""
-    said = set(map(_say, values))
-    return len(said - {""}) > 1 and said <= _YES | _NO | {""}
+def find_flags(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The columns that say yes or no, and not the same everywhere; some cells may say nothing. One
+    that says -1, too, means that nobody knows where most of them do; alone it is a third value."""
+    said = {name: set(map(_say, values)) for name, values in columns.items()}
+    able = [
+        name
+        for name, words in said.items()
+        if words <= _YES | _NO | _UNKNOWN | {""} and len(words - {""} - _UNKNOWN) > 1
+    ]
+    unknown = [name for name in able if said[name] & _UNKNOWN]
+    return able if 2 * len(unknown) > len(able) else [one for one in able if one not in unknown]
 
 
 def read_flags(cells: Sequence[Any], names: Sequence[str]) -> list[str] | None:
@@ -47,21 +54,22 @@ def read_ticks(cells: Sequence[Any], names: Sequence[str]) -> list[str]:
     return [name for name, cell in zip(names, cells, strict=True) if _say(cell)]
 
 
-def find_unclear(values: Sequence[Any]) -> int | None:
-    """The place of the first value that says neither yes nor no, in a column where nearly all do
-    or where all are fractions; else None."""
+def find_unclear(values: Sequence[Any], *, unknown: bool = True) -> int | None:
+    """The place of the first value that says neither yes nor no (nor, if that may be, that nobody
+    knows), in a column where nearly all do or where all are fractions; else None."""
     said = [_say(value) for value in values if _say(value)]
     flags = sum(word in _YES | _NO | _UNKNOWN for word in said)
     if flags < NEARLY * len(said) and not all(map(_is_share, said)):
         return None
-    return next((at for at, value in enumerate(values) if not is_flag(value)), None)
+    known = _YES | _NO | {""} | (_UNKNOWN if unknown else set())
+    return next((at for at, value in enumerate(values) if _say(value) not in known), None)
 
 
 def read_positions(values: Sequence[Any]) -> list[list[str] | None] | None:
-    """Of lists of ones and zeros, equally many in each row, the places of the ones, counted from
-    zero; None for other values."""
+    """Of lists of ones and zeros, equally many in each row and more than two, the places of the
+    ones, counted from zero; None for other values."""
     rows = [value for value in values if value not in (None, "")]
-    if not all(isinstance(row, list) and len(row) == len(rows[0]) > 1 for row in rows):
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) > 2 for row in rows):
         return None
     if not rows or not {_say(one) for row in rows for one in row} <= _YES | _NO:
         return None

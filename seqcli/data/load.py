@@ -99,6 +99,8 @@ def load_split(
     given = getattr(data, name) if name in SPLITS else None
     if given:
         reader = _pick(task, given, asked, found)
+    elif found.whole and name not in found.splits:
+        reader = partial(_slice, found.whole, start, stop)
     elif found.single or name in found.splits:
         reader = partial(_slice, found.splits["train" if found.single else name], start, stop)
     else:
@@ -163,14 +165,15 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
         if is_path(data.data):
             raise SeqcliError(f"no such file or folder: {data.data}")
         found = hub.find(data.data, subset=data.subset, revision=data.revision)
-    return asked, _divide(found) if found.single else found
+    return asked, _divide(found, asked) if found.single else found
 
 
-def _divide(found: Found) -> Found:
-    """The splits of a single table, one of whose columns says to which each row belongs."""
+def _divide(found: Found, asked: Asked) -> Found:
+    """The splits of a single table, one of whose columns, that nothing else was asked of, says to
+    which each row belongs."""
     table = found.splits["train"]()
     for name in table.columns if table.header else ():
-        if name.lower() not in SPLIT:
+        if name.lower() not in SPLIT or name in asked.values():
             continue
         said = [CANONICAL.get(write_cell(value).strip().lower()) for value in table.columns[name]]
         if {*said} <= {*SPLITS} and len({*said}) > 1 and "train" in said:
@@ -181,7 +184,10 @@ def _divide(found: Found) -> Found:
             }
             sizes = ", ".join(f"{split} {said.count(split):,}" for split in parts)
             note = f"{table.origin}: rows of each split by column {name!r}: {sizes}"
-            return Found({split: partial(_same, part) for split, part in parts.items()}, (note,))
+            readers: dict[str, Reader] = {
+                split: partial(_same, part) for split, part in parts.items()
+            }
+            return Found(readers, (note,), whole=partial(_same, table))
     return Found({"train": partial(_same, table)}, found.notes, single=True)
 
 

@@ -17,7 +17,7 @@ TEXT = _words(
 )
 LABEL = _words(
     "label_text label_name label labels category intent class sentiment target topic emotion "
-    "rating stars score polarity gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
+    "rating stars score gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(
@@ -81,7 +81,7 @@ def find_split(name: str) -> tuple[str | None, str]:
 
 def simplify(name: str) -> str:
     """A name as well-known ones are compared with: 'Label (0/1)' → 'label'."""
-    return name.lower().partition("(")[0].strip() or name.lower()
+    return re.sub(r"\s*\([^()]*\)$", "", name.lower().strip()) or name.lower()
 
 
 def is_language(name: str) -> bool:
@@ -111,10 +111,8 @@ def has_header(
     others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
     below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
     pairs = list(zip(first, below, strict=True))
-    if any(
-        (cell in wanted or simplify(cell) in _KNOWN) and cell not in values
-        for cell, values in pairs
-    ):
+    known = {cell for cell in first if cell in wanted or simplify(cell) in _KNOWN}
+    if any(cell in known and not _comes_often(cell, values) for cell, values in pairs):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True
@@ -147,6 +145,12 @@ def _expect_new(values: Sequence[str]) -> float:
     counts = Counter(values)
     once = sum(times == 1 for times in counts.values())
     return (once + 1) / (len(values) + 1) if len(counts) > 1 else 1.0
+
+
+def _comes_often(cell: str, values: Sequence[str]) -> bool:
+    """Whether a cell is one of a column's usual values, and not a text that happens to say so."""
+    times = values.count(cell)
+    return times > 1 or 10 * times >= max(len(values), 1)
 
 
 def _is_number(cell: str) -> bool:

@@ -57,6 +57,7 @@ class Found:
     splits: dict[str, Reader] = field(default_factory=dict)  # train, validation, test, and others
     notes: tuple[str, ...] = ()
     single: bool = False  # one file, which is whatever split is asked for
+    whole: Reader | None = None  # all rows of a file that a column divides into splits
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ Span = tuple[str, int, int]
 # One letter for one place in a span, whichever scheme it comes from.
 PLACES = {"B": "B", "I": "I", "O": "O", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
 TAG = re.compile(r"O|([BIESLUM])(?:([-_])(.+))?")
-SLIPS = 1 / 20
+SLIPS = 1 / 100
 """The share of tags that may be slips of the annotators: what is rarer does not tell a scheme."""
 NESTED = re.compile(r"[|+;,/ &]")
 """What stands between the tags of several spans that share a token."""

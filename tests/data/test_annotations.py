@@ -83,6 +83,21 @@ def test_what_an_end_means_is_told_by_most_marks() -> None:
     assert found.tags == [["B-PER", "I-PER", "I-PER", "O"], ["B-PER", "I-PER", "I-PER", "B-LOC"]]
 
 
+def test_tags_that_are_there_go_before_spans() -> None:
+    span = {"start": 0, "end": 4, "label": "PER"}
+    columns = {"words": [["Anna", "sleeps"]], "pos_tags": [["NN", "VB"]], "spans": [[span]]}
+    rows, choice = choose("tag", Table("t", columns), {})
+    assert (choice["tags"], rows["tags"]) == ("pos_tags", [["NN", "VB"]])
+    with pytest.raises(SeqcliError, match="t row 1: a span ends behind its 2 tokens"):
+        tag_marked([["Anna", "sleeps"]], [[span]], "t")
+
+
+def test_an_empty_span_among_many_of_chinese_says_nothing() -> None:
+    rows = [[[0, 2, "PER"], [3, 5, "LOC"]]] * 19 + [[[0, 2, "PER"], [3, 3, "LOC"]]]
+    found = tag_marked(["张三在北京工作"] * 20, rows, "t")
+    assert found.tags[0] == ["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O"]
+
+
 def test_spans_that_fit_no_token_are_counted() -> None:
     found = tag_marked(["Paris2024 opens  ", ""], [[(0, 5, "L"), (15, 17, "X")], []], "t")
     assert (found.tokens, found.tags) == ([["Paris2024", "opens"], []], [["B-L", "O"], []])

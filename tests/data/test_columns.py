@@ -32,7 +32,6 @@ def take(task: str, columns: dict[str, list[Any]], **asked: str) -> dict[str, li
         (["id", "review", "sentiment"], "review", "sentiment"),
         (["utterance", "intent", "tokens"], "utterance", "intent"),
         (["text", "label", "label_text"], "text", "label_text"),
-        (["tweet", "is_retweet(0/1)", "Polarity (-1/0/1)"], "tweet", "Polarity (-1/0/1)"),
     ],
 )
 def test_well_known_names(names: list[str], text: str, label: str) -> None:
@@ -67,10 +66,40 @@ def test_a_pair_of_texts_by_name(names: tuple[str, str]) -> None:
 
 def test_a_text_that_is_often_missing_is_not_the_text() -> None:
     reviews = [f"it does what it should, {i} times" for i in range(20)]
-    columns = {"Title": ["fine", ""] * 10, "Review Text": reviews, "Rating": ["1", "5"] * 10}
+    columns = {
+        "Title": ["fine", "", ""] * 6 + ["", ""],
+        "Review Text": reviews,
+        "Rating": ["1", "5"] * 10,
+    }
     assert take("classify", columns)["text"] == reviews
     columns["Title"] = ["fine"] * 20
     assert take("classify", columns)["text"] == ["fine"] * 20
+
+
+def test_a_text_with_brackets_in_its_name_may_be_missing() -> None:
+    columns = {"Text (raw)": ["fine", "", ""] * 6, "label": ["x", "y", "z"] * 6}
+    assert take("classify", columns)["text"] == ["fine"] * 6
+
+
+def test_pairs_are_taken_where_both_are_full_and_no_other_is_the_text() -> None:
+    labels = ["x", "y"] * 10
+    texts = [f"a text {i}" for i in range(20)]
+    pair = {"question1": texts, "question2": texts, "label": labels}
+    assert "pair" in take("classify", pair)
+    assert "pair" not in take("classify", {**pair, "text": texts})
+    assert len(take("classify", {**pair, "question2": ["a"] + [""] * 19})["text"]) == 20
+
+
+def test_minus_one_is_nobody_knows_where_most_columns_have_it() -> None:
+    yes, third = ["1", "0", "-1", "0"], ["1", "0", "-1", "1"]
+    texts = [f"t {i}" for i in range(4)]
+    rows = take("classify", {"text": texts, "a": yes, "b": third})
+    assert rows["label"] == [["a", "b"], [], ["b"]]
+    columns = {"text": texts, "a": ["1", "0", "1", "0"], "b": ["0", "1", "1", "0"], "c": third}
+    table = Table("t", columns)
+    rows = choose("classify", table, {})[0]
+    assert len(rows) == 4
+    assert any("'c' is left out, since row 3 holds '-1'" in note for note in rows.notes)
 
 
 def test_a_column_of_empty_lists_is_no_label() -> None:
@@ -164,9 +193,10 @@ def test_labels_become_strings_and_broken_rows_are_counted() -> None:
     assert "t.csv: 1 row without a label, left out" in rows.notes
 
 
-def test_a_dash_is_a_label_beside_a_plus_only() -> None:
-    columns = {"sentence1": ["a", "b", "c"], "gold_label": ["x", "-", "y"]}
-    rows, _ = choose("classify", Table("t", columns), {"text": "sentence1"})
+def test_a_dash_is_no_label_of_a_pair() -> None:
+    columns = {"sentence1": ["a", "b", "c"], "sentence2": ["d", "e", "f"]}
+    columns["gold_label"] = ["x", "-", "y"]
+    rows, _ = choose("classify", Table("t", columns), {})
     assert rows["label"] == ["x", "y"]
     assert "t: 1 row with the label '-', left out" in rows.notes
     assert take("classify", {"text": ["a", "b"], "label": ["+", "-"]})["label"] == ["+", "-"]
@@ -262,8 +292,10 @@ def test_ones_and_zeros_in_a_list_are_labels_by_their_places() -> None:
     rows, _ = choose("classify", Table("t", columns), {})
     assert rows["label"] == [["0", "2"], []]
     assert any("labels are the places of ones" in note for note in rows.notes)
-    written = take("classify", {"text": ["a", "b"], "label": ["[0. 1.]", "[1. 0.]"]})
+    written = take("classify", {"text": ["a", "b"], "label": ["[0. 1. 0.]", "[1. 0. 0.]"]})
     assert written["label"] == [["1"], ["0"]]
+    votes = take("classify", {"text": ["a", "b"], "label": [[0, 1], [1, 0]]})
+    assert votes["label"] == [["0", "1"], ["1", "0"]]  # of two nobody can tell
     ids = take("classify", {"text": ["a", "b"], "label": ["[0]", "[1, 0]"]})
     assert ids["label"] == [["0"], ["1", "0"]]
 

@@ -176,3 +176,12 @@ def test_columns_of_conllx(tmp_path: Path) -> None:
     table = conll.read_conll(write(tmp_path / "a.conll", text))
     assert table.columns["form"] == [["It", "goes"], ["No"]]
     assert table.columns["upos"] == [["PRON", "VERB"], ["DET"]]
+
+
+def test_hashtags_are_tokens_wherever_they_stand(tmp_path: Path) -> None:
+    """Also where their tag comes on no other line; comments are no tokens."""
+    text = "#nlp\tB-HT\n#fun\tI-HT\nrocks\tO\n\n# 7\n#\tSYM\n5\tCD\n\n"
+    table = conll.read_conll(write(tmp_path / "a.conll", text.replace("# 7", "# id 7 of all")))
+    assert table.columns["1"] == [["#nlp", "#fun", "rocks"], ["#", "5"]]
+    table = conll.read_conll(write(tmp_path / "b.conll", text.replace("\t", " ")))
+    assert table.columns["1"] == [["#nlp", "#fun", "rocks"], ["#", "5"]]

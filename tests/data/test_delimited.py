@@ -110,12 +110,17 @@ def test_a_stray_quotation_mark_swallows_no_rows(tmp_path: Path, delimiter: str)
     assert [note.rpartition("(")[2] for note in table.notes] == ["line 6, 17)"]
 
 
-def test_a_stray_quotation_mark_that_another_seems_to_close(tmp_path: Path) -> None:
-    rows = [f"{'ham' if i % 2 else 'spam'},see you at {i}" for i in range(20)]
-    rows[7], rows[11] = 'ham,"the wheel of 5', 'ham,it is 5"'
-    table = read_csv(write(tmp_path / "a.csv", "\n".join(["label,text", *rows])))
-    assert [",".join(row) for row in zip(*table.columns.values(), strict=True)] == rows
-    assert len(table.notes) == 1
+@pytest.mark.parametrize("end", ['"', '" ', '"  '])
+def test_what_is_closed_well_stays_whole(tmp_path: Path, end: str) -> None:
+    """Though its lines could be rows: there is such text, and blanks behind it do no harm."""
+    rows = [f"good film {i},pos" for i in range(20)]
+    text = "Classify, as below:\ngreat film,pos\nbad film,neg\nok film"
+    lines = ["text,label", *rows, f'"{text}{end},pos', *rows]
+    table = read_csv(write(tmp_path / "a.csv", "\n".join(lines)))
+    assert len(table.columns["text"]) == 41
+    assert table.columns["text"][20].strip() == text
+    assert set(table.columns["label"]) == {"pos"}
+    assert table.notes == ()
 
 
 def test_a_quotation_mark_that_is_never_closed(tmp_path: Path) -> None:

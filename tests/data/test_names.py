@@ -49,3 +49,13 @@ def test_a_rare_label_in_the_first_row_is_a_value() -> None:
     assert not has_header([["what is it ?", "rare:a"], *rows])
     few = [[f"is it {i} ?", "it is" if i < 6 else "it was"] for i in range(12)]
     assert not has_header([["what is it ?", "who is it"], *few])
+
+
+def test_a_known_name_may_be_a_text_once() -> None:
+    records = [["word", "language"], *([f"w{i}", "en"] for i in range(15)), ["word", "en"]]
+    assert has_header(records)
+    assert not has_header([["pos", "good"], *([("pos", "neg")[i % 2], f"f {i}"] for i in range(9))])
+    texts = [f"how do I reset it {i}" for i in range(20)]
+    assert not has_header(
+        [["Question (urgent): help", "b"], *([text, "ab"[i % 2]] for i, text in enumerate(texts))]
+    )

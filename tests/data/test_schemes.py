@@ -98,7 +98,7 @@ def test_broken_tags_are_repaired_and_counted() -> None:
     ("slip", "mended"), [("o", "O"), ("S-A", "B-A"), ("U-A", "B-A"), ("E-A", "B-A"), ("x-A", "O")]
 )
 def test_a_slip_does_not_change_the_scheme(slip: str, mended: str) -> None:
-    good = [["B-A", "I-A", "O"]] * 20
+    good = [["B-A", "I-A", "O"]] * 60
     tags, notes = read([*good, ["O", slip, "O"]])
     assert tags == [*good, ["O", mended, "O"]]
     assert any(f"the scheme BIO, such as {slip} after O" in one for one in notes)
