@@ -19,7 +19,7 @@ import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seqcli import __version__
-from seqcli.config import CONFIGS, flatten, list_settings, make_config
+from seqcli.config import CONFIGS, drop_useless, flatten, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
@@ -118,12 +118,6 @@ def load_together(folder: Path, others: Sequence[Path]) -> Bundle:
     return Bundle(first.task, Ensemble(cast(list[Translator], models)).eval(), folder)
 
 
-def _drop_retired(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that the task does not have any more and that were not set."""
-    known = {item.name for item in list_settings(task)}
-    return {name: value for name, value in settings.items() if name in known or value is not None}
-
-
 def load_task(folder: Path, *, task_name: str | None = None) -> Any:
     """The task of a model folder with its configuration and codec, without weights."""
     if folder.is_file():
@@ -139,7 +133,7 @@ def load_task(folder: Path, *, task_name: str | None = None) -> Any:
     if task_name is not None and name != task_name:
         raise UsageError(f"{folder} holds a model of task {name}, and this needs {task_name}")
     try:
-        settings = make_config(name, _drop_retired(name, config["settings"]))
+        settings = make_config(name, drop_useless(name, config["settings"]))
     except UsageError as error:
         raise SeqcliError(
             f"{folder} was made by seqcli {config.get('version')} and does not fit "

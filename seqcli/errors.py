@@ -17,6 +17,7 @@ class MissingField(SeqcliError):
 
     def __init__(self, name: str, record: Iterable[str]) -> None:
         super().__init__(f"no field {name!r}; it has: {', '.join(record) or 'nothing'}")
+        self.name = name
 
 
 class UsageError(SeqcliError):

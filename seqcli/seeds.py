@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqcli import __version__, bundle, run, storage
-from seqcli.config import Config, flatten, make_config
+from seqcli.config import Config, drop_useless, flatten, make_config
 from seqcli.errors import SeqcliError
 from seqcli.events import Observer
 from seqcli.report import Report, model_card
@@ -91,7 +91,7 @@ def read_plan(folder: Path, task_name: str) -> dict[str, Any]:
 def _train(
     folder: Path, plan: dict[str, Any], observe: Observe, stop: Callable[[], int]
 ) -> Repeated:
-    config = make_config(plan["task"], plan["settings"])
+    config = make_config(plan["task"], drop_useless(plan["task"], plan["settings"]))
     reports = []
     for number, seed in enumerate(plan["seeds"], 1):
         title = f"seed {seed}, training {number} of {len(plan['seeds'])}"

@@ -30,6 +30,7 @@ from seqcli.data.lines import (
     read_lines,
     split_cells,
 )
+from seqcli.data.names import TEXT
 from seqcli.data.places import kind_of
 from seqcli.data.rows import Rows
 from seqcli.errors import MissingField, SeqcliError, UsageError
@@ -205,10 +206,12 @@ class Answers:
             self.open = False
             raise SeqcliError("ends a row that began before; write a row on one line")
         try:
-            return self.header.read(text)
+            row = self.header.read(text)
         except SeqcliError:
             self.open = self.open or uneven
             raise
+        self.open = False
+        return row
 
     def _gather(self, lines: list[Line]) -> list[list[Line]]:
         """The sentences that are complete with these lines; the rest waits."""
@@ -296,24 +299,31 @@ def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], 
     problem = SeqcliError("an empty header")
     for divider in TABLES[reading]:
         try:
-            header = Header(divider, split_cells(line, divider))
-            _check_header(header, read)
-            return header
+            return _fit_header(Header(divider, split_cells(line, divider)), read)
         except SeqcliError as error:
             problem = problem if divider != TABLES[reading][0] else error
     raise UsageError(f"the header of the table: {problem}")
 
 
-def _check_header(header: Header, read: Callable[[list[dict[str, str]]], Rows]) -> None:
-    """Raise SeqcliError where a header names a column twice or lacks one."""
-    if twice := [name for name, times in Counter(header.names).items() if times > 1]:
-        raise SeqcliError(f"two columns are called {twice[0]!r}")
+def _fit_header(
+    header: Header, read: Callable[[list[dict[str, str]]], Rows], *, rename: bool = True
+) -> Header:
+    """A header that has what the model reads, where a column with another usual name of texts may
+    stand in. Raises SeqcliError where a column is missing, or there twice."""
+    counts = Counter(header.names)
     try:
-        read([dict.fromkeys(header.names, "")])
-    except MissingField:
-        raise
+        read([{name: "" for name, times in counts.items() if times == 1}])
+    except MissingField as error:
+        if counts[error.name]:
+            raise SeqcliError(f"two columns are called {error.name!r}") from None
+        other = next((name for name in header.names if name.lower() in TEXT), None)
+        if other is None or not rename:
+            raise
+        names = [error.name if name == other else name for name in header.names]
+        return _fit_header(header._replace(names=names), read, rename=False)
     except SeqcliError:  # what the cells hold is not known yet
         pass
+    return header
 
 
 def _guess(file: str, lines: list[Line], task: Any) -> str | None:
@@ -353,6 +363,8 @@ def _are_tagged(lines: list[Line], task: Any) -> bool:
     tags = {row[-1] for row in cells}
     widths = {len(row) for row in cells}
     named = any(map(str.isalpha, "".join(tags)))
+    if task.joined:  # tags are the characters of an answering line
+        return False
     return len(widths) == 1 and widths != {1} and named and tags <= task.tagset.list_written()
 
 

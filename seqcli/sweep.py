@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqcli import __version__, bundle, run, storage
-from seqcli.config import Setting, list_settings, make_config
+from seqcli.config import Setting, drop_useless, list_settings, make_config
 from seqcli.config.setting import parse
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.events import Evaluation, Event
@@ -142,7 +142,7 @@ def search(
     well.
     """
     read_space(task, over)
-    make_config(task, settings)
+    make_config(task, drop_useless(task, settings))
     _optuna()
     folder.mkdir(parents=True, exist_ok=True)
     plan = {
@@ -184,7 +184,7 @@ def _search(
     began = time.monotonic()
     task, settings = plan["task"], plan["settings"]
     space = read_space(task, plan["over"])
-    study = _open(folder, task, seed=make_config(task, settings).training.seed)
+    study = _open(folder, task, seed=make_config(task, drop_useless(task, settings)).training.seed)
     optuna = _optuna()
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # cut off before
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -239,7 +239,7 @@ def _try(
     state = _optuna().trial.TrialState
     place = folder / f"trial-{trial.number}"
     watch = _Watch(trial, max if TASKS[task].higher_is_better else min)
-    proposed = {**settings, **trial.params}
+    proposed = drop_useless(task, {**settings, **trial.params})
     try:
         chosen = make_config(task, proposed)
         training = chosen.training

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import TASKS
 
-from seqcli.config import CONFIGS, SHORT_FORMS, flatten, list_settings, make_config
+from seqcli.config import CONFIGS, SHORT_FORMS, drop_useless, flatten, list_settings, make_config
 from seqcli.config.network import NO_RECURRENT_WEIGHTS
 from seqcli.errors import UsageError
 
@@ -122,6 +122,19 @@ def test_an_option_that_a_cell_has_no_use_for_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         make_config(task, values)
+
+
+def test_what_only_a_file_or_an_old_model_says_is_dropped_where_it_is_useless() -> None:
+    values = {"cell": "gru", "rounds": 9, "width": 5, "max_length": None, "hidden": 8}
+    assert drop_useless("tag", values) == {"cell": "gru", "hidden": 8}
+    assert drop_useless("tag", values, keep={"width"})["width"] == 5
+    assert drop_useless("classify", {"max_length": 9}) == {"max_length": 9}
+    both = {"cell": "bilstm", "bidirectional": False}
+    assert drop_useless("tag", both) == {"cell": "bilstm"}
+    assert drop_useless("translate", {"cell": "cnn", "bridge": "copy"}) == {"cell": "cnn"}
+    for task in TASKS:
+        values = flatten(make_config(task, {}))
+        assert make_config(task, drop_useless(task, values)) == make_config(task, {})
 
 
 def test_options_of_the_cell_are_taken() -> None:

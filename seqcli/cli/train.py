@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqcli.cli.options import read_config, with_options
-from seqcli.config import CONFIGS, Config, LanguageConfig, list_settings, make_config
+from seqcli.config import CONFIGS, Config, LanguageConfig, drop_useless, list_settings, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.recipes import find_recipe
 
@@ -97,7 +97,8 @@ def _verb(task: str) -> Any:
             return
         known = find_recipe(task, recipe).values if recipe else {}
         values = read_config(config, task) if config else {}
-        chosen = make_config(task, {**known, **values, **settings})
+        given = {**known, **values, **settings}
+        chosen = make_config(task, drop_useless(task, given, keep=typed))
         folder = out or free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
         check_unused(folder)
         if seeds > 1:
@@ -158,7 +159,8 @@ def _train_seeds(
     say_loading()
     from seqcli import seeds as several
 
-    chosen = config or make_config(task, several.read_plan(folder, task)["settings"])
+    plan = {} if config else several.read_plan(folder, task)["settings"]
+    chosen = config or make_config(task, drop_useless(task, plan))
 
     @contextmanager
     def observe(title: str) -> Iterator[TrainingView]:

@@ -9,7 +9,7 @@ absent from its sections; a task's own defaults are values in its composite, in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -97,6 +97,10 @@ SMALLER_STEPS = {
 }
 """Peak step sizes of cells that the task's own throws off (docs/cells.md has figures)."""
 Config = ClassifyConfig | TagConfig | TranslateConfig | LanguageConfig
+LACKING = {"initialization": ("esn", "tree"), "bridge": ("cnn", "transformer")}
+"""Cells that have no use for a setting of all others."""
+RETIRED = {"max_length"}
+"""Settings that some tasks had before and never used."""
 COLUMNS = (
     *("text_column", "pair_column", "label_column", "tokens_column", "tags_column", "with_label"),
     *("source", "target", "subset"),
@@ -176,6 +180,26 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
     return _normalise(dataclasses.replace(config, **parts))
 
 
+def drop_useless(
+    task: str, values: Mapping[str, Any], *, keep: Collection[str] = ()
+) -> dict[str, Any]:
+    """Values without those that the chosen cell has no use for, or the task any more; `keep` stays,
+    to be refused. For what comes from a recipe, a file, a sweep or a model of before."""
+    known = {item.name: item for item in list_settings(task)}
+    cell = values.get("cell", CONFIGS[task]().network.cell)
+    bare = SHORT_FORMS.get(cell, cell)
+    useless = RETIRED - known.keys()
+    useless |= {
+        name
+        for name, item in known.items()
+        if item.metadata["cells"] and bare not in item.metadata["cells"]
+    }
+    useless |= {name for name, cells in LACKING.items() if bare in cells}
+    if cell in SHORT_FORMS and values.get("bidirectional") is False:
+        useless.add("bidirectional")
+    return {name: value for name, value in values.items() if name in keep or name not in useless}
+
+
 def _keeps_vectors(network: Mapping[str, Any]) -> bool:
     """Whether, with the settings given, token vectors stay as they are while a network learns."""
     trained = network.get("train_embedding")
@@ -221,11 +245,11 @@ def _normalise(config: Config) -> Config:
             )
         cell: Any = SHORT_FORMS[network.cell]
         network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
-    if network.initialization == "uniform" and network.cell in ("esn", "tree"):
+    if network.initialization == "uniform" and network.cell in LACKING["initialization"]:
         raise UsageError(
             f"--cell {network.cell} draws its weights in its own way; leave out --initialization"
         )
-    if getattr(network, "bridge", "linear") != "linear" and network.cell in ("cnn", "transformer"):
+    if getattr(network, "bridge", "linear") != "linear" and network.cell in LACKING["bridge"]:
         raise UsageError(
             f"--bridge hands a state on, and --cell {network.cell} has none; leave it out"
         )

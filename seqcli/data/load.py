@@ -133,7 +133,12 @@ def load_own_split(
         if _find(task, data)[1].single:  # which would be any split, also one that is misspelt
             raise UsageError(f"no split {split!r}; there are train, validation and test")
         return load_split(task, data, split, usual=usual)
-    splits = load(task, data)
+    try:
+        splits = load(task, data)
+    except SeqcliError:
+        if getattr(data, name) is None:  # a file of its own needs no others
+            raise
+        return load_split(task, data, split, usual=usual)
     rows = getattr(splits, name)
     if rows is None:
         raise UsageError(

@@ -98,7 +98,7 @@ class Classify:
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
         """The codec that the training rows call for."""
-        if "pair" in train.columns and config.data.pair_column is None:  # found by their names
+        if {*SIDES} <= train.names.keys() and config.data.pair_column is None:  # found by name
             text, pair = (train.names[role] for role in SIDES)
             data = replace(config.data, text_column=text, pair_column=pair)
             config = replace(config, data=data)

@@ -73,6 +73,20 @@ def test_cells_of_several_lines_are_no_rows(cli: Cli, models: Models) -> None:
     assert "line 3: ends a row that began before" in found.err
 
 
+def test_columns_that_are_not_read_may_be_empty_or_twice_there(cli: Cli, models: Models) -> None:
+    plain = "go to rome", "stay"
+    for header in ("text,,", "id,text,id", "sentence,a,b"):
+        at = header.split(",").index("sentence" if "sentence" in header else "text")
+        rows = [",".join(text if i == at else "" for i in range(3)) for text in plain]
+        Path("in.csv").write_text("\n".join([header, *rows]) + "\n")
+        Path("in.txt").write_text("".join(f"{text}\n" for text in plain))
+        found = cli("predict", models("classify"), "in.csv")
+        assert found.lines == ["label", *cli("predict", models("classify"), "in.txt").lines]
+    Path("in.csv").write_text("text,text\na,b\n")
+    refused = cli("predict", models("classify"), "in.csv", "--input", "csv")
+    assert "two columns are called 'text'" in refused.err
+
+
 def test_a_very_long_cell(cli: Cli, models: Models) -> None:
     Path("in.csv").write_text(f"text,id\n{'go ' * 60_000},1\n")
     found = cli("predict", models("classify"), "in.csv")

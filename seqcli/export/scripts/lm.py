@@ -43,6 +43,8 @@ def encode_condition(texts: list[str]) -> dict[str, np.ndarray]:
         numbers = {label: number for number, label in enumerate(facts["labels"])}
         return {"condition": np.array([numbers[text] for text in texts], dtype=np.int64)}
     rows = [[float(part) for part in text.replace(",", " ").split()] for text in texts]
+    if wrong := [row for row in rows if len(row) != len(facts["mean"])]:
+        raise ValueError(f"{len(wrong[0])} numbers, and the model takes {len(facts['mean'])}")
     scaled = (np.array(rows) - facts["mean"]) / facts["deviation"]
     return {"condition": scaled.astype(np.float32)}
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +159,17 @@ def pad(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 def answer_lines(answer: Callable[[list[str]], list[str]]) -> None:
     """Standard input to standard output, an answer a line, as the lines arrive. A line that cannot
-    be answered is told of on standard error, and has an empty answer."""
+    be answered is told of on standard error, has an empty answer, and makes the exit status 1."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    number = 0
+    number, bad = 0, False
     for lines in arriving_lines():
         for at in range(0, len(lines), LINES):
             for one in answer_some(answer, lines[at : at + LINES], number + at + 1):
-                print(one.replace("\n", " ").replace("\r", " "))
+                bad |= one is None
+                print((one or "").replace("\n", " ").replace("\r", " "))
         sys.stdout.flush()
         number += len(lines)
+    sys.exit(int(bad))
 
 
 def arriving_lines() -> Iterator[list[bytes]]:
@@ -183,12 +185,13 @@ def arriving_lines() -> Iterator[list[bytes]]:
 
 def answer_some(
     answer: Callable[[list[str]], list[str]], lines: list[bytes], first: int
-) -> list[str]:
-    """The answers to some lines; where they cannot be answered together, one by one."""
+) -> Sequence[str | None]:
+    """The answers to some lines, None for one that has none; where they cannot be answered
+    together, one by one."""
     try:
         return answer([line.decode().removesuffix("\r") for line in lines])
     except (ValueError, KeyError) as error:
         if len(lines) == 1:
-            print(f"line {first}: {error!r}", file=sys.stderr)
-            return [""]
+            print(f"line {first} cannot be read: {error}", file=sys.stderr)
+            return [None]
         return [answer_some(answer, [one], first + at)[0] for at, one in enumerate(lines)]
