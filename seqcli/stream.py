@@ -9,10 +9,8 @@ size of a read.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,26 +20,24 @@ import torch
 from seqcli import bundle
 from seqcli.config import Request
 from seqcli.data.grouping import find_number
-from seqcli.data.lines import (
-    Header,
-    Line,
-    open_lines,
-    parse_record,
-    read_lines,
-    split_cells,
-)
-from seqcli.data.names import TEXT
-from seqcli.data.places import kind_of
+from seqcli.data.lines import Header, Line, open_lines, parse_record, read_lines
 from seqcli.data.rows import Rows
-from seqcli.errors import MissingField, SeqcliError, UsageError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.device import autocast, choose_precision, set_threads
+from seqcli.reading import (
+    COLUMNS,
+    TABLES,
+    doubt,
+    find_header,
+    find_tokens,
+    guess,
+    read_rows,
+    settle_columns,
+)
 from seqcli.tasks.task import Answer, device_of
 
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
-COLUMNS = ("conll", "conllu")
-TABLES = {"csv": ",;\t|", "tsv": "\t"}
-"""Input whose first line names its columns, and what may divide them."""
 NAMES = {
     "classify": "label",
     "tag": "tags",
@@ -138,14 +134,15 @@ class Answers:
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
         self.header: Header | None = None
+        self.place = 0  # of the tokens among columns
         self.open = False  # whether a quoted cell of a table has begun and not ended
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
         if self.reading == "auto":
-            self.reading = _guess(self.file, lines, self.task) or "auto"
-            for doubt in _doubt(self.file, self.reading, lines, self.task):
-                self.remark(f"{self.file}: {doubt}")
+            self.reading = guess(self.file, lines, self.task) or "auto"
+            for sentence in doubt(self.file, self.reading, lines, self.task):
+                self.remark(f"{self.file}: {sentence}")
         if self.reading in COLUMNS:
             return self._to_sentences(self._gather(lines))
         if self.reading in TABLES and self.header is None:
@@ -184,7 +181,7 @@ class Answers:
                     )
             except SeqcliError as error:
                 problems[at] = f"line {line.number}: {error}"
-        rows, wrong = _read_rows(self.read_records if records else self.read, given)
+        rows, wrong = read_rows(self.read_records if records else self.read, given)
         problems |= {at: f"line {lines[at].number}: {error}" for at, error in wrong.items()}
         places = [at for at in given if at not in wrong]
         numbers = {at: number for number, at in enumerate(places)}
@@ -225,7 +222,9 @@ class Answers:
         return whole
 
     def _to_sentences(self, sentences: list[list[Line]]) -> Iterator[Reply]:
-        tokens = [_find_tokens(lines, self.reading) for lines in sentences]
+        if self.reading == "conll" and not self.place:
+            self.reading, self.place = settle_columns([line for one in sentences for line in one])
+        tokens = [find_tokens(lines, self.reading, self.place) for lines in sentences]
         filled = [[token for token in row if token is not None] for row in tokens]
         asked = [at for at, row in enumerate(filled) if row]
         rows = Rows({"tokens": [filled[at] for at in asked]}, "input")
@@ -272,137 +271,3 @@ def _columns(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     ways = [way["tags"] for way in record.get("n_best", [record])]
     label = (record["label"],) if "label" in record else ()
     return ((*tags, *label) for tags in zip(*ways, strict=True))
-
-
-# --------------------------------------------------------------------------------------- reading
-
-
-def _read_rows(
-    read: Callable[[list[Any]], Rows], given: Mapping[int, Any]
-) -> tuple[Rows, dict[int, SeqcliError]]:
-    """All that is given as rows, and what is wrong with what cannot be read, by place."""
-    try:
-        return read(list(given.values())), {}
-    except SeqcliError:  # of some of them: which?
-        wrong: dict[int, SeqcliError] = {}
-        for at, one in given.items():
-            try:
-                read([one])
-            except SeqcliError as error:
-                wrong[at] = error
-        return read([one for at, one in given.items() if at not in wrong]), wrong
-
-
-def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
-    """The header of a table, which `read` finds what it needs in. Raises UsageError where it does
-    not."""
-    problem = SeqcliError("an empty header")
-    for divider in TABLES[reading]:
-        try:
-            return _fit_header(Header(divider, split_cells(line, divider)), read)
-        except SeqcliError as error:
-            problem = problem if divider != TABLES[reading][0] else error
-    raise UsageError(f"the header of the table: {problem}")
-
-
-def _fit_header(
-    header: Header, read: Callable[[list[dict[str, str]]], Rows], *, rename: bool = True
-) -> Header:
-    """A header that has what the model reads, where a column with another usual name of texts may
-    stand in. Raises SeqcliError where a column is missing, or there twice."""
-    counts = Counter(header.names)
-    try:
-        read([{name: "" for name, times in counts.items() if times == 1}])
-    except MissingField as error:
-        if counts[error.name]:
-            raise SeqcliError(f"two columns are called {error.name!r}") from None
-        other = next((name for name in header.names if name.lower() in TEXT), None)
-        if other is None or not rename:
-            raise
-        names = [error.name if name == other else name for name in header.names]
-        return _fit_header(header._replace(names=names), read, rename=False)
-    except SeqcliError:  # what the cells hold is not known yet
-        pass
-    return header
-
-
-def _guess(file: str, lines: list[Line], task: Any) -> str | None:
-    """How to read lines, from the file's name or else the first line that is not blank; None
-    where all are."""
-    kind = kind_of(Path(file))
-    if kind == "parquet":
-        raise UsageError(f"{file}: predict reads lines of text, tables or JSON; write it as .jsonl")
-    first = next((line.text for line in lines if line.text.strip()), None)
-    if kind == "json":
-        if first is not None and first.strip()[:2] in ("[", "[{", "{"):
-            raise UsageError(
-                f"{file} is one JSON value; predict reads JSON Lines, an object a line"
-            )
-        return "jsonl"
-    if task.name == "tag" and kind in ("conll", "conllu"):
-        return kind
-    if first is None:
-        return None
-    if kind in TABLES and not lines[0].problem:
-        with contextlib.suppress(SeqcliError):
-            find_header(lines[0].text, kind, task.read_records)
-            return kind
-    if task.name == "tag" and (kind == "tsv" or (file != "-" and _are_tagged(lines, task))):
-        return "conll"
-    if first.lstrip().startswith("{"):
-        with contextlib.suppress(SeqcliError):
-            parse_record(first)
-            return "jsonl"
-    return "text"
-
-
-def _are_tagged(lines: list[Line], task: Any) -> bool:
-    """Whether lines are a token each, with a tag of the model behind it: not only with marks, which
-    are tags of parts of speech and end sentences as well."""
-    cells = [line.text.split() for line in lines if line.text.strip() and line.text[0] != "#"]
-    tags = {row[-1] for row in cells}
-    widths = {len(row) for row in cells}
-    named = any(map(str.isalpha, "".join(tags)))
-    if task.joined:  # tags are the characters of an answering line
-        return False
-    return len(widths) == 1 and widths != {1} and named and tags <= task.tagset.list_written()
-
-
-def _doubt(file: str, reading: str, lines: list[Line], task: Any) -> Iterator[str]:
-    """What a person may have meant otherwise with lines that are taken as text."""
-    if reading != "text":
-        return
-    if kind_of(Path(file)) in TABLES:
-        yield (
-            "its first line names no column that the model reads, so each line is taken as text; "
-            "a table needs a header"
-        )
-    elif task.name == "classify" and not task.pairs:
-        texts = [line.text for line in lines if line.text.strip()]
-        if texts and all(_holds_label(text, task.labels) for text in texts):
-            yield "its lines seem to hold labels, which are read as text; predict wants texts alone"
-
-
-def _holds_label(line: str, labels: Sequence[str]) -> bool:
-    """Whether a line has a label before or behind its text: by a tab, or as fastText marks it."""
-    first, tab, _ = line.partition("\t")
-    beside = {first, line.rpartition("\t")[2]} if tab else set()
-    return line.startswith("__label__") or not beside.isdisjoint(labels)
-
-
-def _find_tokens(lines: list[Line], reading: str) -> list[str | None]:
-    """The token of each line of a sentence; None where a line holds none: a blank line, a comment,
-    -DOCSTART-, a multiword range or an empty node of CoNLL-U, a line that cannot be read.
-
-    "# …" is a comment where its columns are not as many as those of the other lines.
-    """
-    separator = "\t" if any("\t" in line.text for line in lines) else None
-    cells = [line.text.split(separator) if line.text.strip() else [] for line in lines]
-    if reading == "conllu":
-        return [row[1] if len(row) > 1 and row[0].isdecimal() else None for row in cells]
-    noted = [line.text.startswith(("# ", "-DOCSTART-")) for line in lines]
-    width = next((len(row) for row, note in zip(cells, noted, strict=True) if row and not note), 0)
-    return [
-        row[0] if row and row[0] and not (note and (len(row) != width or row[0] != "#")) else None
-        for row, note in zip(cells, noted, strict=True)
-    ]

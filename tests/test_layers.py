@@ -22,7 +22,7 @@ LAYERS = [
     ["metrics", "baselines"],
     ["nn"],
     ["tasks", "average", "divergence", "optimizer", "epochs"],
-    ["storage"],
+    ["storage", "reading"],
     ["fit", "bundle"],
     ["report", "evaluation"],
     ["inspect"],

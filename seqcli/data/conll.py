@@ -24,7 +24,7 @@ _CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 def looks_like_conll(lines: Sequence[str]) -> bool:
     """Whether the lines begin as columns of equal number in blocks divided by blank lines."""
     split = _splitter(lines[:HEAD])
-    lines = _blank_comments(lines[:HEAD], split)
+    lines = blank_comments(lines[:HEAD], split)
     widths = [len(split(line)) if is_full(line) else 0 for line in lines]
     pairs = list(itertools.pairwise(widths))
     between = any(not first and second for first, second in pairs)
@@ -42,7 +42,7 @@ def read_conll(path: Path) -> Table:
     """
     lines = read_lines(path)
     split = _splitter(lines)
-    lines = _blank_comments(lines, split)
+    lines = blank_comments(lines, split)
     rows = (i for i, line in enumerate(lines) if is_full(line) and not line.startswith(_ASIDES))
     start = next(rows, 0)
     first = split(lines[start])
@@ -54,7 +54,7 @@ def read_conll(path: Path) -> Table:
     header = any(cell.lower() in TOKENS for cell in first[:2]) and first[-1].lower() in TAGS
     names = first if header else [str(i + 1) for i in range(width)]
     head = [split(line) for line in lines[start + header : start + HEAD]]
-    if width == WIDTH and _have_heads(head):
+    if width == WIDTH and has_heads(head):
         return read_conllu(path)
 
     def read_column(name: str) -> list[list[str]]:
@@ -81,11 +81,11 @@ def read_conll(path: Path) -> Table:
             )
         return sentences
 
-    shown = names[1:] if width > 2 and _count_tokens(head) else names
+    shown = names[1:] if width > 2 and count_tokens(head) else names
     return Table(path.name, Columns(shown, read_column), header)
 
 
-def _blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> list[str]:
+def blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> list[str]:
     """The lines, of which comments before a sentence are blank: those that begin with # and are not
     as wide as tokens, or hold a key and its value, or end in a number where no token does."""
     tokens = [split(line) for line in lines if is_full(line) and line[0] != "#"]
@@ -95,7 +95,7 @@ def _blank_comments(lines: Sequence[str], split: Callable[[str], list[str]]) -> 
     for line in lines:
         cells = split(line) if line.startswith("#") else []
         comment = bool(cells) and (
-            [len(cells)] != [width for width, _ in widths]
+            any(len(cells) != width for width, _ in widths)
             or "=" in cells[1:]
             or (_is_number(cells[-1]) and not numbered)
         )
@@ -108,7 +108,7 @@ def _is_number(cell: str) -> bool:
     return cell.replace(".", "", 1).isdecimal()
 
 
-def _count_tokens(head: Sequence[Sequence[str]]) -> bool:
+def count_tokens(head: Sequence[Sequence[str]]) -> bool:
     """Whether the first cells of lines number the tokens of each sentence, from 0 or from 1."""
     blocks = itertools.groupby(head, key=any)
     sentences = [[cells[0] for cells in block] for full, block in blocks if full]
@@ -118,7 +118,7 @@ def _count_tokens(head: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def _have_heads(head: Sequence[Sequence[str]]) -> bool:
+def has_heads(head: Sequence[Sequence[str]]) -> bool:
     """Whether lines begin with the number of a token and have that of its head in their place."""
     return all(
         len(cells) > 6 and re.match(r"\d", cells[0]) and re.fullmatch(r"\d+|_", cells[6])

@@ -309,6 +309,25 @@ def test_table_without_a_header(cli: Cli, models: Models) -> None:
     assert plain.err == answer(cli, model, b"id,text\n1,go\n", name="in.csv").err == ""
 
 
+def test_columns_are_read_as_in_training(cli: Cli, models: Models) -> None:
+    """Without a first one that numbers the tokens, also where a sentence has one; as CoNLL-X."""
+    model = models("tag")
+    plain = answer(cli, model, b"go\tX\tO\nto\tX\tO\n\nstay\tX\tO\n\n", name="in.conll").lines
+    numbered = b"# id 7\n1\tgo\tO\n2\tto\tO\n\n1\tstay\tO\n\n"
+    assert answer(cli, model, numbered, name="in.conll").lines == ["# id 7", *plain]
+    rest = "\t_\tVB\tVB\t_\t{}\troot\t_\t_"
+    rows = [
+        f"1\tgo{rest.format(2)}",
+        f"2\tto{rest.format(0)}",
+        "",
+        f"1\tstay{rest.format(0)}",
+        "\n",
+    ]
+    assert answer(cli, model, "\n".join(rows).encode(), name="in.conll").lines == plain
+    hashtag = answer(cli, model, b"#rome\tX\n\n", name="in.conll").lines
+    assert hashtag[0].startswith("#rome\t")
+
+
 def test_bad_line_among_columns(cli: Cli, models: Models) -> None:
     result = answer(cli, models("tag"), b"go\tX\n\xff\tX\nrome\tX\n\n", name="in.conll")
     assert result.status == 1
