@@ -30,7 +30,7 @@ from seqcli.inspect.inspection import (
 from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
 from seqcli.inspect.response import choose_words
 from seqcli.inspect.sentence import Sentence, read_sentence
-from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, match_units
+from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, map_cka, match_units
 from seqcli.inspect.survey import Survey, survey
 from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
 
@@ -326,23 +326,16 @@ def _ratio(outcome: Outcome, name: str) -> tuple[np.ndarray, np.ndarray]:
 def _cka(sides: tuple[Side, Side]) -> dict[str, Any]:
     """Linear CKA between every h of the one and every h of the other, of the same part."""
     part = sides[0].site.layer.part
-    keys = [
-        [
-            key
-            for key in side.survey.states
+    states = [
+        {
+            key: states
+            for key, states in side.survey.states.items()
             if key.endswith(".h") and (not part or key.startswith(f"{part}."))
-        ]
+        }
         for side in sides
     ]
-    values = [
-        [
-            linear_cka(sides[0].survey.states[one], sides[1].survey.states[other])
-            for other in keys[1]
-        ]
-        for one in keys[0]
-    ]
     chosen = linear_cka(*(side.survey.states[side.site.key].astype(np.float32) for side in sides))
-    return {"rows": keys[0], "columns": keys[1], "values": values, "chosen": chosen}
+    return {**map_cka(*states), "chosen": chosen}
 
 
 def _matching(sides: tuple[Side, Side]) -> dict[str, Any] | None:

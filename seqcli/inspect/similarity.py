@@ -5,7 +5,8 @@ Dimensions: N tokens, H and G units of the two sides.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,14 @@ def linear_cka(one_NH: np.ndarray, other_NG: np.ndarray) -> float:
     shared = np.linalg.norm(one.T @ other) ** 2
     size = np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other)
     return float(shared / size) if size else 0.0
+
+
+def map_cka(
+    rows: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]
+) -> dict[str, list[Any]]:
+    """Linear CKA of each of some states, (N, H) by name, with each of others."""
+    values = [[linear_cka(one, other) for other in columns.values()] for one in rows.values()]
+    return {"rows": [*rows], "columns": [*columns], "values": values}
 
 
 def match_units(one_NH: np.ndarray, other_NH: np.ndarray, *, seed: int = 1) -> Matching:

@@ -17,11 +17,10 @@ from seqcli.config import Request, TagConfig
 from seqcli.data.batches import bucket
 from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
-from seqcli.data.schemes import spans
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
 from seqcli.data.values import read_list, write_cell
 from seqcli.data.vocabulary import train_tokenizer
-from seqcli.data.words import Cut, are_characters, locate_words
+from seqcli.data.words import Cut, are_characters
 from seqcli.errors import MissingField, SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ngrams import Ngrams
@@ -366,13 +365,13 @@ class Tag:
         answers = []
         texts = rows.columns.get("text", [None] * len(rows))
         for tokens, text, one in zip(rows["tokens"], texts, found, strict=True):
-            record = {"tokens": tokens, **self._describe(tokens, one.tags, text)}
+            record = {"tokens": tokens, **self.tagset.describe(tokens, one.tags, self.cut, text)}
             shown = [] if one.label is None else [one.label]
             if self.labels:
                 record["label"] = one.label or ""
             if scored:
                 ways = [
-                    {**self._describe(tokens, tags, text), "log_probability": share}
+                    {**self.tagset.describe(tokens, tags, self.cut, text), "log_probability": share}
                     for tags, share in one.paths
                 ]
                 record["log_probability"] = ways[0]["log_probability"] if ways else 0.0
@@ -384,24 +383,6 @@ class Tag:
                 shown.append(self._join(tokens, one.tags))
             answers.append(Answer("\t".join(shown), record))
         return answers
-
-    def _describe(self, tokens: list[str], tags: list[str], text: str | None) -> dict[str, Any]:
-        """Tags as fields of a record, with the spans that they mark: the places of their
-        characters where a text was cut, else of their tokens."""
-        if not self.scheme:
-            return {"tags": tags}
-        found = spans(tags)
-        if text is None:
-            surfaces = [self.cut.write_line(tokens[start:end]) for _, start, end in found]
-        else:
-            bounds = locate_words(text)
-            found = [(kind, bounds[start][0], bounds[end - 1][1]) for kind, start, end in found]
-            surfaces = [text[start:end] for _, start, end in found]
-        marked = [
-            {"type": kind, "start": start, "end": end, "text": surface}
-            for (kind, start, end), surface in zip(found, surfaces, strict=True)
-        ]
-        return {"tags": tags, "spans": marked}
 
     def _join(self, tokens: list[str], tags: list[str]) -> str:
         """A plain answer: each token with its tag, or the text that faces the one given."""

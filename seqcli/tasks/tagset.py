@@ -16,6 +16,7 @@ import numpy as np
 
 from seqcli.data.labels import name_some
 from seqcli.data.schemes import Notation, detect_scheme, read, spans
+from seqcli.data.words import Cut, locate_words
 from seqcli.errors import SeqcliError, UsageError
 
 
@@ -77,6 +78,26 @@ class Tagset:
         """The tags of one sentence as answers have them."""
         tags = [self.tags[number] for number in numbers]
         return self.answers.write(spans(tags), len(tags)) if self.answers else tags
+
+    def describe(
+        self, tokens: list[str], tags: list[str], cut: Cut, text: str | None
+    ) -> dict[str, Any]:
+        """Tags as fields of a record, with the spans that they mark: the places of their characters
+        where a text was cut, else of their tokens."""
+        if not self.scheme:
+            return {"tags": tags}
+        found = spans(tags)
+        if text is None:
+            surfaces = [cut.write_line(tokens[start:end]) for _, start, end in found]
+        else:
+            bounds = locate_words(text)
+            found = [(kind, bounds[start][0], bounds[end - 1][1]) for kind, start, end in found]
+            surfaces = [text[start:end] for _, start, end in found]
+        marked = [
+            {"type": kind, "start": start, "end": end, "text": surface}
+            for (kind, start, end), surface in zip(found, surfaces, strict=True)
+        ]
+        return {"tags": tags, "spans": marked}
 
     def to_json(self) -> dict[str, Any]:
         answers = self.answers and [
