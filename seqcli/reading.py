@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,14 +134,17 @@ def _holds_label(line: str, labels: Sequence[str]) -> bool:
     return line.startswith("__label__") or not beside.isdisjoint(labels)
 
 
-def settle_columns(lines: Sequence[Line]) -> tuple[str, int]:
+def settle_columns(lines: Sequence[Line]) -> tuple[str, int | None]:
     """How columns of some sentences are read, and the place of their tokens: behind a first column
-    that numbers them, and as CoNLL-U where they are those of CoNLL-X, as in training."""
+    that numbers them, and as CoNLL-U where they are those of CoNLL-X, as in training. None: not
+    known yet, since no sentence has two tokens."""
     split = _splitter(lines)
     cells = list(map(split, blank_comments([line.text for line in lines], split)))
     width = max(map(len, cells), default=0)
     if width == WIDTH and has_heads(cells):
         return "conllu", 0
+    if not any(first and second for first, second in pairwise(cells)):
+        return "conll", None
     return "conll", int(width > 2 and count_tokens(cells))
 
 

@@ -134,7 +134,7 @@ class Answers:
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
         self.header: Header | None = None
-        self.place = 0  # of the tokens among columns
+        self.place: int | None = None  # of the tokens among columns, once known
         self.open = False  # whether a quoted cell of a table has begun and not ended
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
@@ -222,9 +222,9 @@ class Answers:
         return whole
 
     def _to_sentences(self, sentences: list[list[Line]]) -> Iterator[Reply]:
-        if self.reading == "conll" and not self.place:
+        if self.reading == "conll" and self.place is None:
             self.reading, self.place = settle_columns([line for one in sentences for line in one])
-        tokens = [find_tokens(lines, self.reading, self.place) for lines in sentences]
+        tokens = [find_tokens(lines, self.reading, self.place or 0) for lines in sentences]
         filled = [[token for token in row if token is not None] for row in tokens]
         asked = [at for at, row in enumerate(filled) if row]
         rows = Rows({"tokens": [filled[at] for at in asked]}, "input")

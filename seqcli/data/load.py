@@ -145,8 +145,7 @@ def load_own_split(
             f"the data that the model was trained with has no {name} split; name DATA, or --split "
             "validation"
         )
-    bounds = _bound(len(rows), start, stop)
-    return replace(rows.take(range(len(rows))[bounds]), notes=splits.notes)
+    return replace(rows.cut(_bound(len(rows), start, stop)), notes=splits.notes)
 
 
 # ------------------------------------------------------------------------------ finding the rows

@@ -48,9 +48,15 @@ class Rows:
 
     def head(self, n: int) -> Rows:
         """The first n rows (all of them where there are fewer)."""
-        columns = {role: values[:n] for role, values in self.columns.items()}
+        return self.cut(slice(n))
+
+    def cut(self, bounds: slice) -> Rows:
+        """The rows between two bounds; a text goes on beyond these only where it did before."""
+        first, last, _ = bounds.indices(len(self))
+        columns = {role: values[bounds] for role, values in self.columns.items()}
         before, after = self.joined
-        return replace(self, columns=columns, joined=(before, after and n >= len(self)))
+        joined = (before and first == 0, after and last == len(self))
+        return replace(self, columns=columns, joined=joined)
 
 
 @dataclass(frozen=True)

@@ -334,6 +334,11 @@ def test_the_splits_of_a_training_are_found_again(folder: Path) -> None:
     first = load_own_split("classify", data, "dev[:30%]")
     assert first["text"] == made.validation["text"][:3]
     assert any("are set aside" in note for note in first.notes)
+    fill(folder, long__txt="word " * 4000)  # one line, cut within
+    text = settings("lm", data="long.txt")
+    assert load("lm", text).validation.joined == (True, True)
+    assert load_own_split("lm", text, "validation").joined == (True, True)
+    assert load_own_split("lm", text, "validation[:0]").joined == (True, False)
     with pytest.raises(UsageError, match="trained with has no test split; name DATA, or --split"):
         load_own_split("classify", data, "test")
     for place in (folder, "one.csv"):
