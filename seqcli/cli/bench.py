@@ -21,23 +21,29 @@ def bench(
     batch: Annotated[int, typer.Option(help="Sequences per batch.", min=1)] = 32,
     length: Annotated[int, typer.Option(help="Tokens per sequence, on average.", min=1)] = 32,
     unequal: Annotated[
-        bool, typer.Option("--unequal/--equal", help="Lengths as in sentences, or all the same.")
+        bool,
+        typer.Option(
+            "--unequal/--equal",
+            help="Lengths that differ as those of sentences do, or all the same.",
+        ),
     ] = True,
     bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = False,
     cells: Annotated[
-        str | None, typer.Option(help="Cells to measure, joined by commas; default: all.")
+        str | None, typer.Option(help="Cells to measure, separated by commas; default: all.")
     ] = None,
     precision: Annotated[
         Literal["fp32", "bf16", "both"],
-        typer.Option(help="Operands of the matrix products; both: bf16 where it is fast."),
+        typer.Option(help="Operands of matrix products; both: fp32, and bf16 where it is fast."),
     ] = "both",
-    rounds: Annotated[int, typer.Option(help="Rounds; medians of them are shown.", min=1)] = 5,
+    rounds: Annotated[
+        int, typer.Option(help="Number of rounds, whose medians are shown.", min=1)
+    ] = 5,
     threads: Annotated[
-        int | None, typer.Option(help="Processor threads; default: all cores.", min=1)
+        int | None, typer.Option(help="Number of CPU threads; default: all cores.", min=1)
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """How fast each cell trains and predicts here, against torch.nn and the machine's peak."""
+    """Measure the speed of each cell here, beside torch.nn and the machine's peak."""
     from seqcli.bench import Shape
     from seqcli.bench import bench as measure
     from seqcli.console import say

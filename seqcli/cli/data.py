@@ -34,11 +34,12 @@ def register(app: typer.Typer) -> None:
 def check(
     settings: dict[str, Any],
     task: Annotated[
-        Literal["classify", "tag", "translate", "lm"], typer.Option(help="What it is meant for.")
+        Literal["classify", "tag", "translate", "lm"],
+        typer.Option(help="Task that the data are meant for."),
     ] = "classify",
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Rows, columns, lengths, labels, repeats and leaks between splits."""
+    """Report rows, columns, lengths, labels, duplicates and leaks between splits."""
     own = {item.name for item in list_settings(task) if item.section == "data"}
     if wrong := sorted(settings.keys() - own):
         raise UsageError(f"--{wrong[0].replace('_', '-')} has no meaning for {task}")

@@ -35,13 +35,13 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL... [DATA]",
-            help="Model folders of one task, which are compared with the first; then rows with "
-            "answers, by default the data the first was trained with.",
+            help="Model folders of one task; the first is compared with each of the others. Then "
+            "rows with answers; default: the data the first was trained on.",
         ),
     ],
     columns: dict[str, Any],
     decoding: dict[str, Any],
-    split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the data to read.")] = "test",
     limit: Limit = None,
     others: With = None,
     cache: Annotated[
@@ -56,14 +56,14 @@ def evaluate(
         bool,
         typer.Option(
             "--dynamic",
-            help="Dynamic evaluation: go on training on the text as it is scored.",
+            help="Dynamic evaluation: keep training on the text as it is scored.",
             rich_help_panel="For models of lm",
         ),
     ] = False,
     mistakes: Annotated[
         int,
         typer.Option(
-            help="List this many wrong answers, most confident first.",
+            help="List this many wrong answers, the most confident first.",
             min=0,
             rich_help_panel="For models of classify",
         ),
@@ -71,7 +71,7 @@ def evaluate(
     threads: Threads = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """The task's metrics on a split with their intervals; of several models, which is better."""
+    """Score a model on a split, with intervals; of several models, say which is better."""
     request = Request(**decoding)
     from seqcli.console import say
     from seqcli.evaluation import evaluate as judge

@@ -19,10 +19,10 @@ def register(app: typer.Typer) -> None:
 def export(
     model: ModelFolder,
     format: Annotated[
-        Literal["onnx"], typer.Option(help="For what: onnxruntime and other programs of ONNX.")
+        Literal["onnx"], typer.Option(help="Format to write, for ONNX Runtime and other programs.")
     ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to. Default MODEL/onnx.")
+        Path | None, typer.Option(help="Folder to write to; default: MODEL/onnx.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

@@ -29,40 +29,45 @@ def generate(
     condition: Annotated[
         str | None,
         typer.Option(
-            help="What to write from, if the model was trained so: a label, numbers between "
-            "commas, or the path of an image."
+            help="What to write from, if the model was trained with --condition: a label, numbers "
+            "separated by commas, or the path of an image."
         ),
     ] = None,
-    length: Annotated[int, typer.Option(help="At most this many tokens.", min=1)] = 200,
+    length: Annotated[int, typer.Option(help="Write at most this many tokens.", min=1)] = 200,
     samples: Annotated[int, typer.Option(help="How many texts to write.", min=1)] = 1,
     temperature: Annotated[
         float,
         typer.Option(
-            help="Below 1 is safer, above 1 wilder; 0 takes the likeliest token.", min=0, max=1000
+            help="Below 1 is safer, above 1 wilder; 0 always takes the likeliest token.",
+            min=0,
+            max=1000,
         ),
     ] = 0.8,
     top_k: Annotated[
-        int, typer.Option(help="Draw from the k likeliest tokens; 0 from all.", min=0)
+        int, typer.Option(help="Draw from the k likeliest tokens; 0: from all.", min=0)
     ] = 0,
     top_p: Annotated[
-        float, typer.Option(help="Draw from the likeliest tokens that together reach p.")
+        float,
+        typer.Option(help="Draw from the likeliest tokens whose probabilities together reach p."),
     ] = 1.0,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of the draw: the same seed gives the same text.", min=0, max=LARGEST_SEED
+            help="Seed for the draw: the same seed gives the same text.", min=0, max=LARGEST_SEED
         ),
     ] = None,
     line: Annotated[bool, typer.Option("--line", help="Stop at the end of a line.")] = False,
     state: Annotated[
         Path | None,
         typer.Option(
-            help="A file that keeps what was read and written: go on from it if it is there, and "
-            "save it at the end."
+            help="File that remembers what was read and written: continue from it if it exists, "
+            "and save it at the end."
         ),
     ] = None,
     threads: Threads = None,
-    json_output: Annotated[bool, typer.Option("--json", help="One JSON line per text.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON per text.")
+    ] = False,
 ) -> None:
     """Write text with a language model."""
     if not 0 < top_p <= 1:

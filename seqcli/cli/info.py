@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
 def info(
     model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model folder.")] = None,
     system: Annotated[
-        bool, typer.Option("--system", help="This machine, its kernels and versions.")
+        bool, typer.Option("--system", help="Show this machine, its kernels and versions.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """What a model folder holds, or what this machine can do."""
+    """Show what a model folder holds, or what this machine can do."""
     if (model is None) == (not system):
         raise UsageError("give a model folder or --system")
     from seqcli import facts
@@ -47,7 +47,7 @@ def cells(
     hidden: Annotated[int, typer.Option(help="Units to count for.", min=1)] = 128,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """The recurrent cells: equations, parameters and cost a step."""
+    """List the recurrent cells: equations, parameters and cost per step."""
     from seqcli.config import SHORT_FORMS
     from seqcli.facts import of_cells
 
@@ -71,15 +71,15 @@ def cells(
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="The recipe to print; default: list them all.")
+        str | None, typer.Argument(help="Recipe to print; default: list them all.")
     ] = None,
     task: Annotated[
         Literal["classify", "tag", "translate", "lm"] | None,
-        typer.Option(help="Only those of one task."),
+        typer.Option(help="List only those of one task."),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Settings of known networks, for --recipe NAME of the verbs that train."""
+    """List settings of known networks, for --recipe NAME in training."""
     from seqcli.recipes import list_recipes
     from seqcli.results import print_table
 

@@ -15,10 +15,10 @@ from seqcli.errors import UsageError
 
 DataArgument = Annotated[
     str | None,
-    typer.Argument(help="Rows with answers; default: the data the model was trained with."),
+    typer.Argument(help="Rows with answers; default: the data the model was trained on."),
 ]
-Split = Annotated[str, typer.Option(help="Which split of the data.")]
-Clusters = Annotated[str, typer.Option(help="How many clusters: auto, or a number.")]
+Split = Annotated[str, typer.Option(help="Split of the data to read.")]
+Clusters = Annotated[str, typer.Option(help="Number of clusters, or auto.")]
 EXAMPLES = {
     "inspect": """\
 seqcli inspect runs/reviews --sentence 'slow at first, then lovely'
@@ -50,14 +50,14 @@ def inspect(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Page to write; .json and .npz go beside it. Default MODEL/inspect.html."
+            help="Page to write, with .json and .npz beside it; default: MODEL/inspect.html."
         ),
     ] = None,
     limit: Limit = None,
     threads: Threads = None,
     json_output: Json = False,
 ) -> None:
-    """What the hidden states do: a page, JSON, arrays and a summary."""
+    """Show what the hidden states do: a page, JSON, arrays and a summary."""
     wanted = Inspecting(clusters=_count(clusters), **settings)
     loaded, rows = _load(model, data, columns, split=split, limit=limit, threads=threads)
     wanted.check_task(loaded.task.name)
@@ -89,7 +89,7 @@ def inspect(
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A[:LAYER]", help="A model folder.")],
-    second: Annotated[str, typer.Argument(metavar="B[:LAYER]", help="Another, or the same.")],
+    second: Annotated[str, typer.Argument(metavar="B[:LAYER]", help="Another one, or the same.")],
     settings: dict[str, Any],
     columns: dict[str, Any],
     data: DataArgument = None,
@@ -97,13 +97,13 @@ def compare(
     clusters: Clusters = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="Page to write; .json goes beside it. Default B/compare.html."),
+        typer.Option(help="Page to write, with .json beside it; default: B/compare.html."),
     ] = None,
     limit: Limit = None,
     threads: Threads = None,
     json_output: Json = False,
 ) -> None:
-    """Two models, two layers or two checkpoints on the same examples and one scale."""
+    """Compare two models, layers or checkpoints on the same examples and one scale."""
     wanted = Comparing(clusters=_count(clusters), **settings)
     from seqcli import bundle, storage
     from seqcli.console import say

@@ -24,8 +24,10 @@ OF_TRAINING = ("data", "tokens", "network", "training")
 """Sections that a file and the environment can set as well."""
 
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
-Limit = Annotated[int | None, typer.Option(help="Take at most this many rows.", min=1)]
-Threads = Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)]
+Limit = Annotated[int | None, typer.Option(help="Use at most this many rows.", min=1)]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of CPU threads; default: all cores.", min=1)
+]
 
 
 def with_options(command: Callable[..., Any], **groups: Sequence[Setting]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ With = Annotated[
     typer.Option(
         "--with",
         metavar="MODEL",
-        help="Another model to write together with; may be repeated.",
+        help="Another model to decode with, averaging both; may be repeated.",
         rich_help_panel="For models of translate",
     ),
 ]
@@ -44,19 +44,20 @@ def predict(
     format: Annotated[
         Literal["plain", "jsonl", "conll"] | None,
         typer.Option(
-            help="Answers as plain lines, JSON Lines or (tag) CoNLL columns; default: as the input."
+            help="Write answers as plain lines, JSON Lines or (tag) CoNLL columns; default: as the "
+            "input."
         ),
     ] = None,
     input: Annotated[
         Literal["auto", "text", "jsonl", "csv", "tsv", "conll", "conllu"],
-        typer.Option(help="How to read lines; auto looks at the name and the first line."),
+        typer.Option(help="How to read lines; auto decides by the file's name and the first line."),
     ] = "auto",
     others: With = None,
     precision: Annotated[
         Literal["fp32", "bf16", "auto"],
         typer.Option(
-            help="Operands of the matrix products: bf16 is faster where the processor has it "
-            "(auto: there), and answers differ a little."
+            help="Operands of matrix products. bf16 is faster where the processor has it, with "
+            "slightly different answers; auto uses it there."
         ),
     ] = "fp32",
     threads: Threads = None,

@@ -33,18 +33,21 @@ def register(app: typer.Typer) -> None:
 def sweep(
     task: Annotated[
         Literal["classify", "tag", "translate", "lm"] | None,
-        typer.Argument(help="What to train.", show_default=False),
+        typer.Argument(help="Task to train for.", show_default=False),
     ] = None,
-    data: Annotated[str | None, typer.Argument(help="As for the verbs that train.")] = None,
+    data: Annotated[str | None, typer.Argument(help="Data, as for the training commands.")] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Trials in all; default: 20, or as many as will fit.", min=1)
+        int | None,
+        typer.Option(
+            help="Total number of trials; default: 20, or with --time as many as fit.", min=1
+        ),
     ] = None,
     time: Annotated[str | None, typer.Option(help="Stop after this time (90s, 10m, 2h).")] = None,
     over: Annotated[
         list[str] | None,
         typer.Option(
-            help="A setting to search: name=a,b,c or name=low:high; again for each. One value "
-            "fixes it. Default: some that matter to the task."
+            help="A setting to search over: name=a,b,c or name=low:high; may be repeated. A single "
+            "value fixes it. Default: some that matter to the task."
         ),
     ] = None,
     config: Annotated[
@@ -54,10 +57,11 @@ def sweep(
         str | None, typer.Option(help="Settings of all trials; `seqcli recipes` lists them.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the sweep; default runs/sweep-TASK, numbered.")
+        Path | None,
+        typer.Option(help="Folder of the sweep; default: runs/sweep-TASK, numbered if it exists."),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Folder of a sweep to go on with, up to --trials.")
+        Path | None, typer.Option(help="Folder of a sweep to continue, up to --trials.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the trials as JSON.")] = False,
 ) -> None:

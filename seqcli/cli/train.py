@@ -25,7 +25,7 @@ SOON = 2.0
 """Seconds after a signal within which a training is expected to stop."""
 STOPPING = "stopping when this step or evaluation is done; a second signal stops at once"
 HELP = {
-    "classify": "Train a network that gives a text a label (N → 1).",
+    "classify": "Train a network that gives each text a label (N → 1).",
     "tag": "Train a network that gives each token a tag (N → N).",
     "translate": "Train a network that turns one sequence into another (N → M).",
     "lm": "Train a network that predicts the next token and writes text (N → N, 1 → N).",
@@ -69,7 +69,7 @@ def _verb(task: str) -> Any:
         typed: set[str],
         out: Annotated[
             Path | None,
-            typer.Option(help="Model folder; default runs/TASK-CELL, numbered when it exists."),
+            typer.Option(help="Model folder; default: runs/TASK-CELL, numbered if it exists."),
         ] = None,
         config: Annotated[
             Path | None, typer.Option(help="Settings from a TOML, YAML or JSON file.")
@@ -80,11 +80,13 @@ def _verb(task: str) -> Any:
         ] = None,
         seeds: Annotated[
             int,
-            typer.Option(help="Train with this many seeds; report mean and deviation.", min=1),
+            typer.Option(
+                help="Train with this many seeds; report mean and standard deviation.", min=1
+            ),
         ] = 1,
         resume: Annotated[
             Path | None,
-            typer.Option(help="Model folder of an interrupted training to go on with."),
+            typer.Option(help="Model folder of an interrupted training to continue."),
         ] = None,
         json_output: Annotated[
             bool, typer.Option("--json", help="Print the scores as JSON.")

@@ -16,18 +16,18 @@ class Data:
 
     data: str | None = setting(
         None,
-        "A file (csv, tsv, json, jsonl, parquet, txt, conll, conllu, also .gz), a folder, a glob "
-        "or a Hub id. Without it, the bundled sample.",
+        "A file (csv, tsv, json, jsonl, parquet, txt, conll or conllu; may be gzipped), a folder, "
+        "a glob or the id of a Hub data set. Default: the bundled sample.",
         argument=True,
     )
-    train: str | None = setting(None, "File, glob or split name to train on.")
+    train: str | None = setting(None, "File, glob or split to train on.")
     validation: str | None = setting(
-        None, "File, glob or split name to choose the best epoch on; cut from train if missing."
+        None, "File, glob or split that decides which epoch is best; cut from train if missing."
     )
-    test: str | None = setting(None, "File, glob or split name to test on at the end.")
+    test: str | None = setting(None, "File, glob or split to test on at the end.")
     subset: str | None = setting(None, "Configuration of a Hub data set that has several.")
     revision: str | None = setting(None, "Branch, tag or commit of a Hub data set.")
-    limit: int | None = setting(None, "Take at most this many rows of each split.", minimum=1)
+    limit: int | None = setting(None, "Use at most this many rows of each split.", minimum=1)
 
 
 def for_other_rows(
@@ -56,18 +56,18 @@ class ClassifyData(Data):
     """Texts and their labels."""
 
     text_column: str | None = setting(
-        None, "Column that holds the text; several, between commas, are read as one text."
+        None, "Column that holds the text. Several, separated by commas, are read as one text."
     )
     pair_column: str | None = setting(
-        None, "Column that holds a second text, to label the two together."
+        None, "Column that holds a second text; the two are labelled together."
     )
     label_column: str | None = setting(
         None,
-        "Column that holds the label. Several, between commas, are several labels of a text: of "
-        "yes/no (or 1/0) columns the names of those that say yes, else the values.",
+        "Column that holds the label. Several, separated by commas, give a text several labels: "
+        "of yes/no (or 1/0) columns the names of those that say yes, of others their values.",
     )
     label_separator: str | None = setting(
-        None, "What divides several labels of one text, such as '|'; lists need none."
+        None, "What separates several labels of one text, such as '|'; lists need none."
     )
 
 
@@ -80,10 +80,11 @@ class TagData(Data):
         None, "Column that holds the tags (conllu: upos, xpos, deprel, lemma)."
     )
     with_label: str | None = setting(
-        None, "Column that holds a label of the whole sentence, to be learned with the tags."
+        None,
+        "Column that holds a label of the whole sentence, to be learned together with the tags.",
     )
     scheme: Literal["auto", "iob1", "bio", "bioes"] = setting(
-        "auto", "How tags mark spans in the network; answers are written as the data have them."
+        "auto", "Scheme in which the network marks spans; answers keep that of the data."
     )
 
 
@@ -102,6 +103,6 @@ class LanguageData(Data):
     text_column: str | None = setting(None, "Column that holds the text.")
     condition: str | None = setting(
         None,
-        "Write each row's text from this column: a label, numbers (also several columns, between "
-        "commas) or an image. Rows are separate texts then.",
+        "Column from which each row's text is written: a label, numbers (also several columns, "
+        "separated by commas) or an image. Each row is then a text of its own.",
     )

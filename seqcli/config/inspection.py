@@ -20,16 +20,18 @@ class Comparing:
         (), "A text to follow step by step; may be repeated.", option="sentence"
     )
     direction: Literal["forward", "reverse"] | None = setting(None, "Only this direction.")
-    state: Literal["h", "c"] | None = setting("h", "Which state; c is put in units of its spread.")
-    top_k: int = setting(300, "Words to show.", minimum=2, maximum=2000)
+    state: Literal["h", "c"] | None = setting(
+        "h", "Which state; c is measured in units of its spread."
+    )
+    top_k: int = setting(300, "Number of words to show.", minimum=2, maximum=2000)
     min_count: int = setting(5, "Leave out words seen less often.", minimum=1)
     clusters: int | None = None
     mode: Literal["absolute", "raw"] = setting(
         "absolute",
-        "Cluster |S|, or the signed S as RNNVis does (mixes signs).",
+        "Cluster |S|, or as RNNVis does the signed S, which mixes signs.",
         option="cocluster-mode",
     )
-    seed: int = setting(1, "Seed of samples and clusters.", minimum=0)
+    seed: int = setting(1, "Seed for samples and clusters.", minimum=0)
     max_tokens: int | None = setting(1_000_000, "Read at most about this many tokens.", minimum=100)
 
 
@@ -47,21 +49,23 @@ class Inspecting(Comparing):
         "Units to silence: clusters, cluster:2, unit:7, units:7,9 or none; may be repeated.",
     )
     how: Literal["zero", "mean"] = setting(
-        "zero", "The value of a silenced unit.", option="ablate-at"
+        "zero", "Value given to a silenced unit.", option="ablate-at"
     )
-    random_sets: int = setting(20, "Random sets of units to compare an ablation with.", minimum=0)
+    random_sets: int = setting(
+        20, "Number of random sets of units to compare an ablation with.", minimum=0
+    )
     probes: tuple[str, ...] = setting(
         ("auto",),
-        "Property to read off states: label, tag, capital, letter, long, previous, seen=WORD,WORD "
-        "or none; may be repeated.",
+        "Property to read off the states: label, tag, capital, letter, long, previous, "
+        "seen=WORD,WORD or none; may be repeated.",
         option="probe",
     )
-    find: str | None = setting(None, "A text whose state pattern is looked for in the data.")
-    span: str | None = setting(None, "With --find: its tokens, such as 2:5; default all.")
+    find: str | None = setting(None, "A text whose pattern of states is searched for in the data.")
+    span: str | None = setting(None, "With --find: which of its tokens, such as 2:5; default: all.")
     threshold: float = setting(0.3, "With --find: |h| above which a unit is active.", minimum=0)
     beam: int = setting(3, "Width of the beam tree.", minimum=1, tasks=("translate",))
     forced_prefix: str | None = setting(
-        None, "How every translation must begin.", tasks=("translate",)
+        None, "Text that every translation must begin with.", tasks=("translate",)
     )
 
     def check_task(self, task: str) -> None:

@@ -33,42 +33,46 @@ class Network:
     """The recurrent layers every task has."""
 
     cell: CellName = setting("gru", "Recurrent cell; `seqcli cells` explains them.")
-    layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=64)
+    layers: int = setting(
+        1, "Number of recurrent layers, one on top of another.", minimum=1, maximum=64
+    )
     hidden: int = setting(128, "Units per layer and direction.", minimum=1)
     embedding: int = setting(
-        128, "Width of a token's vector; 0 takes that of the --vectors file.", minimum=0
+        128, "Size of a token's vector; 0: that of the --vectors file.", minimum=0
     )
     vectors: str | None = setting(
         None,
-        "Pretrained vectors of words to start from: a file of GloVe, word2vec (text or binary) or "
-        "fastText .vec, also .gz. The model keeps those it needs.",
+        "File of pretrained word vectors to start from: GloVe, word2vec (text or binary) or "
+        "fastText .vec; may be gzipped. The model keeps those it needs.",
     )
-    vectors_frozen: bool = setting(False, "Leave the vectors as they are in training.")
+    vectors_frozen: bool = setting(False, "Keep the pretrained vectors fixed during training.")
     dropout: float = setting(
-        0.3, "Fraction of features dropped between layers in training.", minimum=0, maximum=0.95
+        0.3, "Fraction of features dropped between layers during training.", minimum=0, maximum=0.95
     )
     locked_dropout: bool = setting(
         False, "Drop the same features for all tokens of a sequence (variational dropout)."
     )
     weight_dropout: float = setting(
-        0.0, "Fraction of recurrent weights dropped in training.", minimum=0, maximum=0.95
+        0.0, "Fraction of recurrent weights dropped during training.", minimum=0, maximum=0.95
     )
     embedding_dropout: float = setting(
         0.0, "Fraction of word types dropped from each batch.", minimum=0, maximum=0.95
     )
     residual: bool = setting(
-        False, "Residual connections: add a layer's input to its output where widths agree."
+        False, "Residual connections: add a layer's input to its output where their sizes agree."
     )
-    layer_norm: bool = setting(False, "Layer normalisation of what each layer reads.")
+    layer_norm: bool = setting(False, "Layer normalisation of each layer's input.")
     initialization: Literal["orthogonal", "uniform"] = setting(
         "orthogonal",
-        "Initial weights of the recurrent layers: orthogonal from state to state, or all of them "
-        "uniform between ±1/√hidden.",
+        "Initial weights of the recurrent layers. orthogonal: orthogonal matrices from state to "
+        "state; uniform: all weights uniform between ±1/√hidden.",
     )
     train_embedding: bool | None = setting(
-        None, "Train the token vectors; default: yes, but not below an esn."
+        None, "Train the token vectors; default: yes, except below an esn."
     )
-    nonlinearity: Literal["tanh", "relu"] = setting("tanh", "Activation.", cells=("rnn", "jordan"))
+    nonlinearity: Literal["tanh", "relu"] = setting(
+        "tanh", "Activation function.", cells=("rnn", "jordan")
+    )
     forget_bias: float = setting(
         1.0,
         "Initial bias of the forget gate.",
@@ -76,28 +80,30 @@ class Network:
     )
     rounds: int = setting(
         5,
-        "Rounds in which input and state scale each other.",
+        "Number of rounds in which input and state gate each other.",
         minimum=0,
         maximum=64,
         cells=("mogrifier",),
     )
     spectral_radius: float = setting(
         0.9,
-        "Largest eigenvalue of the reservoir: how long it remembers.",
+        "Largest absolute eigenvalue of the reservoir: the larger, the longer it remembers.",
         minimum=0,
         cells=("esn",),
     )
     leak: float = setting(
-        0.5, "Share of a unit that is new at each step.", above=0, maximum=1, cells=("esn",)
+        0.5, "Share of a unit's state that is new at each step.", above=0, maximum=1, cells=("esn",)
     )
     sparsity: float = setting(
         0.9, "Fraction of recurrent weights that are zero.", minimum=0, maximum=1, cells=("esn",)
     )
-    width: int = setting(3, "Tokens that a layer sees at once.", minimum=1, cells=("cnn",))
-    heads: int = setting(4, "Attention heads.", minimum=1, cells=("transformer",))
+    width: int = setting(
+        3, "Number of tokens that a layer sees at once.", minimum=1, cells=("cnn",)
+    )
+    heads: int = setting(4, "Number of attention heads.", minimum=1, cells=("transformer",))
     window: int = setting(
         256,
-        "How many tokens back it looks; lm carries as many on.",
+        "How many tokens back it looks; lm carries as many over to the next block.",
         minimum=1,
         cells=("transformer",),
     )
@@ -112,28 +118,28 @@ class ClassifyNetwork(Network):
     )
     tree: Literal["childsum", "binary"] = setting(
         "childsum",
-        "Form of the trees: any number of children, or a left and a right one.",
+        "Kind of tree. childsum: any number of children; binary: a left and a right child.",
         cells=("tree",),
     )
     bidirectional: bool = setting(True, "Read the text from both ends.")
     pool: Literal["last", "mean", "max", "attention"] = setting(
-        "max", "How the states of a text are made into one vector."
+        "max", "How the states of a text become one vector."
     )
     word_dropout: float | None = setting(
         None,
-        "Fraction of tokens replaced by unknown in training; default: 0.1, but 0 where each token "
-        "is seen hundreds of times.",
+        "Fraction of tokens replaced by the unknown token during training; default: 0.1, but 0 if "
+        "tokens are seen hundreds of times each.",
         minimum=0,
         maximum=0.95,
     )
     ngrams: bool = setting(
         True,
         "Average the network's scores with those of a linear model on words and pairs of words "
-        "(characters: up to three in a row) and, with --spelling, on word forms.",
+        "(characters: runs of up to three) and, with --spelling, on word forms.",
     )
     spelling: bool = setting(
         True,
-        "Read words also by their first and last letters and their capitals, unknown words by "
+        "Also read words by their first and last letters and their capitals; unknown words by "
         "these alone.",
     )
 
@@ -145,19 +151,24 @@ class TagNetwork(Network):
     bidirectional: bool = setting(True, "Read the tokens from both ends.")
     characters: Literal["none", "rnn", "cnn"] = setting(
         "rnn",
-        "Build part of a token's vector from its characters: read from both ends, or the maximum "
-        "over windows of three.",
+        "Build part of a token's vector from its characters. rnn: read from both ends; cnn: the "
+        "maximum over windows of three.",
     )
     character_hidden: int = setting(
-        50, "Units of the character network per direction; cnn has twice as many in all.", minimum=1
+        50,
+        "Units of the character network per direction; cnn has twice as many in total.",
+        minimum=1,
     )
     crf: bool | None = setting(
         None,
-        "Conditional random field: choose the tags of a sentence together and never break their "
+        "Conditional random field: choose the tags of a sentence jointly, never breaking their "
         "scheme; default: where tags mark spans.",
     )
     word_dropout: float = setting(
-        0.1, "Fraction of tokens replaced by unknown in training.", minimum=0, maximum=0.95
+        0.1,
+        "Fraction of tokens replaced by the unknown token during training.",
+        minimum=0,
+        maximum=0.95,
     )
 
 
@@ -170,20 +181,20 @@ class TranslateNetwork(Network):
         "general", "How the decoder looks back at the source."
     )
     input_feeding: bool = setting(
-        False, "Feed each output, and with it what was attended to, into the next step; slower."
+        False, "Feed each output, together with what was attended to, into the next step; slower."
     )
     bridge: Literal["none", "copy", "linear"] = setting(
         "linear",
-        "Where the decoder starts. none: at zero; copy: where the encoder ended; linear: at a "
-        "learned map of the source's mean.",
+        "Initial state of the decoder. none: zeros; copy: where the encoder ended; linear: a "
+        "learned map of the source's mean state.",
     )
     share_vocabulary: bool = setting(
-        False, "One vocabulary and one embedding for source and target."
+        False, "Use one vocabulary and one embedding for source and target."
     )
     tie: bool = setting(
         True,
-        "Share target embedding and output projection; by default not where the token vectors "
-        "stay as they are.",
+        "Share the weights of target embedding and output projection; off by default where token "
+        "vectors are not trained.",
     )
 
 
@@ -193,11 +204,11 @@ class LanguageNetwork(Network):
 
     tie: bool = setting(
         True,
-        "Share embedding and output projection; by default not with --softmax adaptive, nor where "
-        "the token vectors stay as they are.",
+        "Share the weights of embedding and output projection; off by default with --softmax "
+        "adaptive and where token vectors are not trained.",
     )
     softmax: Literal["full", "adaptive", "sampled"] = setting(
         "full",
-        "Output layer. full: exact; for large vocabularies adaptive: rarer words in clusters, and "
-        "sampled: trained against 1,024 words drawn at random.",
+        "Output layer. full: exact. For large vocabularies: adaptive puts rarer words into "
+        "clusters, sampled trains against 1,024 words drawn at random.",
     )

@@ -16,13 +16,15 @@ from seqcli.errors import UsageError
 class Decoding:
     """How the answers of translate are searched for."""
 
-    beam: int = setting(1, "Width of the search.", minimum=1, tasks=("translate",))
+    beam: int = setting(
+        1, "Width of the beam; 1 is greedy search.", minimum=1, tasks=("translate",)
+    )
     length_penalty: float = setting(
-        1.0, "Above 0 favours longer answers.", minimum=0, maximum=10, tasks=("translate",)
+        1.0, "Above 0, favour longer answers.", minimum=0, maximum=10, tasks=("translate",)
     )
     coverage_penalty: float = setting(
         0.0,
-        "Above 0 favours answers that leave nothing of the source out.",
+        "Above 0, favour answers that leave nothing of the source out.",
         minimum=0,
         maximum=100,
         tasks=("translate",),
@@ -34,14 +36,14 @@ class Decoding:
         tasks=("translate",),
     )
     min_length: int = setting(
-        0, "At least this many tokens per answer.", minimum=0, tasks=("translate",)
+        0, "Write at least this many tokens per answer.", minimum=0, tasks=("translate",)
     )
     max_length: int | None = setting(
-        None, "At most this many tokens per answer.", minimum=1, tasks=("translate",)
+        None, "Write at most this many tokens per answer.", minimum=1, tasks=("translate",)
     )
     copy_unknown: bool = setting(
         False,
-        "Write for an unknown word the source word it attends to (--tokens word).",
+        "In place of an unknown word, write the source word it attends to (--tokens word).",
         tasks=("translate",),
     )
 
@@ -66,23 +68,25 @@ class Request(Decoding):
         0, "Add the probabilities of the k likeliest labels.", minimum=0, tasks=("classify",)
     )
     surprisal: bool = setting(
-        False, "The surprisal of each token in bits, instead of the line's totals.", tasks=("lm",)
+        False,
+        "Give the surprisal of each token in bits instead of the line's totals.",
+        tasks=("lm",),
     )
     n_best: int = setting(
         1,
-        "This many answers and their scores, separated by tabs.",
+        "Give this many answers and their scores, separated by tabs.",
         minimum=1,
         tasks=("tag", "translate"),
     )
-    scores: bool = setting(False, "Add the score after each answer.", tasks=("tag", "translate"))
+    scores: bool = setting(False, "Add its score to each answer.", tasks=("tag", "translate"))
     alignment: bool = setting(
         False,
-        "Add which source word each word attends to, as i-j; in JSON Lines all weights.",
+        "Add which source word each word attends to, as i-j; in JSON Lines also all weights.",
         tasks=("translate",),
     )
     score_pairs: bool = setting(
         False,
-        "Lines are source, tab, target; answer the log-probability.",
+        "Read a source, a tab and a target from each line; answer with the log-probability.",
         tasks=("translate",),
     )
 

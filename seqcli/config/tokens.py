@@ -17,10 +17,13 @@ class Tokens:
     )
     vocabulary_size: int | None = setting(
         None,
-        "Keep at most this many tokens; default: all (bpe: a 64th of the words, 500 to 8,000).",
+        "Keep at most this many tokens; default: all (bpe: a 64th of the words, from 500 to "
+        "8,000).",
         minimum=2,
     )
-    min_count: int = setting(1, "Tokens seen less often than this in train are unknown.", minimum=1)
+    min_count: int = setting(
+        1, "Treat tokens seen less often than this in train as unknown.", minimum=1
+    )
     lowercase: bool = setting(False, "Fold case before looking a token up.")
 
 
@@ -29,5 +32,5 @@ class SequenceTokens(Tokens):
     """How text becomes tokens, and how many of them are read."""
 
     max_length: int | None = setting(
-        None, "Cut longer sequences to this many tokens and say how many were cut.", minimum=1
+        None, "Cut longer sequences to this many tokens, and say how many were cut.", minimum=1
     )

@@ -19,8 +19,8 @@ def epochs_setting(fewest: int) -> Any:
     """The setting `epochs` of a task whose default is so many where data are not small."""
     return setting(
         None,
-        f"Passes over the training rows; default: {fewest}, for small data more, enough for about "
-        f"{UPDATES * fewest:,} updates (at most {MOST_TIMES * fewest}).",
+        f"Passes over the training rows; default: {fewest}, or for small data more, up to "
+        f"{MOST_TIMES * fewest}, to reach about {UPDATES * fewest:,} updates.",
         minimum=1,
     )
 
@@ -33,59 +33,59 @@ class Training:
     epochs: int | None = epochs_setting(20)
     time: str | None = setting(
         None,
-        "Be done in this time (90s, 10m, 2h; each seed), the step size falling by the clock "
-        "where the epochs would take longer. What comes out then depends on the machine's speed.",
+        "Finish within this time (90s, 10m, 2h; per seed): where the epochs would take longer, "
+        "the step size falls by the clock. The result then depends on the machine's speed.",
     )
     optimizer: Literal["adamw", "sgd", "asgd"] = setting(
         "adamw",
-        "Rule of the update; asgd is sgd that, once validation stalls, keeps the mean of the "
-        "weights from there on.",
+        "Update rule; asgd is sgd that, once validation stalls, averages the weights from there "
+        "on.",
     )
     average: float = setting(
         0.0,
-        "Decay of a running mean of the weights, which is judged and saved in their place (0.999: "
-        "of about the last thousand updates); 0: no mean, the default with sgd and asgd.",
+        "Decay of a running mean of the weights, which is evaluated and saved in their place "
+        "(0.999: over about the last thousand updates). 0: no mean, the default with sgd and "
+        "asgd.",
         minimum=0,
         maximum=0.99999,
     )
     learning_rate: float = setting(2e-3, "Peak step size.", above=0)
     schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
         "linear",
-        "How the step size falls. linear, cosine: to zero at the last epoch; plateau: by half when "
-        "validation stalls.",
+        "How the step size falls. linear, cosine: to zero at the last epoch; plateau: by half "
+        "whenever validation stalls.",
     )
     warmup: float = setting(
-        0.05, "Fraction of all updates during which the step size rises.", minimum=0, maximum=1
+        0.05, "Fraction of all updates over which the step size rises.", minimum=0, maximum=1
     )
     weight_decay: float = setting(0.0, "Decoupled weight decay.", minimum=0)
     adversarial: float = setting(
         0.0,
-        "Adversarial training, against learning small data by heart: each batch once more with its "
-        "token vectors moved by this share of their size in the worst direction; doubles the time.",
+        "Adversarial training, against memorising small data: each batch is learned once more "
+        "with its token vectors moved by this share of their size in the worst direction; doubles "
+        "the time.",
         minimum=0,
         maximum=1,
     )
-    clip: float = setting(
-        1.0, "Largest norm of all gradients together; 0 does not clip.", minimum=0
-    )
+    clip: float = setting(1.0, "Largest norm of all gradients together; 0: no clipping.", minimum=0)
     patience: int = setting(
-        8, "Stop after this many epochs without a better validation score; 0 never.", minimum=0
+        8, "Stop after this many epochs without a better validation score; 0: never.", minimum=0
     )
     watch: Literal["none", "gradients"] = setting(
         "none",
         "Record the gradients by layer and by time lag in gradients.jsonl, and warn where they "
         "vanish or explode.",
     )
-    seed: int = setting(1, "Seed of weights, order and dropout.", minimum=0, maximum=LARGEST_SEED)
+    seed: int = setting(1, "Seed for weights, order and dropout.", minimum=0, maximum=LARGEST_SEED)
     device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "Where to compute; auto: on a GPU of CUDA where there is one."
+        "auto", "Where to compute; auto: on a CUDA GPU if there is one."
     )
     precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "Operands of matrix products (sums are fp32); auto: bf16 where it is fast."
+        "auto", "Operands of matrix products (sums are in fp32); auto: bf16 where it is fast."
     )
-    threads: int | None = setting(None, "Processor threads; default: all cores.", minimum=1)
+    threads: int | None = setting(None, "Number of CPU threads; default: all cores.", minimum=1)
     checkpoint_every: float = setting(
-        60.0, "Seconds between checkpoints within an epoch; 0 only after epochs.", minimum=0
+        60.0, "Seconds between checkpoints within an epoch; 0: only after epochs.", minimum=0
     )
 
 
@@ -95,8 +95,8 @@ class RowTraining(Training):
 
     batch_tokens: int | None = setting(
         None,
-        "Tokens per batch, about; default: a 200th of the training tokens, from 64 to 2,048; where "
-        "there are more than a million, a 500th, up to 4,096.",
+        "Approximate number of tokens per batch; default: a 200th of the training tokens, from 64 "
+        "to 2,048; of more than a million a 500th, up to 4,096.",
         minimum=1,
     )
 
@@ -109,9 +109,9 @@ class ClassifyTraining(RowTraining):
     epochs: int | None = epochs_setting(10)
     adversarial: float | None = setting(  # type: ignore[assignment]
         None,
-        "Learn each batch also with its token vectors moved by this share of their size in the "
-        "direction that harms most, against learning small data by heart; doubles the time. "
-        "Default: 0.15, but 0 where each token is seen hundreds of times.",
+        "Adversarial training, against memorising small data: each batch is learned once more "
+        "with its token vectors moved by this share of their size in the worst direction; doubles "
+        "the time. Default: 0.15, but 0 if tokens are seen hundreds of times each.",
         minimum=0,
         maximum=1,
     )
@@ -120,20 +120,23 @@ class ClassifyTraining(RowTraining):
     )
     balance: Literal["none", "weights", "over", "under"] = setting(
         "none",
-        "Make rare labels count as much as frequent ones: by weights in the loss, by drawing rows "
-        "of rare ones again (over), or by leaving out rows of frequent ones (under). The best "
+        "Make rare labels count as much as frequent ones: by weights in the loss, by repeating "
+        "rows of rare labels (over), or by leaving out rows of frequent ones (under). The best "
         "epoch is then the one with the best macro F1.",
     )
     focal: float = setting(
-        0.0, "Focal loss: above 0, easy rows count less; 2 is usual.", minimum=0, maximum=10
+        0.0,
+        "Exponent of the focal loss: above 0, easy rows count less; 2 is usual.",
+        minimum=0,
+        maximum=10,
     )
     threshold: bool = setting(
         False,
-        "For two labels: answer the rarer one from the probability that has its best F1 on "
-        "validation.",
+        "With two labels: answer the rarer one from the probability on that gives it the best F1 "
+        "on validation.",
     )
     bptt: int | None = setting(
-        None, "Steps a gradient flows back; default: the whole text.", minimum=1
+        None, "Number of steps a gradient flows back; default: the whole text.", minimum=1
     )
 
 
@@ -142,7 +145,7 @@ class TagTraining(RowTraining):
     """Training of tag."""
 
     bptt: int | None = setting(
-        None, "Steps a gradient flows back; default: the whole sentence.", minimum=1
+        None, "Number of steps a gradient flows back; default: the whole sentence.", minimum=1
     )
 
 
@@ -156,8 +159,8 @@ class TranslateTraining(RowTraining):
     )
     scheduled_sampling: float = setting(
         0.0,
-        "Share of the known target tokens that are replaced by the model's own guesses; it rises "
-        "evenly from 0 to this in the last epoch.",
+        "Share of the known target tokens that the model's own guesses replace; it rises evenly "
+        "from 0 to this in the last epoch.",
         minimum=0,
         maximum=1,
     )
@@ -172,21 +175,27 @@ class LanguageTraining(Training):
     learning_rate: float = setting(2e-3, STEP, above=0)
     bptt: int | None = setting(
         None,
-        "Steps a gradient flows back; 0: the whole stream (full BPTT); "
-        "default: 64 characters, 35 words or 50 byte pairs.",
+        "Number of steps a gradient flows back; 0: the whole stream (full BPTT); default: 64 "
+        "characters, 35 words or 50 byte pairs.",
         minimum=0,
     )
     random_bptt: bool = setting(
-        False, "Vary the length of each block around --bptt, and scale the step size by it."
+        False, "Vary the length of each block around --bptt, and scale the step size with it."
     )
     streams: int = setting(
-        32, "Contiguous streams the text is laid out in, a batch row each.", minimum=1
+        32,
+        "Number of contiguous streams the text is laid out in, one per row of the batch.",
+        minimum=1,
     )
     ar: float = setting(
-        0.0, "AR: weight of the mean square of the states, which keeps them small.", minimum=0
+        0.0,
+        "Activation regularisation (AR): weight of the mean square of the states, which keeps "
+        "them small.",
+        minimum=0,
     )
     tar: float = setting(
         0.0,
-        "TAR: weight of the mean square of the states' changes from token to token.",
+        "Temporal activation regularisation (TAR): weight of the mean square of the states' "
+        "changes from token to token.",
         minimum=0,
     )
