@@ -149,7 +149,7 @@ def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> 
     differences = metrics.compare(scores.tallies, other_scores.tallies)
     notes = []
     if not differences:
-        notes.append("too few rows to tell anything apart")
+        notes.append("too few rows to tell the models apart")
     if _codec(task) != _codec(other_task):
         per_token = sorted(PER_TOKEN & differences.keys())
         if per_token:

@@ -130,7 +130,7 @@ class Optimizer:
             owner, _, field = name.rpartition(".")
             if field in ("seen", "log") and weights[owner] not in lazy:
                 raise SeqcliError(
-                    "the training began with native kernels and goes on with them alone; resume it "
+                    "the training began with native kernels and needs them to go on; resume it "
                     "where `seqcli info --system` shows them, without SEQCLI_NATIVE=0"
                 )
             # Fused updates read beyond the end of what is too short.

@@ -143,7 +143,7 @@ def _count(clusters: str) -> int | None:
     if clusters == "auto":
         return None
     if not clusters.isdigit() or int(clusters) < 2:
-        raise UsageError(f"--clusters {clusters}: give auto or a number from 2 upward")
+        raise UsageError(f"--clusters {clusters}: give auto, or a number of at least 2")
     return int(clusters)
 
 

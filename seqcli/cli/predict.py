@@ -68,7 +68,7 @@ def predict(
     from seqcli.stream import answer_lines
 
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
-        say("answers lines from the terminal; Ctrl-D ends")
+        say("reading lines from the terminal; Ctrl-D ends the input")
     bad = answer_lines(
         model,
         file,

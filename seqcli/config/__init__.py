@@ -230,7 +230,7 @@ def _normalise(config: Config) -> Config:
         for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
             if getattr(network, name):
                 raise UsageError(
-                    f"with --input-feeding each step draws by itself what is dropped; leave out "
+                    f"with --input-feeding each step draws its own dropout mask; leave out "
                     f"--{name.replace('_', '-')}"
                 )
     if not network.embedding and not network.vectors:
@@ -247,11 +247,11 @@ def _normalise(config: Config) -> Config:
         network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
     if network.initialization == "uniform" and network.cell in LACKING["initialization"]:
         raise UsageError(
-            f"--cell {network.cell} draws its weights in its own way; leave out --initialization"
+            f"--cell {network.cell} initializes its weights in its own way; leave out --initialization"
         )
     if getattr(network, "bridge", "linear") != "linear" and network.cell in LACKING["bridge"]:
         raise UsageError(
-            f"--bridge hands a state on, and --cell {network.cell} has none; leave it out"
+            f"--bridge passes a state on, and --cell {network.cell} has none; leave it out"
         )
     if found := find_useless(network, "cells", network.cell):
         raise UsageError(
@@ -268,7 +268,7 @@ def _normalise(config: Config) -> Config:
     bptt = getattr(config.training, "bptt", None)
     if network.cell == "transformer" and config.task != "lm" and bptt is not None:
         raise UsageError(
-            "--bptt cuts the way back through time, and a transformer has none; use --window"
+            "--bptt truncates the way back through time, and a transformer has none; use --window"
         )
     return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
 

@@ -73,4 +73,4 @@ class Inspecting(Comparing):
         if found := find_useless(self, "tasks", task):
             raise UsageError(f"{found[0]} is for models of {found[1]}, and this is one of {task}")
         if self.find is None and (self.span is not None or self.threshold != Inspecting.threshold):
-            raise UsageError("--span and --threshold say what to look for with --find; give it")
+            raise UsageError("--span and --threshold belong to --find; give it too")

@@ -93,4 +93,4 @@ class Request(Decoding):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.score_pairs and (self.n_best > 1 or self.alignment or self.copy_unknown):
-            raise UsageError("--score-pairs answers with a number; it goes with no other answer")
+            raise UsageError("--score-pairs answers with a number alone; leave out the other answers")

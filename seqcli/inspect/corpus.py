@@ -231,7 +231,7 @@ def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = Non
     """Contiguous streams, each from a zero state, as the task's own evaluation lays them out."""
     tokens_N = task.encode_stream(rows).tokens
     if task.condition is not None:
-        notes.append("the texts are read on end and without what they are written from")
+        notes.append("the texts are read as one stream, without what they are written from")
     if max_tokens and len(tokens_N) > max_tokens:
         notes.append(
             f"the first {max_tokens:,} of {len(tokens_N):,} tokens are read (--max-tokens)"

@@ -337,7 +337,7 @@ class Classify:
             return Rows({"text": list(lines)}, "input")
         cells = [line.partition("\t") for line in lines]
         if any(line.strip() and not tab for line, (_, tab, _) in zip(lines, cells, strict=True)):
-            raise SeqcliError("the model labels pairs of texts: write both, with a tab between")
+            raise SeqcliError("the model labels pairs of texts: write both, separated by a tab")
         return Rows({"text": [one[0] for one in cells], "pair": [one[2] for one in cells]}, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:

@@ -100,7 +100,7 @@ class Tag:
     def learn(cls, config: TagConfig, train: Rows) -> Tag:
         """The codec that the training rows call for."""
         if config.tokens.tokens not in ("auto", "word"):
-            raise SeqcliError("the tokens of tag are given by its data; leave --tokens out")
+            raise SeqcliError("the data give the tokens of tag; leave out --tokens")
         tokenizer = train_tokenizer("word", train["tokens"], **limits_of(config.tokens))
         words = sorted({token for row in train["tokens"] for token in row})
         characters = train_tokenizer("character", words)

@@ -51,8 +51,8 @@ def test_spans_are_scored_as_evaluate_does(cli: Cli, models: Models, data: Path)
     [
         (("--beam", "5"), "--beam is for models of translate, and this is one of classify"),
         (("--forced-prefix", "a"), "--forced-prefix is for models of translate"),
-        (("--span", "0:1"), "say what to look for with --find"),
-        (("--threshold", "0.9"), "say what to look for with --find"),
+        (("--span", "0:1"), "belong to --find"),
+        (("--threshold", "0.9"), "belong to --find"),
     ],
 )
 def test_options_that_would_do_nothing(

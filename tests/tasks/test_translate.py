@@ -303,7 +303,7 @@ def test_ensembles_that_cannot_be(cli: Cli, models: Models, tmp_path: Path) -> N
     model = models("translate")
     refused = cli("predict", model, lines, "--with", tmp_path / "other")
     assert refused.status == 2
-    assert "has other vocabularies" in " ".join(refused.err.split())
+    assert "have different vocabularies" in " ".join(refused.err.split())
     assert cli("predict", model, lines, "--with", models("classify")).status == 2
     assert cli("predict", models("classify"), lines, "--with", model).status == 2
     assert cli("predict", model, lines, "--min-length", "5", "--max-length", "4").status == 2
