@@ -111,8 +111,8 @@ def load_together(folder: Path, others: Sequence[Path]) -> Bundle:
         one = load(other, task_name="translate")
         if one.task.files() != first.task.files():
             raise UsageError(
-                f"{other} and {folder} have different vocabularies; train both on the same rows with "
-                f"the same token settings, for example with two values of --seed"
+                f"{other} and {folder} have different vocabularies; train both on the same rows "
+                f"with the same token settings, for example with two values of --seed"
             )
         models.append(one.model)
     return Bundle(first.task, Ensemble(cast(list[Translator], models)).eval(), folder)

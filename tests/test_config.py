@@ -111,7 +111,7 @@ def test_weight_dropout_needs_recurrent_weights() -> None:
     ("task", "values", "said"),
     [
         ("lm", {"rounds": 9}, "--rounds is for --cell mogrifier, and --cell gru has no use for it"),
-        ("classify", {"cell": "bigru", "forget_bias": 2.0}, "--cell gru has no use for it"),
+        ("classify", {"cell": "bigru", "forget_bias": 2.0}, "--cell bigru has no use for it"),
         ("tag", {"cell": "gru", "width": 5}, "--width is for --cell cnn"),
         ("classify", {"cell": "esn", "initialization": "uniform"}, "leave out --initialization"),
         ("translate", {"cell": "cnn", "bridge": "copy"}, "--cell cnn has none; leave it out"),

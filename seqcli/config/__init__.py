@@ -9,7 +9,7 @@ absent from its sections; a task's own defaults are values in its composite, in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -177,7 +177,7 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
         name: dataclasses.replace(getattr(config, name), **changed)
         for name, changed in sections.items()
     }
-    return _normalise(dataclasses.replace(config, **parts))
+    return _settle(dataclasses.replace(config, **parts))
 
 
 def drop_useless(
@@ -217,73 +217,69 @@ def flatten(config: Config) -> dict[str, Any]:
     }
 
 
-def _normalise(config: Config) -> Config:
-    """Turn a short form such as bilstm into its cell and direction, and refuse what contradicts."""
-    if config.training.time is not None:
-        parse_duration(config.training.time, "--time")
-    if config.training.optimizer == "asgd" and config.training.average:
-        raise UsageError("--optimizer asgd keeps its own mean of the weights; give --average 0")
-    if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:
-        raise UsageError("with --condition rows are separate texts; leave out --random-bptt")
+def _settle(config: Config) -> Config:
+    """A short form such as bilstm as its cell and direction. Raises UsageError for settings that
+    contradict each other."""
+    for contradiction in _find_contradictions(config):
+        raise UsageError(contradiction)
     network = config.network
+    if network.cell not in SHORT_FORMS:
+        return config
+    cell: Any = SHORT_FORMS[network.cell]
+    network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
+    return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
+
+
+def _find_contradictions(config: Config) -> Iterator[str]:
+    """What is wrong with the settings together, in a sentence each that says what to do."""
+    network, training = config.network, config.training
+    cell = network.cell
+    if training.time is not None:
+        parse_duration(training.time, "--time")
+    if training.optimizer == "asgd" and training.average:
+        yield "--optimizer asgd keeps its own mean of the weights; give --average 0"
+    if isinstance(config, LanguageConfig) and config.data.condition and config.training.random_bptt:
+        yield "with --condition rows are separate texts; leave out --random-bptt"
     if isinstance(network, TranslateNetwork) and network.input_feeding:
         for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
             if getattr(network, name):
-                raise UsageError(
+                yield (
                     f"with --input-feeding each step draws its own dropout mask; leave out "
                     f"--{name.replace('_', '-')}"
                 )
     if not network.embedding and not network.vectors:
-        raise UsageError("--embedding is 0; it must be at least 1 where no --vectors are given")
+        yield "--embedding is 0; it must be at least 1 where no --vectors are given"
     if network.vectors_frozen and not network.vectors:
-        raise UsageError("--vectors-frozen is given without --vectors")
-    if network.cell in SHORT_FORMS:
-        if not hasattr(network, "bidirectional"):
-            raise UsageError(
-                f"--cell {network.cell} reads from both ends, and {config.task} must not see what "
-                f"comes next; use --cell {SHORT_FORMS[network.cell]}"
-            )
-        cell: Any = SHORT_FORMS[network.cell]
-        network = dataclasses.replace(network, cell=cell, bidirectional=True)  # type: ignore[arg-type]
-    if network.initialization == "uniform" and network.cell in LACKING["initialization"]:
-        raise UsageError(
-            f"--cell {network.cell} initializes its weights in its own way; leave out --initialization"
+        yield "--vectors-frozen is given without --vectors"
+    if cell in SHORT_FORMS and not hasattr(network, "bidirectional"):
+        yield (
+            f"--cell {cell} reads from both ends, and {config.task} must not see what comes next; "
+            f"use --cell {SHORT_FORMS[cell]}"
         )
-    if getattr(network, "bridge", "linear") != "linear" and network.cell in LACKING["bridge"]:
-        raise UsageError(
-            f"--bridge passes a state on, and --cell {network.cell} has none; leave it out"
-        )
-    if found := find_useless(network, "cells", network.cell):
-        raise UsageError(
-            f"{found[0]} is for --cell {found[1]}, and --cell {network.cell} has no use for it; "
-            "leave it out"
-        )
-    if network.weight_dropout and network.cell in NO_RECURRENT_WEIGHTS:
-        raise UsageError(
-            f"--weight-dropout drops recurrent weights, and --cell {network.cell} has none; "
+    if network.initialization == "uniform" and cell in LACKING["initialization"]:
+        yield f"--cell {cell} initializes its weights in its own way; leave out --initialization"
+    if getattr(network, "bridge", "linear") != "linear" and cell in LACKING["bridge"]:
+        yield f"--bridge passes a state on, and --cell {cell} has none; leave it out"
+    if found := find_useless(network, "cells", SHORT_FORMS.get(cell, cell)):
+        option, users = found
+        yield f"{option} is for --cell {users}, and --cell {cell} has no use for it; leave it out"
+    if network.weight_dropout and cell in NO_RECURRENT_WEIGHTS:
+        yield (
+            f"--weight-dropout drops recurrent weights, and --cell {cell} has none; "
             f"use --locked-dropout"
         )
-    if isinstance(config, ClassifyConfig) and network.cell == "tree":
-        _check_tree(config)
-    bptt = getattr(config.training, "bptt", None)
-    if network.cell == "transformer" and config.task != "lm" and bptt is not None:
-        raise UsageError(
-            "--bptt truncates the way back through time, and a transformer has none; use --window"
-        )
-    return dataclasses.replace(config, network=network)  # type: ignore[arg-type]
-
-
-def _check_tree(config: ClassifyConfig) -> None:
-    """Refuse what a tree has no use for."""
-    network, tokens = config.network, config.tokens
-    for option, wrong in (
-        ("--layers", network.layers > 1),
-        ("--weight-dropout", network.weight_dropout > 0),
-        ("--residual", network.residual),
-        ("--layer-norm", network.layer_norm),
-        ("--max-length", tokens.max_length is not None),
-        ("--bptt", getattr(config.training, "bptt", None) is not None),
-        (f"--tokens {tokens.tokens}", tokens.tokens not in ("auto", "word")),
-    ):
-        if wrong:
-            raise UsageError(f"--cell tree has no use for {option}; leave it out")
+    bptt = getattr(training, "bptt", None)
+    if cell == "transformer" and config.task != "lm" and bptt is not None:
+        yield "--bptt truncates the way back through time, and a transformer has none; use --window"
+    if isinstance(config, ClassifyConfig) and cell == "tree":
+        for option, given in (
+            ("--layers", network.layers > 1),
+            ("--weight-dropout", network.weight_dropout > 0),
+            ("--residual", network.residual),
+            ("--layer-norm", network.layer_norm),
+            ("--max-length", config.tokens.max_length is not None),
+            ("--bptt", bptt is not None),
+            (f"--tokens {config.tokens.tokens}", config.tokens.tokens not in ("auto", "word")),
+        ):
+            if given:
+                yield f"--cell tree has no use for {option}; leave it out"

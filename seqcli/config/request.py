@@ -93,4 +93,6 @@ class Request(Decoding):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.score_pairs and (self.n_best > 1 or self.alignment or self.copy_unknown):
-            raise UsageError("--score-pairs answers with a number alone; leave out the other answers")
+            raise UsageError(
+                "--score-pairs answers with a number alone; leave out the other answers"
+            )
