@@ -186,9 +186,9 @@ def _class_table(split: str, classes: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
-    """Rows are true labels, columns what they were taken for, under the letters of the rows."""
+    """Rows are true labels, columns predicted ones, under the letters of the rows."""
     letters = string.ascii_lowercase[: len(confusion["labels"])]
-    table = Table("", f"{split}: true ↓ taken for →", box=None, padding=(0, 1, 0, 0))
+    table = Table("", f"{split}: true ↓ predicted →", box=None, padding=(0, 1, 0, 0))
     table.columns[1].overflow = "fold"
     for letter in letters:
         table.add_column(letter, justify="right")
@@ -217,7 +217,7 @@ def print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
                 ),
             )
         )
-    print_table(("row read", "true", "taken for", "text"), rows)
+    print_table(("row read", "true", "predicted", "text"), rows)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

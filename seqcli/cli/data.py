@@ -16,10 +16,10 @@ FACTS = {
     "rows": "rows",
     "tokens": "tokens",
     "lengths": "shortest – median – 95 % – longest",
-    "repeated": "rows that come again",
-    "unknown": "tokens unknown to train",
+    "repeated": "repeated rows",
+    "unknown": "tokens not in train",
     "in_train": "rows also in train",
-    "near_train": "rows nearly in train",
+    "near_train": "near-duplicates of rows in train",
 }
 """What the table says of each split, by its name in JSON."""
 

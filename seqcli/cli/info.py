@@ -60,10 +60,10 @@ def cells(
         print(f"  source      {cell['source']}")
         for short, name in SHORT_FORMS.items():
             if name == cell["name"]:
-                print(f"  both ways   --cell {short}, short for --cell {name} --bidirectional")
+                print(f"  both ends   --cell {short}, short for --cell {name} --bidirectional")
         fixed = f" and {cell['fixed']:,} never trained" if cell["fixed"] else ""
         print(f"  parameters  {cell['parameters']:,}{fixed}   (I = {input}, H = {hidden})")
-        print(f"  cost        {cell['flop']:,} FLOP a token, forward")
+        print(f"  cost        {cell['flop']:,} FLOP per token, forward")
         for line in cell["equations"].splitlines():
             print(f"    {line}")
         print()

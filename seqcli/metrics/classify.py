@@ -16,7 +16,7 @@ def classification(gold: Sequence[str], predicted: Sequence[str], labels: Sequen
 
     Classes are those that come in `gold` or `predicted`, in the order of `labels` (those of
     training), others after them by name. The macro averages run over these classes; a ratio
-    without a denominator is 0. `confusion["matrix"][i][j]` counts rows of class i taken for j.
+    without a denominator is 0. `confusion["matrix"][i][j]` counts rows of class i predicted as j.
     """
     check(gold, predicted)
     found = {*gold, *predicted}
@@ -65,7 +65,7 @@ def _measure(sums_SC: np.ndarray) -> Measured:
         "recall": hits_SL / np.maximum(support_SL, 1),
         "f1": 2 * hits_SL / np.maximum(guessed_SL + support_SL, 1),
     }
-    # A class that no resampled row has or was taken for is none of these rows' classes.
+    # A class that no resampled row has or was predicted as is none of these rows' classes.
     classes_S = (support_SL + guessed_SL > 0).sum(axis=1)
     macro = {f"macro_{name}": value_SL.sum(axis=1) / classes_S for name, value_SL in each.items()}
     return {"accuracy": hits_SL.sum(axis=1) / support_SL.sum(axis=1), **macro}

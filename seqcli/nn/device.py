@@ -52,4 +52,6 @@ def describe(device: torch.device, precision: str) -> str:
         return f"{torch.cuda.get_device_name(device)}, {precision}"
     kernels = native.status()
     path = f"native {kernels.instruction_set}" if kernels.available else "torch"
-    return f"{device.type}, {torch.get_num_threads()} threads, {path} kernels, {precision}"
+    threads = torch.get_num_threads()
+    count = f"{threads} thread{'' if threads == 1 else 's'}"
+    return f"{device.type}, {count}, {path} kernels, {precision}"
