@@ -1,6 +1,6 @@
 """What a translator does with one sentence: the tree of its beam, its attention, a forced start.
 
-Dimensions: R live hypotheses, S source and T target tokens, V target vocabulary.
+Dimensions: K live hypotheses, S source and T target tokens, V target vocabulary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from seqcli.errors import UsageError
 from seqcli.inspect.contribution import integrated_gradients
 from seqcli.inspect.corpus import show_vocabulary
 from seqcli.inspect.trace import Call, Layer, watched
-from seqcli.nn.beam import normalise
+from seqcli.nn.beam import Extensions, Search, beam_search, normalise
+from seqcli.nn.likely import NEVER
 from seqcli.nn.ragged import Ragged, ragged, to_ragged
 
 MOST_STEPS = 60  # of a beam tree that can still be looked at
@@ -50,66 +51,40 @@ class Tree(NamedTuple):
         return found
 
 
-@torch.no_grad()
 def grow_tree(
     model: Any, source_ids: np.ndarray, *, beam: int, prefix: Sequence[int] = (), limit: int
 ) -> Tree:
-    """Beam search over one sentence, every extension it weighed kept: each live hypothesis with
-    its `beam` likeliest tokens. A forced prefix comes first, whatever its probability."""
-    source = model.encode(ragged([torch.from_numpy(source_ids.astype("int64"))]))
-    state = model.start(source)
+    """Beam search over one sentence, every extension it weighed kept: of each live hypothesis its
+    `beam` likeliest tokens and one more. A forced prefix comes first."""
     nodes: list[Node] = []
     live = [-1]
-    last = [BOS]
-    for step in range(limit):
-        rows = len(live)
-        batch = Ragged(torch.tensor(last), torch.arange(rows + 1))
-        scores, state, _ = model.decode(batch, source, state, hypotheses=torch.tensor([0, rows]))
-        logs_RV = torch.log_softmax(scores.float(), dim=1)
-        if step < len(prefix):
-            log = float(logs_RV[0, prefix[step]])
-            total = log + (nodes[live[0]].total if live[0] >= 0 else 0.0)
-            nodes.append(Node(live[0], step, prefix[step], log, total, "live"))
-            live, last = [len(nodes) - 1], [prefix[step]]
-            continue
-        found = _extend(logs_RV, live, nodes, beam, step)
-        begin = len(nodes)
-        nodes += [node for _, node in found]
-        kept = [(row, begin + at) for at, (row, node) in enumerate(found) if node.fate == "live"]
-        ended = [at for at, node in enumerate(nodes) if node.fate == "finished"]
-        if not kept or len(ended) >= beam:
-            break
-        state = state.select(torch.tensor([row for row, _ in kept]))
-        live = [at for _, at in kept]
-        last = [nodes[at].token for at in live]
-    ended = [at for at, node in enumerate(nodes) if node.fate == "finished"]
+
+    def watch(weighed: Extensions, order_1K: Tensor) -> None:
+        begin, step = len(nodes), nodes[-1].step + 1 if nodes else 0
+        parts = (part.squeeze(0).tolist() for part in weighed[:4])
+        order = order_1K.squeeze(0).tolist()
+        for rank, (total, parent, token, ends) in enumerate(zip(*parts, strict=True)):
+            if total == NEVER:  # of a hypothesis that is none: all the rest are too
+                break
+            before = nodes[live[parent]].total if begin else 0.0
+            if ends:
+                fate = "finished" if rank < beam else "dropped"
+            else:
+                fate = "live" if rank in order else "dropped"
+            nodes.append(Node(live[parent], step, token, total - before, total, fate))
+        live[:] = [begin + rank for rank in order]
+
+    with torch.no_grad():
+        source = model.encode(ragged([torch.from_numpy(source_ids.astype("int64"))]))
+    search = Search(beam=beam, prefix=tuple(prefix))
+    beam_search(model, source, search, begin=BOS, end=EOS, limits=[limit], watch=watch)
+    places = range(len(nodes))
+    ended = [at for at in places if nodes[at].fate == "finished"]
     # Out of room: the live ones are all there is.
-    closed = ended or live
+    last = nodes[-1].step
+    closed = ended or [at for at in places if nodes[at].step == last and nodes[at].fate == "live"]
     best = max(closed, key=lambda at: normalise(nodes[at].total, nodes[at].step + 1, 1.0))
     return Tree(nodes, best)
-
-
-def _extend(
-    logs_RV: Tensor, live: list[int], nodes: list[Node], beam: int, step: int
-) -> list[tuple[int, Node]]:
-    """The extensions of all live hypotheses, best first: the first `beam` go on or are finished,
-    the rest are dropped. With the row each came from."""
-    top_RK, token_RK = logs_RV.topk(min(beam + 1, logs_RV.shape[1]), dim=1)
-    found = []
-    for row, parent in enumerate(live):
-        before = nodes[parent].total if parent >= 0 else 0.0
-        for log, token in zip(top_RK[row].tolist(), token_RK[row].tolist(), strict=True):
-            found.append((row, Node(parent, step, token, log, before + log, "dropped")))
-    found.sort(key=lambda pair: -pair[1].total)
-    result, alive = [], 0
-    for rank, (row, node) in enumerate(found):
-        if node.token == EOS and rank < beam:
-            node = node._replace(fate="finished")
-        elif node.token != EOS and alive < beam:
-            node = node._replace(fate="live")
-            alive += 1
-        result.append((row, node))
-    return result
 
 
 @torch.no_grad()

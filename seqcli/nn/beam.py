@@ -7,6 +7,7 @@ longest, t tokens so far.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ class Search:
     a_ij the attention of step j to source token i (Wu et al. 2016): long outputs and those that
     leave nothing of the source out are favoured. length counts the end mark. no_repeat: no run of
     so many tokens comes twice (Paulus et al. 2018); 0 allows all. min_length: tokens before the
-    end mark, at least.
+    end mark, at least. prefix: tokens that every output begins with, whatever their probability.
     """
 
     beam: int = 1
@@ -53,11 +54,13 @@ class Search:
     coverage_penalty: float = 0.0
     no_repeat: int = 0
     min_length: int = 0
+    prefix: tuple[int, ...] = ()
 
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token at every step is all that is asked for."""
-        return self.beam == 1 and not self.no_repeat and not self.coverage_penalty
+        plain = not self.no_repeat and not self.coverage_penalty and not self.prefix
+        return self.beam == 1 and plain
 
     def divisor(self, length: Any) -> Any:
         """What log p of an output of so many tokens is divided by."""
@@ -70,6 +73,26 @@ def normalise(log_probability: float, length: int, penalty: float) -> float:
     return log_probability / Search(length_penalty=penalty).divisor(length)
 
 
+class Extensions(NamedTuple):
+    """The extensions weighed for each sentence, (B, C), best first: log p of the whole, which of
+    its K hypotheses is extended, the token, whether it ends, and what the source coverage adds to
+    its score."""
+
+    values: Tensor
+    parents: Tensor
+    tokens: Tensor
+    ends: Tensor
+    covered: Tensor
+
+    def pick(self, order_BK: Tensor) -> Extensions:
+        return Extensions(*(part.gather(1, order_BK) for part in self))
+
+
+Watch = Callable[[Extensions, Tensor], None]
+"""Is told at each step of all extensions that were weighed, and where the best `beam` of those that
+do not end stand among them, (B, K)."""
+
+
 @torch.inference_mode()
 def beam_search(
     model: Translator | Ensemble,
@@ -79,6 +102,7 @@ def beam_search(
     begin: int,
     end: int,
     limits: list[int],
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """The best finished hypotheses of each sentence, best first, at most `beam` of them.
 
@@ -91,7 +115,7 @@ def beam_search(
                      └─ a c                       a b END
     """
     writer = make_writer(model, source, capacity=len(limits) * search.beam)
-    if search.greedy:
+    if search.greedy and watch is None:
         written = write_greedily(
             writer, begin=begin, end=end, limits=limits, min_length=search.min_length
         )
@@ -99,25 +123,11 @@ def beam_search(
             [Hypothesis(tokens, log, log / search.divisor(length))]
             for tokens, log, length in written
         ]
-    beam = _Beam(writer, search, begin=begin, end=end, limits=limits)
+    beam = _Beam(writer, search, begin=begin, end=end, limits=limits, watch=watch)
     for length in range(1, max(limits, default=0) + 1):
         if not beam.step(length):
             break
     return [sorted(found, key=lambda one: -one.score)[: search.beam] for found in beam.finished]
-
-
-class _Extensions(NamedTuple):
-    """The extensions weighed for each sentence, (B, C), best first: log p, the hypothesis that is
-    extended, the token, whether it ends, and what the source coverage adds to its score."""
-
-    values: Tensor
-    parents: Tensor
-    tokens: Tensor
-    ends: Tensor
-    covered: Tensor
-
-    def pick(self, order_BK: Tensor) -> _Extensions:
-        return _Extensions(*(part.gather(1, order_BK) for part in self))
 
 
 class _Beam:
@@ -129,10 +139,17 @@ class _Beam:
     """
 
     def __init__(
-        self, writer: Writer, search: Search, *, begin: int, end: int, limits: list[int]
+        self,
+        writer: Writer,
+        search: Search,
+        *,
+        begin: int,
+        end: int,
+        limits: list[int],
+        watch: Watch | None,
     ) -> None:
         rows, device = len(limits), writer.device
-        self.writer, self.search, self.end = writer, search, end
+        self.writer, self.search, self.end, self.watch = writer, search, end, watch
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
         self.sentences_B = torch.arange(rows)
         self.limits_B = torch.tensor(limits, device=device)
@@ -144,10 +161,14 @@ class _Beam:
 
     def step(self, length: int) -> bool:
         """Extend all hypotheses to `length` tokens; whether any go on."""
-        all_BC = self._extend(length)
-        self._finish(all_BC, length)
-        order_BK = all_BC.ends.to(torch.uint8).argsort(dim=1, stable=True)[:, : self.search.beam]
-        alive = all_BC.pick(order_BK)
+        weighed = self._extend(length)
+        # A hypothesis ends in one way, so that so many hold the best `beam` of either kind.
+        best = Extensions(*(part[:, : 2 * self.search.beam] for part in weighed))
+        self._finish(best, length)
+        order_BK = best.ends.to(torch.uint8).argsort(dim=1, stable=True)[:, : self.search.beam]
+        if self.watch is not None:
+            self.watch(weighed, order_BK)
+        alive = best.pick(order_BK)
         alive = alive._replace(values=alive.values.masked_fill(alive.ends, NEVER))
         full_B = self.best_BK[:, -1] > NEVER
         done_B = full_B | (alive.values[:, 0] == NEVER) | (length >= self.limits_B)
@@ -155,29 +176,31 @@ class _Beam:
             self._cut(alive, done_B, length)
         return self._advance(alive, ~done_B)
 
-    def _extend(self, length: int) -> _Extensions:
+    def _extend(self, length: int) -> Extensions:
         search = self.search
         sentences = len(self.tokens_BK)
         top_RT, token_RT = self._choose(length)
         values_BC = (self.scores_BK.view(-1, 1) + top_RT).view(sentences, -1)
         values_BC, order_BC = values_BC.sort(dim=1, descending=True, stable=True)
-        # A hypothesis ends in one way, so that so many hold the best `beam` of either kind.
-        values_BC, order_BC = values_BC[:, : 2 * search.beam], order_BC[:, : 2 * search.beam]
         tokens_BC = token_RT.view(sentences, -1).gather(1, order_BC)
         parents_BC = order_BC // top_RT.shape[1]
         covered_BC = torch.zeros_like(values_BC)
         if search.coverage_penalty and self.writer.weights is not None:
             covered_BC = self._cover(self.writer.weights).gather(1, parents_BC)
-        return _Extensions(values_BC, parents_BC, tokens_BC, tokens_BC == self.end, covered_BC)
+        return Extensions(values_BC, parents_BC, tokens_BC, tokens_BC == self.end, covered_BC)
 
     def _choose(self, length: int) -> Likely:
         """The likeliest extensions of each hypothesis that are allowed."""
         search, tokens_R = self.search, self.tokens_BK.flatten()
         # The best beam + 1 of each row hold the best `beam` that do not end, whatever ends.
         count, without = search.beam + 1, self.end if length <= search.min_length else None
-        if not search.no_repeat:
+        forced = search.prefix[length - 1 : length]
+        if not search.no_repeat and not forced:
             return self.writer.choose(tokens_R, count, without=without)
         logs_RV = self.writer.read(tokens_R).log_softmax(1)
+        if forced:
+            tokens_R1 = tokens_R.new_tensor(forced).expand(len(tokens_R), 1)
+            return Likely(logs_RV.gather(1, tokens_R1), tokens_R1)
         block(logs_RV, self.paths_BKt.flatten(0, 1), search.no_repeat)
         return likeliest(logs_RV, count, without=without)
 
@@ -194,7 +217,7 @@ class _Beam:
         logs_BKS = covered_BKS.clamp(LEAST_COVERAGE, 1).log() * real_BS[:, None, :]
         return self.search.coverage_penalty * logs_BKS.sum(2)
 
-    def _finish(self, found: _Extensions, length: int) -> None:
+    def _finish(self, found: Extensions, length: int) -> None:
         """Keep the extensions that end, where they are among the best `beam`."""
         width = min(self.search.beam, found.values.shape[1])
         values_BK = found.values[:, :width]
@@ -208,7 +231,7 @@ class _Beam:
         scores_BK = torch.cat([self.best_BK, scores_BK.masked_fill(~ends_BK, NEVER)], dim=1)
         self.best_BK = scores_BK.topk(self.search.beam, dim=1).values
 
-    def _cut(self, alive: _Extensions, done_B: Tensor, length: int) -> None:
+    def _cut(self, alive: Extensions, done_B: Tensor, length: int) -> None:
         """Out of room with nothing finished: the live ones are all there is. Where every token is
         forbidden, what there was before stays."""
         scores_BK = alive.values / self.search.divisor(length) + alive.covered
@@ -228,7 +251,7 @@ class _Beam:
         for sentence, *hypothesis in zip(sentences, *parts, strict=True):
             self.finished[sentence].append(Hypothesis(*hypothesis))
 
-    def _advance(self, alive: _Extensions, going_B: Tensor) -> bool:
+    def _advance(self, alive: Extensions, going_B: Tensor) -> bool:
         """Go on with the living hypotheses of the sentences that are not done."""
         row_B = going_B.nonzero().squeeze(1)
         sentences, width = self.tokens_BK.shape

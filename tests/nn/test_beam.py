@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from seqcli.config import TranslateNetwork
-from seqcli.nn.beam import NEVER, Hypothesis, Search, beam_search, block, normalise
+from seqcli.nn.beam import (
+    NEVER,
+    Extensions,
+    Hypothesis,
+    Search,
+    beam_search,
+    block,
+    normalise,
+)
 from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.ragged import ragged
 from seqcli.nn.translator import Source, Translator
@@ -226,3 +234,30 @@ def test_ensemble_averages_log_probabilities() -> None:
     torch.testing.assert_close(
         both(sources, targets).double().log_softmax(1), mean.log_softmax(1), atol=1e-5, rtol=1e-5
     )
+
+
+def test_a_prefix_begins_every_output_whatever_its_probability() -> None:
+    model = make_translator()
+    search = Search(beam=VOCABULARY**4, prefix=(4, 3))
+    for source, found in zip(SOURCES, find(model, search, [4] * 3), strict=True):
+        wanted = [tokens for tokens in all_outputs(4) if tokens[:2] == [4, 3]]
+        truths = dict(zip(map(tuple, wanted), read(model, source, wanted), strict=True))
+        assert {tuple(one.tokens) for one in found} == set(truths)
+        for one in found:
+            log, _ = truths[tuple(one.tokens)]
+            assert one.log_probability == pytest.approx(log, abs=1e-4)
+
+
+def test_who_watches_sees_each_extension_and_which_live_on() -> None:
+    model, beam, seen = make_translator(), 2, []
+
+    def watch(weighed: Extensions, order_BK: torch.Tensor) -> None:
+        seen.append((weighed.values[0], weighed.ends[0], order_BK[0]))
+
+    source = encode(model, SOURCES[:1])
+    search = Search(beam=beam)
+    beam_search(model, source, search, begin=BEGIN, end=END, limits=[LIMIT], watch=watch)
+    for step, (values, ends, order) in enumerate(seen):
+        assert len(values) == (1 if step == 0 else beam) * (beam + 1)
+        assert values.tolist() == sorted(values.tolist(), reverse=True)
+        assert order.tolist() == [at for at, end in enumerate(ends.tolist()) if not end][:beam]
