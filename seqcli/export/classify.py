@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from seqcli.errors import SeqcliError
 from seqcli.export.graph import FLOAT, INTEGER, Graph, Value
-from seqcli.export.layers import embed, mean, pool, recur, score_ngrams
+from seqcli.export.layers import embed, mean, pool, recur
 from seqcli.export.padded import pad
-from seqcli.export.spelling import list_parts, look_up_spelled
+from seqcli.export.spelling import look_up_spelled, score_linear
 from seqcli.nn.classifier import Classifier
-from seqcli.nn.spelling import Parts, SpelledEmbedding
+from seqcli.nn.spelling import SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.classify import Classify
 
@@ -35,15 +35,10 @@ def build(task: Classify, model: Classifier | TreeClassifier) -> dict[str, Graph
         pooled = graph.concat([u, v, graph("Abs", u - v), u * v], 1)
     opinions = [graph.linear(pooled, model.head.weight, model.head.bias)]
     if model.ngrams is not None:
-        words, spelled = texts, model.spelled
-        if spelled:
-            words = [(graph("Mod", one, spelled.table.size), lengths) for one, lengths in texts]
-        recalled = score_ngrams(model.ngrams, words)
-        if model.forms is not None and spelled:
-            each = Parts.EACH
-            parts = [(list_parts(graph, spelled.table, one), size * each) for one, size in texts]
-            recalled = recalled + score_ngrams(model.forms, parts)
-        opinions.append(recalled)
+        words, parts = texts, model.spelled.table if model.spelled else None
+        if parts is not None:
+            words = [(graph("Mod", one, parts.size), lengths) for one, lengths in texts]
+        opinions.append(score_linear(model, parts, words, texts))
     scores = mean(opinions)
     cooled = scores / task.decision.calibration.temperature
     if task.decision.several:

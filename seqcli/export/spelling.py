@@ -5,12 +5,15 @@ Dimensions: B texts, T tokens of the longest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from seqcli.data.spelling import CASES
 from seqcli.export.graph import Graph, Operand, Value
-from seqcli.export.layers import look_up
+from seqcli.export.layers import look_up, score_ngrams
+from seqcli.nn.classifier import Classifier
 from seqcli.nn.spelling import Parts, SpelledEmbedding
+from seqcli.nn.tagger import Tagger
 
 
 class Spelled(NamedTuple):
@@ -54,3 +57,20 @@ def list_parts(graph: Graph, table: Parts, numbers: Value) -> Value:
     for place, chains in zip(ends, (table.first, table.last), strict=True):
         parts.append(look_up(graph, chains, place))
     return graph("Flatten", graph.concat(parts, 2), axis=1)
+
+
+def score_linear(
+    model: Classifier | Tagger,
+    parts: Parts | None,
+    words: Sequence[tuple[Value, Value]],
+    numbers: Sequence[tuple[Value, Value]],
+) -> Value:
+    """(B, L) the scores of the linear models beside a network. words, numbers: for each text the
+    ids of its tokens (B, T), without and with their spelling, and their count (B,)."""
+    assert model.ngrams is not None
+    scores = score_ngrams(model.ngrams, words)
+    if model.forms is not None and parts is not None:
+        graph = scores.graph
+        read = [(list_parts(graph, parts, one), size * Parts.EACH) for one, size in numbers]
+        scores = scores + score_ngrams(model.forms, read)
+    return scores

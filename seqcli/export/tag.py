@@ -9,11 +9,10 @@ from __future__ import annotations
 import torch
 
 from seqcli.export.graph import FLOAT, INTEGER, Graph, Value
-from seqcli.export.layers import embed, look_up, mean, pool, recur, score_ngrams
+from seqcli.export.layers import embed, look_up, mean, pool, recur
 from seqcli.export.padded import Padded, pad
-from seqcli.export.spelling import list_parts
+from seqcli.export.spelling import score_linear
 from seqcli.nn.crf import CRF
-from seqcli.nn.spelling import Parts
 from seqcli.nn.tagger import CharacterConvolution, CharacterRecurrence, Tagger
 from seqcli.tasks.tag import Tag
 
@@ -46,11 +45,8 @@ def build(task: Tag, model: Tagger) -> dict[str, Graph]:
         head = model.label_head
         opinions = [graph.linear(pool(model.pool, h), head.weight, head.bias)]
         if model.ngrams is not None:
-            recalled = score_ngrams(model.ngrams, [(tokens, lengths)])
-            if model.forms is not None and model.parts is not None:
-                parts = list_parts(graph, model.parts, tokens)
-                recalled = recalled + score_ngrams(model.forms, [(parts, lengths * Parts.EACH)])
-            opinions.append(recalled)
+            text = [(tokens, lengths)]
+            opinions.append(score_linear(model, model.parts, text, text))
         graph.output("label_scores", mean(opinions), FLOAT, "batch", len(task.labels))
     return {"model": graph}
 

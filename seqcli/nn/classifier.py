@@ -19,7 +19,7 @@ from seqcli.nn.native.lookup import Entries
 from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
-from seqcli.nn.spelling import Forms, Parts, SpelledEmbedding
+from seqcli.nn.spelling import Forms, LinearModels, Parts, SpelledEmbedding
 
 
 class Reading(NamedTuple):
@@ -35,9 +35,8 @@ class Classifier(nn.Module):
     """Tokens → states → one vector → a score for each label (N → 1).
 
     Recurrent layers see order and distance, a linear model on n-grams is sure of rare words: with
-    `ngrams` each learns for itself, and the scores are the mean of both (a product of experts,
-    Hinton 2002; side by side as in Cheng et al. 2016). To the linear model `forms` adds the
-    parts of the words' spelling.
+    `linear` models each learns for itself, and the scores are the mean of both (a product of
+    experts, Hinton 2002; side by side as in Cheng et al. 2016).
 
     Of pairs both texts are read by the same layers, and what is scored is [u; v; |u − v|; u * v] of
     their two vectors (Conneau et al. 2017).
@@ -53,8 +52,7 @@ class Classifier(nn.Module):
         *,
         pairs: bool = False,
         bptt: int | None = None,
-        ngrams: Ngrams | None = None,
-        forms: Ngrams | None = None,
+        linear: LinearModels | None = None,
     ) -> None:
         super().__init__()
         self.dropout = make_dropout(network)
@@ -70,8 +68,8 @@ class Classifier(nn.Module):
         self.pool = Pool(network.pool, size, bidirectional=network.bidirectional)
         self.pairs = pairs
         self.head = nn.Linear(4 * size if pairs else size, labels)
-        self.ngrams = ngrams
-        self.forms = forms
+        self.ngrams = linear.ngrams if linear else None
+        self.forms = linear.forms if linear else None
 
     @property
     def spelled(self) -> SpelledEmbedding | None:

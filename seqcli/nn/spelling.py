@@ -82,11 +82,53 @@ class Parts(nn.Module):
         return Ragged(self.read(numbers.values)[1].flatten(), numbers.offsets * self.EACH)
 
 
-def fit_forms(parts: Parts, tokens: Sequences, labels: np.ndarray, *, count: int) -> Ngrams:
-    """A linear model on the parts of the words of texts, to stand beside that on their n-grams; the
-    labels as `Ngrams.fit` takes them. tokens: numbers."""
-    shape = {"vocabulary": parts.count, "count": count, "longest": 1}
-    return Ngrams.fit(tokens, labels, **shape, read=parts.of_texts)
+class LinearModels(NamedTuple):
+    """The linear models that stand beside a network, whose scores are summed: `ngrams` on the
+    tokens of a text and runs of them, and `forms` on the `parts` of its words' spelling, where
+    that is read."""
+
+    ngrams: Ngrams
+    forms: Ngrams | None = None
+    parts: Parts | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        ids: Sequences,
+        labels: np.ndarray,
+        *,
+        vocabulary: int,
+        count: int,
+        longest: int = 2,
+        parts: Parts | None = None,
+        numbers: Sequences | None = None,
+    ) -> LinearModels:
+        """For training texts and their `count` labels, as `Ngrams.fit` takes them. ids: the tokens.
+        numbers: the same with their spelling, from which `parts` reads; None: the ids."""
+        ngrams = Ngrams.fit(ids, labels, vocabulary=vocabulary, count=count, longest=longest)
+        if parts is None:
+            return cls(ngrams)
+        shape = {"vocabulary": parts.count, "count": count, "longest": 1}
+        spelled = ids if numbers is None else numbers
+        return cls(ngrams, Ngrams.fit(spelled, labels, **shape, read=parts.of_texts), parts)
+
+    @classmethod
+    def restore(
+        cls,
+        ngrams: int,
+        forms: int | None,
+        *,
+        vocabulary: int,
+        count: int,
+        longest: int = 2,
+        parts: Parts | None = None,
+    ) -> LinearModels:
+        """Models of so many features, whose weights are to be loaded. forms: None where a model was
+        saved before there were any."""
+        first = Ngrams(vocabulary, count, ngrams, longest=longest)
+        if parts is None or forms is None:
+            return cls(first)
+        return cls(first, Ngrams(parts.count, count, forms, longest=1), parts)
 
 
 class SpelledEmbedding(nn.Module):

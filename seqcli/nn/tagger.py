@@ -14,18 +14,17 @@ from seqcli.config import TagNetwork
 from seqcli.nn import kernels
 from seqcli.nn.crf import CRF
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding, make_recurrent
-from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
-from seqcli.nn.spelling import Parts
+from seqcli.nn.spelling import LinearModels
 
 CHARACTER_WIDTH = 32  # of a character's vector, about as Lample et al. (2016)
 
 
 class Tagger(nn.Module):
     """Tokens, and their characters → states → a score for each tag of each token (N → N), and with
-    `labels` one for each label of each sentence, by the states and, as in classify, by `ngrams` and
-    `forms`, which has the `parts` of the words' spelling.
+    `labels` one for each label of each sentence, by the states and, as in classify, by `linear`
+    models.
 
     A token's characters make part of its vector, unless there are `characters` = 0 of them; each
     distinct word of a batch is read once.
@@ -39,9 +38,7 @@ class Tagger(nn.Module):
         network: TagNetwork,
         *,
         labels: int = 0,
-        ngrams: Ngrams | None = None,
-        forms: Ngrams | None = None,
-        parts: Parts | None = None,
+        linear: LinearModels | None = None,
         crf: CRF | None = None,
         bptt: int | None = None,
     ) -> None:
@@ -63,9 +60,9 @@ class Tagger(nn.Module):
         self.crf = crf
         self.pool = Pool("max", size, bidirectional=network.bidirectional) if labels else None
         self.label_head = nn.Linear(size, labels) if labels else None
-        self.ngrams = ngrams
-        self.forms = forms
-        self.parts = parts
+        self.ngrams = linear.ngrams if linear else None
+        self.forms = linear.forms if linear else None
+        self.parts = linear.parts if linear else None
 
     def forward(
         self, tokens: Ragged, words: Ragged, word_of_N: Tensor

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from seqcli.config import ClassifyNetwork
 from seqcli.nn import kernels
 from seqcli.nn.layers import drop_words, make_dropout, make_embedding
-from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.pooling import Pool
 from seqcli.nn.ragged import Ragged
+from seqcli.nn.spelling import LinearModels
 
 
 class Level(NamedTuple):
@@ -163,7 +163,7 @@ class TreeClassifier(nn.Module):
     """Trees → states of nodes → one vector → a score for each label. Pool last: the root alone."""
 
     def __init__(
-        self, vocabulary: int, labels: int, network: ClassifyNetwork, *, ngrams: Ngrams | None
+        self, vocabulary: int, labels: int, network: ClassifyNetwork, *, linear: LinearModels | None
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
@@ -175,7 +175,7 @@ class TreeClassifier(nn.Module):
         )
         self.pool = Pool(network.pool, network.hidden, bidirectional=False)
         self.head = nn.Linear(network.hidden, labels)
-        self.ngrams = ngrams
+        self.ngrams = linear.ngrams if linear else None
 
     def forward(self, trees: Ragged) -> Tensor:
         """(N,) numbers of nodes to (B, L) scores."""

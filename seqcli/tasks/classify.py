@@ -23,9 +23,8 @@ from seqcli.data.tokens import Tokenizer, WordTokenizer, tokenizer_from_json
 from seqcli.data.trees import leaves, train_trees, trees_from_json, words
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.classifier import Classifier
-from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import to_ragged
-from seqcli.nn.spelling import Parts, SpelledEmbedding, fit_forms
+from seqcli.nn.spelling import LinearModels, Parts, SpelledEmbedding
 from seqcli.nn.tree import TreeClassifier
 from seqcli.tasks.many_labels import ManyLabels
 from seqcli.tasks.one_label import OneLabel
@@ -68,9 +67,8 @@ WORD_DROPOUT, ADVERSARIAL = 0.1, 0.15
 class Classify:
     """A configuration of classify with its codec; its methods are those of `Task`.
 
-    decision: from scores to labels, one or any number a text. ngrams, forms: the linear models
-    beside the network, on words and on their spelling, without their trained weights. reason: why
-    the tokenizer is of its kind.
+    decision: from scores to labels, one or any number a text. linear: the models beside the
+    network, without their trained weights. reason: why the tokenizer is of its kind.
     """
 
     name: ClassVar[str] = "classify"
@@ -83,15 +81,12 @@ class Classify:
         tokenizer: Tokenizer,
         decision: OneLabel | ManyLabels,
         *,
-        ngrams: Ngrams | None = None,
-        forms: Ngrams | None = None,
         reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.decision: Any = decision
-        self.ngrams = ngrams
-        self.forms = forms
+        self.linear: LinearModels | None = None
         self.reason = reason
         self.cut = 0  # training texts that were longer than what is read of them
 
@@ -124,16 +119,16 @@ class Classify:
         task.config = _settle(config, whole, len(tokenizer.vocabulary))
         if config.network.ngrams:
             encoded = task._cut(whole, train)
-            task.ngrams = Ngrams.fit(
-                leaves(tokenizer, task._join(task.ids(encoded.tokens))),
+            tokens = task._join(encoded.tokens)
+            task.linear = LinearModels.fit(
+                leaves(tokenizer, task.ids(tokens)),
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(task.labels),
                 longest=LONGEST_NGRAM.get(tokenizer.kind, 2),
+                parts=find_parts(tokenizer),
+                numbers=tokens,
             )
-            if (parts := find_parts(tokenizer)) is not None:
-                tokens = task._join(encoded.tokens)
-                task.forms = fit_forms(parts, tokens, encoded.labels, count=len(task.labels))
         return task
 
     @classmethod
@@ -147,13 +142,16 @@ class Classify:
         task = cls(config, tokenizer, decision)
         if config.network.ngrams:
             facts = files["ngrams.json"]
-            sizes = (len(tokenizer.vocabulary), len(task.labels))
             try:
-                size, longest = int(facts["size"]), int(facts.get("longest", 2))
-                task.ngrams = Ngrams(*sizes, size, longest=longest)
-                parts, forms = find_parts(tokenizer), facts.get("forms")
-                if parts is not None and forms is not None:  # models of before have none
-                    task.forms = Ngrams(parts.count, sizes[1], int(forms), longest=1)
+                forms = facts.get("forms")
+                task.linear = LinearModels.restore(
+                    int(facts["size"]),
+                    None if forms is None else int(forms),
+                    vocabulary=len(tokenizer.vocabulary),
+                    count=len(task.labels),
+                    longest=int(facts.get("longest", 2)),
+                    parts=find_parts(tokenizer),
+                )
             except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
                 raise SeqcliError(
                     "ngrams.json of the model is corrupt; train or copy the model again"
@@ -175,11 +173,11 @@ class Classify:
 
     def files(self) -> dict[str, Any]:
         files = {"tokenizer.json": self.tokenizer.to_json(), **self.decision.files()}
-        if self.ngrams is None:
+        if self.linear is None:
             return files
-        facts = self.ngrams.facts()
-        if self.forms is not None:
-            facts["forms"] = len(self.forms.keys_F)
+        facts = self.linear.ngrams.facts()
+        if self.linear.forms is not None:
+            facts["forms"] = len(self.linear.forms.keys_F)
         return {**files, "ngrams.json": facts}
 
     def facts(self) -> dict[str, str]:
@@ -197,18 +195,12 @@ class Classify:
 
     def build(self) -> nn.Module:
         labels, network = len(self.labels), self.config.network
-        ngrams, forms = copy.deepcopy((self.ngrams, self.forms))
+        linear = copy.deepcopy(self.linear)
         if network.cell == "tree":
-            return TreeClassifier(len(self.tokenizer.vocabulary), labels, network, ngrams=ngrams)
+            return TreeClassifier(len(self.tokenizer.vocabulary), labels, network, linear=linear)
         bptt = self.config.training.bptt
         return Classifier(
-            self.tokenizer,
-            labels,
-            network,
-            pairs=self.pairs,
-            bptt=bptt,
-            ngrams=ngrams,
-            forms=forms,
+            self.tokenizer, labels, network, pairs=self.pairs, bptt=bptt, linear=linear
         )
 
     def ids(self, tokens: Sequences) -> Sequences:
@@ -287,7 +279,7 @@ class Classify:
         network, gold = cast(Classifier, model), (batch.gold, batch.weights)
         mean = self.decision.loss(network.read(batch.reading), *gold)
         apart = None
-        if self.ngrams is not None:  # each learns for itself: the mean of both
+        if self.linear is not None:  # each learns for itself: the mean of both
             mean = mean / 2
             if not again and (scores_BL := network.recall(batch.reading)) is not None:
                 apart = self.decision.loss(scores_BL, *gold) / 2

@@ -23,9 +23,8 @@ from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import Cut, are_characters
 from seqcli.errors import MissingField, SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
-from seqcli.nn.ngrams import Ngrams
 from seqcli.nn.ragged import Ragged, to_ragged
-from seqcli.nn.spelling import Parts, fit_forms
+from seqcli.nn.spelling import LinearModels, Parts
 from seqcli.nn.tagger import Tagger
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
@@ -80,8 +79,7 @@ class Tag:
         self.tagset = tagset
         self.labels = list(labels)
         self.crf = crf
-        self.ngrams: Ngrams | None = None
-        self.forms: Ngrams | None = None
+        self.linear: LinearModels | None = None
         self.cut = cut
         self.joined = joined
         """Tags are such characters too, as in couplets."""
@@ -128,15 +126,13 @@ class Tag:
         )
         if labels:
             encoded = task.encode(train)
-            task.ngrams = Ngrams.fit(
+            task.linear = LinearModels.fit(
                 encoded.tokens,
                 encoded.labels,
                 vocabulary=len(tokenizer.vocabulary),
                 count=len(labels),
+                parts=None if unspaced else Parts.learn(tokenizer),
             )
-            if not unspaced:
-                parts = Parts.learn(tokenizer)
-                task.forms = fit_forms(parts, encoded.tokens, encoded.labels, count=len(labels))
         return task
 
     @classmethod
@@ -166,12 +162,17 @@ class Tag:
             joined=joined,
         )
         if ngrams:
-            task.ngrams = Ngrams(len(tokenizer.vocabulary), len(labels), ngrams)
-        if forms:  # models of before have none
-            task.forms = Ngrams(Parts.learn(tokenizer).count, len(labels), forms, longest=1)
+            task.linear = LinearModels.restore(
+                ngrams,
+                forms or None,
+                vocabulary=len(tokenizer.vocabulary),
+                count=len(labels),
+                parts=Parts.learn(tokenizer) if forms else None,
+            )
         return task
 
     def files(self) -> dict[str, Any]:
+        linear = self.linear
         return {
             "tokenizer.json": self.tokenizer.to_json(),
             "characters.json": self.characters.to_json(),
@@ -181,8 +182,8 @@ class Tag:
                 "crf": self.crf,
                 "cut": self.cut,
                 "joined": self.joined,
-                "ngrams": len(self.ngrams.keys_F) if self.ngrams else None,
-                "forms": len(self.forms.keys_F) if self.forms else None,
+                "ngrams": len(linear.ngrams.keys_F) if linear else None,
+                "forms": len(linear.forms.keys_F) if linear and linear.forms else None,
             },
         }
 
@@ -203,9 +204,7 @@ class Tag:
             len(self.tags),
             self.config.network,
             labels=len(self.labels),
-            ngrams=copy.deepcopy(self.ngrams),
-            forms=copy.deepcopy(self.forms),
-            parts=Parts.learn(self.tokenizer) if self.forms else None,
+            linear=copy.deepcopy(self.linear),
             crf=CRF(self.tags, self.scheme) if self.crf else None,
             bptt=self.config.training.bptt,
         )

@@ -233,15 +233,15 @@ def test_characters_count_to_three_and_words_to_two() -> None:
     rows = Rows({"text": ["ab cd", "cd ab", "ef gh"] * 3, "label": ["a", "b", "a"] * 3}, "rows")
     for kind, longest in (("word", 2), ("character", 3)):
         task = Classify.learn(make_config("classify", {"tokens": kind}), rows)
-        assert task.ngrams is not None
+        assert task.linear is not None
         files = task.files()
-        facts = {"size": len(task.ngrams.keys_F), "longest": longest}
+        facts = {"size": len(task.linear.ngrams.keys_F), "longest": longest}
         if kind == "word":
-            assert task.forms is not None
-            facts["forms"] = len(task.forms.keys_F)
+            assert task.linear.forms is not None
+            facts["forms"] = len(task.linear.forms.keys_F)
         assert files["ngrams.json"] == facts
         for written, expected in ((files["ngrams.json"], longest), ({"size": 5}, 2)):
             again = Classify.restore(task.config, {**files, "ngrams.json": written})
-            assert again.ngrams is not None
-            assert again.ngrams.longest == expected
-            assert (again.forms is not None) == ("forms" in written)
+            assert again.linear is not None
+            assert again.linear.ngrams.longest == expected
+            assert (again.linear.forms is not None) == ("forms" in written)
