@@ -87,13 +87,8 @@ def evaluate(
     first = tasks[0]
     request.check_task(first.name)
     if others and len(folders) > 1:
-        raise UsageError("--with makes one model of several; evaluate it by itself")
-    if (cache or dynamic) and first.name != "lm":
-        raise UsageError(f"--cache and --dynamic are for models of lm; this is one of {first.name}")
-    if cache and dynamic:
-        raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
-    if mistakes and first.name != "classify":
-        raise UsageError(f"--mistakes is for models of classify, and this is one of {first.name}")
+        raise UsageError("--with makes one model of several; evaluate that one alone")
+    _check_extras(first.name, cache=bool(cache), dynamic=dynamic, mistakes=bool(mistakes))
     chosen = for_other_rows(first.config.data, data, columns, task=first.name, limit=limit)
     find = load_own_split if data is None else load_split
     rows = find(first.name, chosen, split, usual=first.columns)
@@ -113,6 +108,16 @@ def evaluate(
     models = list(zip(folders, tasks, scores, strict=True))
     comparisons = [_compare(models[0], other) for other in models[1:]]
     return Evaluated(first.name, rows, scores, comparisons, worst)
+
+
+def _check_extras(task: str, *, cache: bool, dynamic: bool, mistakes: bool) -> None:
+    """Raise UsageError for what models of this task have no use for, or not together."""
+    if (cache or dynamic) and task != "lm":
+        raise UsageError(f"--cache and --dynamic are for models of lm; this is one of {task}")
+    if cache and dynamic:
+        raise UsageError("--cache and --dynamic are two ways to remember; give one of them")
+    if mistakes and task != "classify":
+        raise UsageError(f"--mistakes is for models of classify, and this is one of {task}")
 
 
 def _load_tasks(folders: Sequence[Path]) -> list[Any]:

@@ -61,7 +61,7 @@ class Position:
 
 
 class Snapshot(NamedTuple):
-    """Everything that a training is, between two updates."""
+    """The complete state of a training between two updates."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
@@ -170,17 +170,17 @@ class Fit:
         at.seconds += seconds
         at.elapsed += seconds
         return Step(
-            at.epoch,
-            self.epochs,
-            at.position,
-            batches,
-            at.step,
-            value,
-            rate,
-            norm,
-            loss.tokens,
-            seconds,
-            at.elapsed,
+            epoch=at.epoch,
+            epochs=self.epochs,
+            position=at.position,
+            batches=batches,
+            step=at.step,
+            loss=value,
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens=loss.tokens,
+            seconds=seconds,
+            elapsed=at.elapsed,
         )
 
     def _differentiate(self, batch: Any) -> Loss:
@@ -205,7 +205,7 @@ class Fit:
         return found[0]
 
     def _spent(self) -> float:
-        """The share of the time given that is gone, with room left for the last evaluations."""
+        """The share of the time limit that is used up, with the last evaluations set aside."""
         room = self.limit - (1 + self.closing) * self.at.judging
         return self.at.elapsed / room if room > 0 else math.inf
 

@@ -92,25 +92,30 @@ def run(arguments: list[str] | None = None) -> int:
         _fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
         return _drop_stdout(1)
     except Exception as error:
-        if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
-            if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is help
-                print(error.format_message())
-            else:
-                _fail(_usage(error.format_message(), error))
-            return int(getattr(error, "exit_code", 2))
-        if _is_memory(error):
-            _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
-            return 1
-        if os.environ.get("SEQCLI_DEBUG"):
-            import traceback
-
-            traceback.print_exc()
-        _fail(
-            f"a bug in seqcli ({type(error).__name__}: {error}); "
-            f"SEQCLI_DEBUG=1 shows where, please report it"
-        )
-        return 1
+        return _report(error)
     return 0
+
+
+def _report(error: Exception) -> int:
+    """Report wrong usage, a lack of memory or a bug in one line; the exit status."""
+    if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is help
+            print(error.format_message())
+        else:
+            _fail(_usage(error.format_message(), error))
+        return int(getattr(error, "exit_code", 2))
+    if _is_memory(error):
+        _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
+        return 1
+    if os.environ.get("SEQCLI_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    _fail(
+        f"a bug in seqcli ({type(error).__name__}: {error}); SEQCLI_DEBUG=1 shows where, please "
+        f"report it"
+    )
+    return 1
 
 
 def _usage(message: str, error: Exception) -> str:
@@ -155,7 +160,7 @@ def _show_help(command: Any, arguments: list[str]) -> bool:
 
 
 def _drop_stdout(status: int) -> int:
-    """Nobody reads our output any more, or there is no room for it. Leave without the noise that
-    flushing at exit would make."""
+    """Discard the rest of the output, since its reader is gone or its disk is full: flushing it at
+    exit would only print errors."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

@@ -41,7 +41,8 @@ def summarise(content: dict[str, Any]) -> Iterator[str]:
     yield from _clusters(content)
     yield from _numbers(content["sites"])
     yield from _flow(content)
-    yield from _proofs(content)
+    yield from _ablations(content["ablation"])
+    yield from _probes(content)
     yield from _search(content)
     yield from _translations(content)
 
@@ -190,37 +191,43 @@ def _flow(content: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _proofs(content: dict[str, Any]) -> Iterator[str]:
-    found = content["ablation"]
-    if found:
-        how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
-        drawn = any(one["random"] for one in found)
-        beside = "; random sets of the same size beside" if drawn else ""
-        yield f"ABLATION in {found[0]['layer']} ({how}{beside})"
-        yield f"  each judged on {describe_read(found[0])}"
-        for one in found:
-            before, after = one["metric"]
-            change = [value - before for value in one["random"]]
-            silenced = say_count(len(one["units"]), "unit")
-            yield (
-                f"  {one['name']:<14} {silenced:>10}  {one['metric_name']} "
-                f"{after - before:+z.4f}, p {_dash(one['worse'])}; loss "
-                f"{one['loss'][1] - one['loss'][0]:+z.4f}, p {_dash(one['loss_worse'])}"
-            )
-            if change:
-                yield (
-                    f"  {'':<25}  random {np.mean(change):+z.4f} "
-                    f"[{min(change):+z.4f}, {max(change):+z.4f}]"
-                )
-            if one["classes"]:
-                hurt = ", ".join(
-                    f"{name} {first:.2f} → {last:.2f} (random {_dash(other)})"
-                    for name, first, last, other in one["classes"]
-                )
-                yield f"      recall lost most: {hurt}"
-        if not all(one["whole_loop"] for one in found):
-            yield "  only the outputs are silenced: in the cell's own loop, which is not cut, the"
-            yield "  units go on"
+def _ablations(found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not found:
+        return
+    how = f"units held at {'zero' if found[0]['how'] == 'zero' else 'their means'}"
+    drawn = any(one["random"] for one in found)
+    beside = "; random sets of the same size beside" if drawn else ""
+    yield f"ABLATION in {found[0]['layer']} ({how}{beside})"
+    yield f"  each judged on {describe_read(found[0])}"
+    for one in found:
+        yield from _ablation(one)
+    if not all(one["whole_loop"] for one in found):
+        yield "  only the outputs are silenced: in the cell's own loop, which is not cut, the"
+        yield "  units go on"
+
+
+def _ablation(one: dict[str, Any]) -> Iterator[str]:
+    before, after = one["metric"]
+    silenced = say_count(len(one["units"]), "unit")
+    yield (
+        f"  {one['name']:<14} {silenced:>10}  {one['metric_name']} "
+        f"{after - before:+z.4f}, p {_dash(one['worse'])}; loss "
+        f"{one['loss'][1] - one['loss'][0]:+z.4f}, p {_dash(one['loss_worse'])}"
+    )
+    if change := [value - before for value in one["random"]]:
+        yield (
+            f"  {'':<25}  random {np.mean(change):+z.4f} [{min(change):+z.4f}, {max(change):+z.4f}]"
+        )
+    if one["classes"]:
+        hurt = ", ".join(
+            f"{name} {first:.2f} → {last:.2f} (random {_dash(other)})"
+            for name, first, last, other in one["classes"]
+        )
+        yield f"      recall lost most: {hurt}"
+
+
+def _probes(content: dict[str, Any]) -> Iterator[str]:
+    """The probes, and an empty line behind these and the ablations."""
     for one in content["probes"]:
         yield f"PROBE {one['property']} from {one['site']}"
         yield (
@@ -229,7 +236,7 @@ def _proofs(content: dict[str, Any]) -> Iterator[str]:
         )
     for one in content["probes_missing"]:
         yield f"PROBE {one['property']} cannot be made: {one['why']}"
-    if found or content["probes"] or content["probes_missing"]:
+    if content["ablation"] or content["probes"] or content["probes_missing"]:
         yield ""
 
 
