@@ -61,7 +61,7 @@ class Bundle(NamedTuple):
 
 
 def create(folder: Path, task: Any) -> None:
-    """Begin a model folder: configuration and codec. Raises SeqcliError where it cannot."""
+    """Create a model folder with configuration and codec. Raises SeqcliError if that fails."""
     make_folder(folder)
     config = {
         "task": task.name,
@@ -80,7 +80,7 @@ def save_codec(folder: Path, task: Any) -> None:
 
 
 def save_weights(folder: Path, model: nn.Module) -> None:
-    """Write the weights; the file there is whole at every moment."""
+    """Write the weights, atomically."""
     write_tensors(folder / WEIGHTS, model.state_dict())
 
 
@@ -97,10 +97,8 @@ def load(folder: Path, *, task_name: str | None = None) -> Bundle:
 
 
 def load_together(folder: Path, others: Sequence[Path]) -> Bundle:
-    """The model of a folder and others of translate, to write together as an ensemble.
-
-    Raises UsageError where they do not have the same vocabularies.
-    """
+    """The model of a folder, or an ensemble of it and other models of translate. Raises UsageError
+    if their vocabularies differ."""
     first = load(folder)
     if not others:
         return first
@@ -181,14 +179,14 @@ def copy(source: Path, target: Path) -> None:
 
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write a training's state into one file; the one before stays until the new one is whole."""
+    """Write a training's state into one file, atomically."""
     path = folder / CHECKPOINT
     make_folder(path.parent)
     write_tensors(path, tensors, metadata={"facts": json.dumps(facts)})
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_checkpoint` wrote. Raises SeqcliError where there is none, or a corrupt one."""
+    """What `save_checkpoint` wrote. Raises SeqcliError if it is missing or corrupt."""
     path = folder / CHECKPOINT
     if not path.is_file():
         if (folder / "metrics.json").is_file():
@@ -205,7 +203,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Drop the state of a training that is done."""
+    """Remove the state of a finished training."""
     with contextlib.suppress(OSError):
         (folder / CHECKPOINT).unlink()
         (folder / CHECKPOINT).parent.rmdir()
@@ -215,7 +213,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def save_writing(path: Path, folder: Path, tensors: dict[str, Tensor]) -> None:
-    """Write where a text stands that the model in `folder` writes."""
+    """Write the state of a text that the model in `folder` is writing."""
     write_tensors(path, tensors, metadata={"model": _digest(folder)})
 
 
@@ -239,7 +237,7 @@ def load_writing(path: Path, folder: Path) -> dict[str, Tensor]:
 
 
 def _digest(folder: Path) -> str:
-    """Which weights a state belongs to."""
+    """The digest that ties a state to its weights."""
     with (folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 

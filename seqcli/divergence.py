@@ -1,4 +1,4 @@
-"""Whether a training that still yields finite losses has come to nothing."""
+"""Whether a training has failed although its losses are still finite."""
 
 from __future__ import annotations
 

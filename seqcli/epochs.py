@@ -21,7 +21,7 @@ class Epochs(NamedTuple):
 
 
 def choose_epochs(task: Task, encoded: Any) -> Epochs:
-    """As many as a training on these rows should have at most."""
+    """The number of epochs that a training on these rows should have at most."""
     training: Training = task.config.training
     fewest = training.fewest_epochs
     updates = max(len(task.plan(encoded, 1)), 1)

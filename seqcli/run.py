@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(Exception):
-    """A signal asked the training to stop, and its state is saved in `folder`."""
+    """A signal stopped the training; its state is saved in `folder`."""
 
     def __init__(self, folder: Path, signal: int) -> None:
         super().__init__(f"interrupted by signal {signal}")
@@ -74,7 +74,7 @@ def train(
 
 
 def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda: 0) -> Report:
-    """Go on with an interrupted training, bit for bit as if nothing had happened."""
+    """Continue an interrupted training, bit for bit as if it had never stopped."""
     began = time.monotonic()
     task = bundle.load_task(folder)
     tensors, facts = bundle.load_checkpoint(folder)
@@ -94,7 +94,7 @@ def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda
 
 
 def recall(folder: Path) -> Report:
-    """The report of a training that is finished. Raises SeqcliError for what is no whole model."""
+    """The report of a finished training. Raises SeqcliError if the folder is not a whole model."""
     task = bundle.load_task(folder)
     stored = bundle.read_json(folder / "metrics.json")
     best, parameters = bundle.best_epoch(folder), count_parameters(task.build())
@@ -172,8 +172,8 @@ def _train(
 
 
 def _complete(task: Any, model: nn.Module, encoded: Any, *, fresh: bool) -> dict[str, str]:
-    """Settle what the training rows decide, the epochs where none are named and pretrained vectors;
-    what to tell of both. fresh: the network has not been trained yet."""
+    """Settle what depends on the training rows: the epochs, if not given, and pretrained vectors.
+    Returns what to report of both. fresh: the network has not been trained yet."""
     found = {}
     if task.config.training.epochs is None:
         epochs, updates = choose_epochs(task, encoded)
@@ -188,7 +188,7 @@ def _complete(task: Any, model: nn.Module, encoded: Any, *, fresh: bool) -> dict
 
 
 def _watch(fit: Fit, judged: Rows, folder: Path, observer: Observer, *, fresh: bool) -> Watch:
-    """Who records the gradients of a training, with the look before its first update."""
+    """The recorder of a training's gradients, which has looked once before the first update."""
     from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
 
     watch = Watch(fit.task, fit.model, judged, folder, observer.note)
@@ -213,8 +213,8 @@ def score(folder: Path) -> Report:
 def _score(
     task: Any, model: nn.Module, splits: Splits, report: Report, *, say: Callable[[str], None]
 ) -> Report:
-    """Choose on validation what the weights leave open; the report with the scores of each split
-    and of the baselines, all written into the folder. say: is told what was chosen."""
+    """Tune what is chosen on validation after the weights, then score each split and the baselines.
+    Returns the report, and writes it into the folder. say: is told what was chosen."""
     if splits.validation:
         for note in task.tune(model, splits.validation):
             say(note)
@@ -238,7 +238,7 @@ def _follow(
     data: str,
     watch: Watch | None,
 ) -> None:
-    """Run a training to its end: report, keep the best weights, save its state now and then."""
+    """Run a training to its end: report events, keep the best weights, save checkpoints."""
 
     def save() -> None:
         snapshot = fit.snapshot()
@@ -270,7 +270,7 @@ def _follow(
 
 
 def fingerprint(splits: Splits) -> str:
-    """Digests of the rows trained and judged on: a resumed training must see the same."""
+    """Digests of the training and validation rows, which a resumed training must find again."""
     return "".join(rows.digest() for rows in (splits.train, splits.validation) if rows)
 
 

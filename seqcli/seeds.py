@@ -79,7 +79,7 @@ def resume(
 
 
 def read_plan(folder: Path, task_name: str) -> dict[str, Any]:
-    """What several trainings are of: seeds and settings. Raises SeqcliError for another task."""
+    """The seeds and settings of several trainings. Raises SeqcliError for another task."""
     plan = bundle.read_json(folder / PLAN)
     if not isinstance(plan, dict) or not {"task", "seeds", "settings"} <= plan.keys():
         raise SeqcliError(f"{folder / PLAN} is not the plan of several trainings; start anew")
@@ -110,7 +110,7 @@ def _train_one(
     observe: Observe,
     stop: Callable[[], int],
 ) -> Report:
-    """Train one seed, go on with it, or read the scores of what is finished."""
+    """Train one seed, continue it, or read its scores if it is finished."""
     if (folder / "metrics.json").is_file():
         return run.recall(folder)
     with observe(title) as observer:
@@ -128,7 +128,7 @@ def _train_one(
 
 
 def _finish(folder: Path, plan: dict[str, Any], reports: list[Report]) -> Repeated:
-    """Sum up the trainings, and make the folder a model: a copy of the best on validation."""
+    """Summarise the trainings, and copy the model that is best on validation into the folder."""
     spreads = spread([report.scores for report in reports])
     best = _best(reports)
     chosen = reports[best]._replace(folder=folder)

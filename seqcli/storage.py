@@ -75,15 +75,14 @@ def cut_lines(path: Path, epoch: int) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those it lies in, where it is not there yet. Raises SeqcliError where it
-    cannot."""
+    """Make a folder and its parents if they do not exist. Raises SeqcliError if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A failure to write in the block as SeqcliError, with the path and the reason."""
+    """Turn a failure to write in the block into a SeqcliError with the path and the reason."""
     try:
         yield
     except (OSError, SafetensorError) as error:

@@ -198,11 +198,11 @@ def _search(
 
 
 class _Pruned(Exception):
-    """A trial was given up."""
+    """A trial that was given up early."""
 
 
 class _Watch:
-    """An observer that tells optuna the score of each epoch, and gives up where that is poor."""
+    """An observer that reports each epoch's score to Optuna and gives up a poor trial."""
 
     def __init__(self, trial: Any, better: Callable[[float, float], float]) -> None:
         self.trial = trial
@@ -287,8 +287,8 @@ def _finish(folder: Path, task: str, study: Any) -> Swept:
 
 
 def _weigh(study: Any, complete: Any) -> dict[str, float]:
-    """How much each setting decides (PED-ANOVA, Watanabe et al. 2023); of few trials, nothing: it
-    would be noise."""
+    """The importance of each setting (PED-ANOVA, Watanabe et al. 2023); none after only a few
+    trials, where it would be noise."""
     if sum(trial.state is complete for trial in study.trials) < WEIGHED:
         return {}
     importance = _optuna().importance
@@ -350,7 +350,7 @@ def _describe(trial: Any) -> Trial:
 
 
 def to_toml(task: str, settings: Mapping[str, Any]) -> str:
-    """Settings as --config reads them, but for those of the data."""
+    """Settings as --config reads them, without those of the data."""
     data = {item.name for item in list_settings(task) if item.section == "data"}
     lines = [
         f"{name} = {json.dumps(value, ensure_ascii=False)}\n"

@@ -113,7 +113,7 @@ def evaluate(
 
 
 def split_targets(targets: list[str]) -> tuple[list[Path], str | None]:
-    """The model folders of a command line, and the data where the last word names some."""
+    """The model folders on a command line, and DATA if the last word is not a model folder."""
     *others, last = targets
     if others and not (Path(last) / "config.json").is_file():
         return [Path(one) for one in others], last

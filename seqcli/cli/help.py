@@ -29,7 +29,7 @@ class Application(typer.Typer):
 
 
 class Command(TyperCommand):
-    """A command whose options stand under the headings of their panels, with examples below."""
+    """A command whose help lists its options by panel, and examples below."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line."""
@@ -50,12 +50,12 @@ class Command(TyperCommand):
         _write(formatter, sections)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The examples, a line each as it is."""
+        """The examples, one per line, as they are."""
         _write_examples(formatter, self.epilog)
 
 
 class Group(TyperGroup):
-    """Commands under the headings of their panels."""
+    """A group whose help lists its commands by panel."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         options = [item.get_help_record(ctx) for item in self.get_params(ctx)]
@@ -68,19 +68,19 @@ class Group(TyperGroup):
         _write(formatter, {**sections, "Options": [one for one in options if one]})
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The examples, a line each as it is."""
+        """The examples, one per line, as they are."""
         _write_examples(formatter, self.epilog)
 
 
 def _show_argument(item: Any) -> str:
-    """An argument as the usage line writes it; one that may be left out in brackets."""
+    """An argument as the usage line shows it, in brackets if it may be left out."""
     if item.metavar:
         return str(item.metavar)
     return item.name.upper() if item.required else f"[{item.name.upper()}]"
 
 
 def _show_kind(record: str) -> str:
-    """An option and its kind, without how it is parsed; its bounds stand behind its help."""
+    """An option and its type, without how it is parsed; its bounds follow its help."""
     return record.replace(" range>", ">").replace("<list[str]>", "<str>")
 
 

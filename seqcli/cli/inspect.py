@@ -131,7 +131,7 @@ def compare(
 
 
 def _place(out: Path | None, usual: Path) -> Path:
-    """The file of a page. A browser shows one that does not end in .html as its source."""
+    """The file of a page. It ends in .html, without which browsers show the source."""
     if out is None:
         return usual
     if out.is_dir():

@@ -76,7 +76,7 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 
 
 def _read(value: Any) -> Any:
-    """An option that may be repeated comes as a list, and a setting holds a tuple."""
+    """The value of a setting: a repeatable option arrives as a list, and settings hold tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -109,7 +109,7 @@ def _parameter(item: Setting) -> inspect.Parameter:
 
 
 def _panel(item: Setting) -> str | None:
-    """The heading that a setting stands under in help; None for the command's own."""
+    """The heading of a setting in help; None for a command's own options."""
     if tasks := item.metadata["tasks"]:
         return f"For models of {' and '.join(tasks)}"
     if item.metadata["cells"]:
@@ -118,7 +118,7 @@ def _panel(item: Setting) -> str | None:
 
 
 def _help(item: Setting) -> str:
-    """What a setting is for, behind the cells that have it where not all do."""
+    """The help of a setting, after the cells that have it if not all do."""
     cells = ", ".join(item.metadata["cells"])
     return f"{cells}: {item.metadata['help']}" if cells else item.metadata["help"]
 
@@ -148,7 +148,7 @@ def read_config(path: Path, task: str) -> dict[str, Any]:
 
 
 def read_environment(task: str) -> dict[str, Any]:
-    """The settings of a task that the environment holds, for commands without its options."""
+    """The settings of a task in the environment, for commands that lack its options."""
     found = {}
     for item in list_settings(task):
         if text := os.environ.get(variable := f"SEQCLI_{item.name.upper()}"):

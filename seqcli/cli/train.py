@@ -112,7 +112,7 @@ def _verb(task: str) -> Any:
 
 
 def _resume(task: str, folder: Path, *, json_output: bool) -> None:
-    """Go on with a training, or with those of several seeds."""
+    """Continue a training, or those of several seeds."""
     if not folder.is_dir():
         raise SeqcliError(f"no model folder at {folder} to resume")
     if (folder / "seeds.json").is_file():
@@ -122,7 +122,7 @@ def _resume(task: str, folder: Path, *, json_output: bool) -> None:
 
 
 def _train(task: str, config: Config | None, folder: Path, *, json_output: bool) -> None:
-    """Train one model, or where there is no configuration go on with it."""
+    """Train one model, or continue its training if there is no configuration."""
     from seqcli.console import say, say_loading
     from seqcli.results import print_scores
 
@@ -154,7 +154,7 @@ def _train(task: str, config: Config | None, folder: Path, *, json_output: bool)
 def _train_seeds(
     task: str, config: Config | None, folder: Path, *, seeds: int, json_output: bool
 ) -> None:
-    """Train with several seeds, or where there is no configuration go on with them."""
+    """Train with several seeds, or continue those trainings if there is no configuration."""
     from seqcli.console import say, say_loading
     from seqcli.results import print_seeds
 
@@ -226,7 +226,8 @@ def _view(config: Config) -> TrainingView:
 
 @contextmanager
 def interruptible(task: str) -> Iterator[Any]:
-    """A question whether to stop; what is interrupted says how to go on, and ends the command."""
+    """Yields a function that tells whether to stop. An interruption ends the command and tells the
+    user how to continue."""
     from seqcli.console import say
     from seqcli.run import Interrupted
 
@@ -240,8 +241,9 @@ def interruptible(task: str) -> Iterator[Any]:
 
 @contextmanager
 def _signals() -> Iterator[Any]:
-    """Turn SIGINT and SIGTERM into a question that the training asks after each step. A second
-    one acts at once, which is said where the answer takes long, as in an evaluation."""
+    """Yields a function that returns the signal received, SIGINT or SIGTERM, or 0; the training
+    asks after each step. A second signal acts at once, which is said when stopping takes long, as
+    during an evaluation."""
     from seqcli.console import say
 
     caught = [0]
@@ -266,7 +268,7 @@ def _signals() -> Iterator[Any]:
 
 
 def check_unused(folder: Path) -> None:
-    """Raise SeqcliError for a folder with files in it, or a file: nothing is overwritten."""
+    """Raise SeqcliError for a file or a folder that is not empty: nothing is overwritten."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SeqcliError(
             f"{folder} exists and is not empty; choose another --out, or go on with --resume"

@@ -112,7 +112,7 @@ CONFIGS: dict[str, type[Any]] = {
 
 
 def list_settings(task: str) -> list[Setting]:
-    """All settings of a task, in the order of the file, with the task's own defaults."""
+    """All settings of a task, in the order of its sections, with the task's own defaults."""
     config = CONFIGS[task]()
     return [
         item
@@ -122,13 +122,13 @@ def list_settings(task: str) -> list[Setting]:
 
 
 def list_columns() -> list[Setting]:
-    """The settings that a finished model takes anew for other rows, of all tasks together."""
+    """The settings of all tasks that may differ when a finished model reads other rows."""
     found = {item.name: item for item in list_data_settings()}
     return [dataclasses.replace(found[name], section="columns") for name in COLUMNS]
 
 
 def list_data_settings() -> list[Setting]:
-    """The settings of data of all tasks together."""
+    """The data settings of all tasks together."""
     found = {item.name: item for task in CONFIGS for item in list_settings(task)}
     return [item for item in found.values() if item.section == "data"]
 
@@ -183,8 +183,9 @@ def make_config(task: str, values: Mapping[str, Any]) -> Config:
 def drop_useless(
     task: str, values: Mapping[str, Any], *, keep: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Values without those that the chosen cell has no use for, or the task any more; `keep` stays,
-    to be refused. For what comes from a recipe, a file, a sweep or a model of before."""
+    """The values without those that the chosen cell, or by now the task, has no use for. Names in
+    `keep` stay, so that they are refused. For values from a recipe, a file, a sweep or an earlier
+    model."""
     known = {item.name: item for item in list_settings(task)}
     cell = values.get("cell", CONFIGS[task]().network.cell)
     bare = SHORT_FORMS.get(cell, cell)
@@ -201,7 +202,7 @@ def drop_useless(
 
 
 def _keeps_vectors(network: Mapping[str, Any]) -> bool:
-    """Whether, with the settings given, token vectors stay as they are while a network learns."""
+    """Whether these settings keep the token vectors fixed while a network learns."""
     trained = network.get("train_embedding")
     if trained is None:
         trained = network.get("cell") != "esn"
@@ -218,8 +219,8 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def _settle(config: Config) -> Config:
-    """A short form such as bilstm as its cell and direction. Raises UsageError for settings that
-    contradict each other."""
+    """Replace a short form such as bilstm by its cell and direction. Raises UsageError for settings
+    that contradict each other."""
     for contradiction in _find_contradictions(config):
         raise UsageError(contradiction)
     network = config.network
@@ -231,7 +232,7 @@ def _settle(config: Config) -> Config:
 
 
 def _find_contradictions(config: Config) -> Iterator[str]:
-    """What is wrong with the settings together, in a sentence each that says what to do."""
+    """What is wrong with the combination of settings: a sentence each, which says what to do."""
     network, training = config.network, config.training
     cell = network.cell
     if training.time is not None:

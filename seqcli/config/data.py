@@ -33,9 +33,9 @@ class Data:
 def for_other_rows(
     own: Data, data: str | None, columns: Mapping[str, str | None], *, task: str, limit: int | None
 ) -> Data:
-    """The settings of a finished model for DATA (None: that of its training), with the columns it
-    was trained on where none are named. Raises UsageError for a column that its task has no use
-    for."""
+    """The data settings of a finished model for DATA (None: the data of its training), with the
+    columns it was trained on unless others are named. Raises UsageError for a column that its task
+    does not have."""
     named = {name: value for name, value in columns.items() if value is not None}
     if wrong := sorted(set(named) - {item.name for item in fields(own)}):
         option = "--" + wrong[0].replace("_", "-")

@@ -76,7 +76,7 @@ def list_fields(section: Any, name: str) -> list[Setting]:
 
 
 def strip_optional(kind: Any) -> tuple[Any, bool]:
-    """A setting's bare type, and whether None stands beside it."""
+    """A setting's type without None, and whether it may be None."""
     if get_origin(kind) in (Union, types.UnionType):
         kinds = [one for one in get_args(kind) if one is not type(None)]
         return kinds[0], True

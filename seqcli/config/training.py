@@ -16,7 +16,7 @@ STEP = "Peak step size; by default smaller for rnn, jordan and some other cells.
 
 
 def epochs_setting(fewest: int) -> Any:
-    """The setting `epochs` of a task whose default is so many where data are not small."""
+    """The setting `epochs` of a task that trains for `fewest` epochs unless its data are small."""
     return setting(
         None,
         f"Passes over the training rows; default: {fewest}, or for small data more, up to "
@@ -27,7 +27,7 @@ def epochs_setting(fewest: int) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How the weights are found."""
+    """How the weights are learned."""
 
     fewest_epochs: ClassVar[int] = 20
     epochs: int | None = epochs_setting(20)

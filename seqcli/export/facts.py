@@ -1,4 +1,4 @@
-"""What is beside the graphs: the facts that a script needs, and a page for its reader."""
+"""What goes beside the graphs: the facts that the script needs, and a README.md."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def collect(task: Any, model: nn.Module) -> dict[str, Any]:
 
 
 def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
-    """A tokenizer with all that its like in tokens.py needs."""
+    """A tokenizer with everything that its counterpart in tokens.py needs."""
     facts = tokenizer.to_json()
     if tokenizer.kind == "word":
         joiner = JOINER if facts["joiner"] else ""
@@ -148,7 +148,7 @@ def describe(task: Any, folder: Path, graphs: Mapping[str, Graph], difference: f
 
 
 def _notes(task: Any) -> list[str]:
-    """Where predict.py does not do all that `seqcli predict` does."""
+    """What `seqcli predict` does and predict.py does not."""
     if task.name == "translate":
         return ["predict.py writes the likeliest token at each step, as `--beam 1` does.", ""]
     if task.name == "tag" and task.tagset.answers:

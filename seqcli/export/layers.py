@@ -87,7 +87,7 @@ def pool(layer: Pool, h: Padded) -> Value:
 
 
 def mask(x: Padded) -> Value:
-    """Values with −∞ where no token is."""
+    """The values, −∞ in place of padding."""
     return x.graph.where(x.real, x.values, float("-inf"))
 
 

@@ -66,7 +66,7 @@ def run_ablations(
 
 
 def check(task: Any, settings: Inspecting, units: int) -> None:
-    """Raise UsageError for what no amount of reading can make right, before anything is read."""
+    """Raise UsageError for requests that are wrong whatever the data, before anything is read."""
     check_texts(settings.sentences)
     if settings.find is not None and not settings.find.strip():
         raise UsageError("--find is empty; give it some words")
@@ -80,7 +80,7 @@ def check(task: Any, settings: Inspecting, units: int) -> None:
 
 
 def check_texts(texts: Sequence[str]) -> None:
-    """Raise UsageError for a text to follow that is empty."""
+    """Raise UsageError if a text to follow is empty."""
     if not all(text.strip() for text in texts):
         raise UsageError("--sentence is empty; give it some words")
 
@@ -117,7 +117,7 @@ def parse_ablations(
 def run_probes(
     corpus: Corpus, found: Survey, main: Site, settings: Inspecting
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Every probe that was asked for, and those that cannot be made: property and why."""
+    """The probes that were asked for, and those that cannot be made, with the reason."""
     part = corpus.parts[main.layer.part]
     places = found.places[main.layer.part]
     strings = [part.text(at) for at in places]

@@ -73,7 +73,7 @@ class Classifier(nn.Module):
 
     @property
     def spelled(self) -> SpelledEmbedding | None:
-        """The vectors of words, where they know the spelling."""
+        """The embedding of words if it reads their spelling, else None."""
         return self.embedding if isinstance(self.embedding, SpelledEmbedding) else None
 
     def forward(self, tokens: Ragged) -> Tensor:
@@ -83,7 +83,7 @@ class Classifier(nn.Module):
         return torch.stack([scores_BL for scores_BL in found if scores_BL is not None]).mean(0)
 
     def prepare(self, tokens: Ragged) -> Reading:
-        """What a batch is, whatever the weights. To the n-grams a pair is one text."""
+        """What is read from a batch whatever the weights. A pair is one text for the n-grams."""
         ids, parts, recalled = tokens, None, []
         if self.spelled:
             ids_N, parts = self.spelled.read(tokens.values)
@@ -105,13 +105,13 @@ class Classifier(nn.Module):
         return [model for model in (self.ngrams, self.forms) if model is not None]
 
     def recall(self, reading: Reading) -> Tensor | None:
-        """(B, L) scores by the linear models, if any: no token vector enters."""
+        """(B, L) scores of the linear models, if any; they do not depend on token vectors."""
         pairs = zip(self.linear, reading.recalled, strict=True)
         scores = [model.score(found) for model, found in pairs]
         return sum(scores[1:], scores[0]) if scores else None
 
     def spread(self, tokens: Ragged) -> Tensor:
-        """(T, L) what each token of one text adds to what `recall` gives, biases aside."""
+        """(T, L) what each token of one text adds to the scores of `recall`, without biases."""
         parts = [] if self.ngrams is None else [self.ngrams.spread(self.ids(tokens))]
         if self.forms is not None and self.spelled:
             found = self.forms.spread(self.spelled.table.of_texts(tokens))
@@ -119,7 +119,7 @@ class Classifier(nn.Module):
         return sum(parts[1:], parts[0])
 
     def read(self, reading: Reading) -> Tensor:
-        """(B, L) scores by the recurrent layers alone."""
+        """(B, L) scores of the recurrent layers alone."""
         ids = drop_words(reading.ids, self.word_dropout, training=self.training)
         parts = reading.parts
         x_NE = self.embedding(ids.values if parts is None else Forms(ids.values, parts))

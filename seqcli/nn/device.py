@@ -1,4 +1,4 @@
-"""Where to compute, with which operands and how many threads."""
+"""The device, the precision of matrix products, and the number of threads."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from seqcli.nn import native
 
 
 def available_cores() -> int:
-    """Processors this process may use."""
+    """The number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> None:
-    """Compute with so many threads; None: with one for each processor this process may use."""
+    """Compute with this many threads; None: one for each CPU that this process may use."""
     torch.set_num_threads(threads or available_cores())
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of `--device`; auto takes a GPU where there is one. UsageError if absent."""
+    """The device of `--device`; auto takes a GPU if there is one. Raises UsageError if there is
+    none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What several networks are made of: token vectors, recurrent layers, word dropout."""
+"""Building blocks of several networks: token vectors, recurrent layers, word dropout."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def make_recurrent(
 
 
 def make_dropout(network: Network) -> Dropout:
-    """Dropout of features, as a configuration asks for it."""
+    """Dropout of features as configured."""
     return Dropout(network.dropout, locked=network.locked_dropout)
 
 
@@ -73,7 +73,7 @@ def make_embedding(
 
 def drop_words(tokens: Ragged, fraction: float, *, training: bool) -> Ragged:
     """Replace a fraction of token ids by the unknown token (Iyyer et al. 2015), so that its vector
-    is trained and no single word is leant on."""
+    is trained and the network does not rely on single words."""
     if not training or fraction == 0:
         return tokens
     dropped_N = torch.rand(len(tokens.values), device=tokens.values.device) < fraction

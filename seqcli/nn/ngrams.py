@@ -108,7 +108,7 @@ class Ngrams(nn.Module):
         return model
 
     def facts(self) -> dict[str, int]:
-        """What it takes to build one that its weights can be loaded into."""
+        """The sizes of a model into which these weights can be loaded."""
         return {"size": len(self.keys_F), "longest": self.longest}
 
     def forward(self, tokens: Ragged) -> Tensor:

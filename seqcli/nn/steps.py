@@ -18,7 +18,7 @@ from seqcli.nn.recurrent import Recurrent, States
 
 
 def can_step(recurrent: Recurrent) -> bool:
-    """Whether the kernels know all cells of these layers, which read in one direction."""
+    """Whether the kernels can run all cells of these layers, and these read in one direction."""
     kinds = [getattr(cell, "kernel", None) for cell in recurrent.cells]
     return recurrent.directions == 1 and all(kinds) and not recurrent.training
 

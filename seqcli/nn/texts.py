@@ -119,7 +119,7 @@ def select_states(states: States, rows_R: Tensor) -> States:
 
 
 def make_texts(model: LanguageModel, states: States, given: Tensor | None) -> Texts:
-    """The fastest reader that there is, for as many texts as there are states."""
+    """The fastest available reader, for as many texts as there are states."""
     if can_step(model.recurrent) and kernels.runs_natively(model.embedding.weight):
         return KernelTexts(model, states, given)
     return PlainTexts(model, states, given)

@@ -184,15 +184,15 @@ class TreeClassifier(nn.Module):
         return torch.stack([scores_BL for scores_BL in found if scores_BL is not None]).mean(0)
 
     def prepare(self, trees: Ragged) -> Forest:
-        """What a batch is, whatever the weights."""
+        """What is read from a batch whatever the weights."""
         return plant(trees, self.vocabulary)
 
     def recall(self, forest: Forest) -> Tensor | None:
-        """(B, L) scores by the n-grams of the words, if any: no token vector enters."""
+        """(B, L) scores of the n-grams, if any; they do not depend on token vectors."""
         return self.ngrams(forest.words) if self.ngrams else None
 
     def read(self, forest: Forest) -> Tensor:
-        """(B, L) scores by the trees alone."""
+        """(B, L) scores of the trees alone."""
         words = drop_words(forest.words, self.word_dropout, training=self.training)
         x = self.dropout(words.with_values(self.embedding(words.values)))
         h_NH = self.tree(x.values, forest.levels)[forest.nodes.values]

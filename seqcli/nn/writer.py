@@ -242,8 +242,7 @@ class MeanWriter:
 
 
 def make_writer(model: Translator | Ensemble, source: Source | Sources, *, capacity: int) -> Writer:
-    """The fastest writer that there is for what `model.encode` gave. capacity: hypotheses at
-    most."""
+    """The fastest writer for a source encoded by `model.encode`. capacity: most hypotheses."""
     if isinstance(source, Sources):
         models = [cast(Translator, one) for one in cast(Ensemble, model).models]
         pairs = zip(models, source.parts, strict=True)

@@ -19,7 +19,7 @@ BYTE_SPACE = "Ġ"
 
 
 def number_words(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[int]:
-    """The word that each token is part of: those between spaces, or single characters."""
+    """The word that each token belongs to; words are separated by spaces, or single characters."""
     if tokenizer.kind == "character":
         return list(range(len(tokens)))
     numbers: list[int] = []

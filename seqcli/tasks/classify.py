@@ -92,7 +92,7 @@ class Classify:
 
     @classmethod
     def learn(cls, config: ClassifyConfig, train: Rows) -> Classify:
-        """The codec that the training rows call for."""
+        """The task with its codec, learned from the training rows."""
         if {*SIDES} <= train.names.keys() and config.data.pair_column is None:  # found by name
             text, pair = (train.names[role] for role in SIDES)
             data = replace(config.data, text_column=text, pair_column=pair)
@@ -133,7 +133,7 @@ class Classify:
 
     @classmethod
     def restore(cls, config: ClassifyConfig, files: Mapping[str, Any]) -> Classify:
-        """The codec of a saved model."""
+        """The task with the codec of a saved model."""
         labels, calibration = files["labels.json"], files.get("calibration.json")
         kind: Any = ManyLabels if isinstance(labels, dict) else OneLabel
         decision = kind.restore(config.training, labels, calibration)
@@ -213,29 +213,29 @@ class Classify:
         return self._cut(self._list_tokens(rows), rows)
 
     def _cut(self, whole: Sequences, rows: Rows) -> Encoded:
-        """The rows of these tokens, as far as they are read."""
+        """The rows of these tokens, truncated to what is read of them."""
         labels = self.decision.encode(self.decision.read(rows))
         self.cut = int((whole.lengths > self._limit).sum())
         tokens = whole.head(self._limit)
         return Encoded(tokens, labels, self.decision.weigh(labels))
 
     def encode_rows(self, rows: Rows) -> Sequences:
-        """The tokens of each row, of pairs in two sequences."""
+        """The tokens of each row; a pair makes two sequences."""
         return self._list_tokens(rows).head(self._limit)
 
     def _list_tokens(self, rows: Rows) -> Sequences:
-        """The tokens of each row, uncut; of pairs, both texts one after the other."""
+        """The whole tokens of each row; of a pair, both texts one after the other."""
         if not self.pairs:
             return self.tokenizer.encode(rows["text"])
         both = zip(rows["text"], rows["pair"], strict=True)
         return self.tokenizer.encode([text for pair in both for text in pair])
 
     def lengths(self, tokens: Sequences) -> np.ndarray:
-        """(R,) the tokens of each row."""
+        """(R,) the number of tokens of each row."""
         return self._join(tokens).lengths
 
     def _join(self, tokens: Sequences) -> Sequences:
-        """The same with the two texts of a pair as one sequence."""
+        """The same tokens, the two texts of a pair as one sequence."""
         return Sequences(tokens.values, tokens.offsets[::2]) if self.pairs else tokens
 
     def take(self, tokens: Sequences, rows_B: np.ndarray) -> Sequences:
@@ -352,7 +352,7 @@ class Classify:
 
 
 def find_parts(tokenizer: Tokenizer) -> Parts | None:
-    """The parts of words' spelling, where the tokenizer tells of it."""
+    """The parts of the words' spelling, if the tokenizer has one."""
     spelling = getattr(tokenizer, "spelling", None)
     return Parts(cast(WordTokenizer, tokenizer), spelling) if spelling else None
 

@@ -115,7 +115,7 @@ class LanguageModeling:
 
     @classmethod
     def learn(cls, config: LanguageConfig, train: Rows) -> LanguageModeling:
-        """The codec that the training rows call for."""
+        """The task with its codec, learned from the training rows."""
         tokenizer, reason = learn_tokenizer(config, train["text"], joiner=True)
         check_softmax(config.network, len(tokenizer.vocabulary))
         condition = None
@@ -126,7 +126,7 @@ class LanguageModeling:
 
     @classmethod
     def restore(cls, config: LanguageConfig, files: Mapping[str, Any]) -> LanguageModeling:
-        """The codec of a saved model."""
+        """The task with the codec of a saved model."""
         found = None
         if config.data.condition is not None:
             found = condition_from_json(files["condition.json"])

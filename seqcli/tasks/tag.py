@@ -96,7 +96,7 @@ class Tag:
 
     @classmethod
     def learn(cls, config: TagConfig, train: Rows) -> Tag:
-        """The codec that the training rows call for."""
+        """The task with its codec, learned from the training rows."""
         if config.tokens.tokens not in ("auto", "word"):
             raise SeqcliError("the data give the tokens of tag; leave out --tokens")
         tokenizer = train_tokenizer("word", train["tokens"], **limits_of(config.tokens))
@@ -137,7 +137,7 @@ class Tag:
 
     @classmethod
     def restore(cls, config: TagConfig, files: Mapping[str, Any]) -> Tag:
-        """The codec of a saved model."""
+        """The task with the codec of a saved model."""
         stored = files["labels.json"]
         try:
             tagset = Tagset.from_json(stored)

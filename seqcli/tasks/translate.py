@@ -96,7 +96,7 @@ class Translate:
 
     @classmethod
     def restore(cls, config: TranslateConfig, files: Mapping[str, Any]) -> Translate:
-        """The codec of a saved model."""
+        """The task with the codec of a saved model."""
         return cls(
             config,
             tokenizer_from_json(files["source.json"]),

@@ -18,7 +18,7 @@ are no recurrent cells, tensors (B, ...)."""
 
 
 class Stepper(Protocol):
-    """What can be run over time: see `Cell`."""
+    """Anything that can be run over time; see `Cell`."""
 
     @property
     def hidden_size(self) -> int: ...

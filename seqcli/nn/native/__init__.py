@@ -17,7 +17,7 @@ KINDS = frozenset(walk.GATES)
 
 
 class Status(NamedTuple):
-    """Whether the kernels can be used, and why not."""
+    """Whether the kernels can be used, and if not, why."""
 
     available: bool
     instruction_set: str

@@ -31,7 +31,7 @@ class Entries(NamedTuple):
 
 
 class Reader(Protocol):
-    """Who wants to know which rows of a table are read, and takes their gradients by itself."""
+    """An object that is told which rows of a table are read, and that takes their gradients."""
 
     def read(self, places: Tensor) -> None:
         """These rows are about to be read."""

@@ -89,7 +89,7 @@ def _check(
     weights: Sequence[tuple[Tensor, ...]],
     states: Sequence[tuple[Tensor, ...]],
 ) -> None:
-    """Refuse what would send a kernel outside its memory."""
+    """Raise ValueError for shapes and types with which a kernel would leave its memory."""
     batch, hidden = len(offsets) - 1, weights[0][-1].shape[0] // GATES[kind]
     width = GATES[kind] * hidden
     shapes = [(width, x.shape[1]), (width, hidden), (width,), (width,)]

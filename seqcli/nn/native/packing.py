@@ -1,4 +1,4 @@
-"""Weights as the kernels want them, remembered for models that are no longer trained."""
+"""Weights packed as the kernels need them, and cached once a model is no longer trained."""
 
 from __future__ import annotations
 
