@@ -112,7 +112,7 @@ function buildProofs() {
     ["property", "state", "accuracy", "control task", "majority", "selectivity"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, data.probes.map((one) => el("tr", {}, el("td", {}, one.property), el("td", {}, one.site), [one.accuracy, one.control, one.majority].map((v) => el("td", {}, percent(v, 1))),
       el("td", {}, signed(100 * one.selectivity, 1)))))), el("p", { class: "explain" },
-    "The control task gives each word a random value: a probe that does as well on it has only learned words by heart."));
+    "The control task gives each word a random value: a probe that does as well on it has merely memorised the words."));
   for (const one of data.probes_missing) root.append(el("p", { class: "note" }, `The probe ${one.property} cannot be made: ${one.why}.`));
   if (!data.ablation.length && !data.probes.length && !data.probes_missing.length) root.append(el("p", {}, "None were asked for."));
 }

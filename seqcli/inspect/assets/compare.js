@@ -27,7 +27,7 @@ function findWord() {
 function choose(word) { pick.words = toggle(pick.words, word, 3); drawMirror(); drawOverlay(); }
 
 function buildMirror() {
-  const root = section("overview", "Overview: two networks about the words they share",
+  const root = section("overview", "Overview: two networks on the words they share",
     "Squares are units, of A on the left and of B on the right, in their clusters; one colour scale for both. Words stand in groups: together where both networks put them together. " +
     "Links: mean positive (blue) and negative (orange) response of a group in a cluster. Click words (up to three).");
   root.append(el("div", { class: "scroll", id: "map" }), el("h3", {}, "Responses of the chosen words, units sorted, on one scale"), el("div", { class: "charts", id: "overlay" }));
@@ -138,7 +138,7 @@ function drawOverlay() {
 }
 
 function buildTable() {
-  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold where its interval leaves out zero. Gates of two different cells only stand side by side: they do not mean the same.");
+  const root = section("numbers", "Numbers: both, the difference, and how sure it is", "Intervals: 95 % bootstrap over examples, the same draws for both. A difference is bold if its interval excludes zero. Gates of different cells are only shown side by side: they do not mean the same.");
   const cell = (value, range) => el("td", {}, value === null || value === undefined ? "–" : value.toFixed(4), range ? el("small", {}, `${range[0].toFixed(3)} … ${range[1].toFixed(3)}`) : null);
   const change = (value, range, p) => el("td", { style: range && range[0] * range[1] > 0 && Number(value.toFixed(4)) ? "font-weight:700" : null }, value === undefined ? "–" : signed(value, 4), range ? el("small", {}, `${signed(range[0])} … ${signed(range[1])}${p === undefined ? "" : `, p ${p.toFixed(4)}`}`) : null);
   // A letter may name gates that do the opposite in two cells: then each side says its own.
@@ -174,14 +174,14 @@ function ckaMap() {
 
 function buildClaims() {
   if (!data.claims.length) return;
-  const root = section("claims", "Claims: what the field says, tested on these two", "Supported or refuted where the 95 % interval leaves out zero.");
+  const root = section("claims", "Claims: what the field says, tested on these two", "Supported or refuted if the 95 % interval excludes zero.");
   root.append(el("table", {}, el("tbody", {}, data.claims.map((one) => el("tr", {}, el("td", {}, el("b", {}, one.claim), el("small", {}, one.measure)), el("td", {}, one.difference === null ? "" : `${signed(one.difference, 4)} [${signed(one.interval[0], 4)}, ${signed(one.interval[1], 4)}]`),
     el("td", {}, el("span", { class: `verdict ${{ supported: "healthy", refuted: "exploding", undecided: "unknown", untested: "unknown" }[one.verdict]}` }, one.verdict)))))));
 }
 
 function buildPairs() {
   const root = section("sentence", ownTexts ? "Sentence: each reads what it wrote itself" : "Sentence: the same text through both",
-    (ownTexts ? "A decoder reads its own translation, so that the columns of the two are not the same tokens. " : "") + "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: overlap with the state before (kept). Both networks on one scale.");
+    (ownTexts ? "A decoder reads its own translation, so the columns of the two are not the same tokens. " : "") + "Bars: positive (up) and negative (down) states of a unit cluster, per unit; thin bars: rise and fall; grey: overlap with the state before (kept). Both networks on one scale.");
   root.append(el("label", { class: "controls" }, "text ", el("select", { style: "max-width:70ch", onchange: (event) => { pick.sentence = Number(event.target.value); drawPairs(); } }, data.sentences.map((one, at) => el("option", { value: at }, one.text.slice(0, 110))))), el("div", { class: "scroll", id: "steps" }));
   drawPairs();
 }

@@ -12,7 +12,7 @@ from seqcli.nn.ragged import Ragged
 
 
 class Mogrifier(LSTM):
-    """An LSTM whose input and state first scale each other, in turn, for some rounds.
+    """An LSTM whose input and state first gate each other, in turn, for some rounds.
 
     Differs from LSTM: what a word means to it depends on what it has read. The input is scaled in
     the odd rounds, the state in the even ones; none is the LSTM itself.
