@@ -13,6 +13,7 @@ product with the same operands.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import statistics
 import time
@@ -72,42 +73,29 @@ def bench(
     lengths_B = draw_lengths(shape)
     tokens = int(lengths_B.sum())
     x = Ragged(torch.randn(tokens, shape.input), offsets(lengths_B))
+    networks = {cell: _network(cell, shape) for cell in cells}
     candidates: dict[tuple[str, ...], Run] = {("gemm", one): _product(one) for one in precisions}
-    work: dict[str, float] = {}
-    untrained = set()
-    for cell in cells:
-        network = _network(cell, shape)
-        matrices = [weight for weight in network.state_dict().values() if weight.dim() > 1]
-        work[cell] = 2.0 * tokens * sum(weight.numel() for weight in matrices)
-        if not list(network.parameters()):
-            untrained.add(cell)
-        for name in PASSES:
-            for one in precisions:
-                candidates[name, cell, one] = _ours(network, x, one, train=name == "train")
-            for way, run in _torch(network, x, train=name == "train").items():
-                candidates[name, cell, "torch", way] = run
+    for cell, network in networks.items():
+        candidates |= _list_passes(cell, network, x, precisions)
     taken = measure(candidates, rounds)
     peak = {one: 2 * GEMM**3 / taken["gemm", one] / 1e9 for one in precisions}
     rows = []
-    for name, passes in PASSES.items():
-        for cell in cells:
-            theirs = [taken[key] for key in taken if key[:3] == (name, cell, "torch")]
-            for one in precisions:
-                seconds = taken[name, cell, one]
-                # A reservoir's weights have no gradients, only what flows through them.
-                times = passes - (name == "train" and cell in untrained)
-                gflops = times * work[cell] / seconds / 1e9
-                rows.append(
-                    {
-                        "pass": name,
-                        "cell": cell,
-                        "precision": one,
-                        "tokens_per_second": tokens / seconds,
-                        "gflops": gflops,
-                        "share_of_peak": gflops / peak[one],
-                        "times_torch": min(theirs) / seconds if theirs else None,
-                    }
-                )
+    for name, (cell, network) in itertools.product(PASSES, networks.items()):
+        theirs = [taken[key] for key in taken if key[:3] == (name, cell, "torch")]
+        for one in precisions:
+            seconds = taken[name, cell, one]
+            gflops = _count_flop(name, network, tokens) / seconds / 1e9
+            rows.append(
+                {
+                    "pass": name,
+                    "cell": cell,
+                    "precision": one,
+                    "tokens_per_second": tokens / seconds,
+                    "gflops": gflops,
+                    "share_of_peak": gflops / peak[one],
+                    "times_torch": min(theirs) / seconds if theirs else None,
+                }
+            )
     return {
         "machine": describe(CPU, " and ".join(precisions)),
         "shape": asdict(shape),
@@ -117,6 +105,29 @@ def bench(
         "peak": peak,
         "rows": rows,
     }
+
+
+def _list_passes(
+    cell: str, network: Recurrent, x: Ragged, precisions: Sequence[str]
+) -> dict[tuple[str, ...], Run]:
+    """The passes of a cell: ours in each precision, those of torch.nn padded and packed."""
+    runs: dict[tuple[str, ...], Run] = {}
+    for name in PASSES:
+        train = name == "train"
+        for one in precisions:
+            runs[name, cell, one] = _ours(network, x, one, train=train)
+        for way, run in _torch(network, x, train=train).items():
+            runs[name, cell, "torch", way] = run
+    return runs
+
+
+def _count_flop(name: str, network: Recurrent, tokens: int) -> float:
+    """Floating-point operations of the matrix products of a pass over so many tokens."""
+    weights = sum(one.numel() for one in network.state_dict().values() if one.dim() > 1)
+    products = PASSES[name]
+    if name == "train" and not list(network.parameters()):
+        products -= 1  # a reservoir's weights have no gradients, only what flows through them
+    return 2.0 * tokens * products * weights
 
 
 def measure(candidates: dict[Any, Run], rounds: int) -> dict[Any, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import typer
@@ -44,7 +45,6 @@ def check(
     if wrong := sorted(settings.keys() - own):
         raise UsageError(f"--{wrong[0].replace('_', '-')} has no meaning for {task}")
     from seqcli.console import say
-    from seqcli.data.check import MOST_SHOWN
     from seqcli.data.check import check as look
     from seqcli.results import print_table
 
@@ -67,17 +67,26 @@ def check(
     )
     labels = {name: facts["labels"] for name, facts in splits.items() if "labels" in facts}
     if labels:
-        shown = list(dict.fromkeys(label for counts in labels.values() for label in counts))
-        print_table(
-            ("label", *labels),
-            [
-                (label, *(f"{counts.get(label, 0):,}" for counts in labels.values()))
-                for label in shown[:MOST_SHOWN]
-            ],
-        )
-        if len(shown) > MOST_SHOWN:
-            more = len(shown) - MOST_SHOWN
-            say(f"and {more} more {'label' if more == 1 else 'labels'}")
+        _print_labels(labels)
+
+
+def _print_labels(labels: Mapping[str, Mapping[str, int]]) -> None:
+    """How often each label comes in each split."""
+    from seqcli.console import say
+    from seqcli.data.check import MOST_SHOWN
+    from seqcli.results import print_table
+
+    shown = list(dict.fromkeys(label for counts in labels.values() for label in counts))
+    print_table(
+        ("label", *labels),
+        [
+            (label, *(f"{counts.get(label, 0):,}" for counts in labels.values()))
+            for label in shown[:MOST_SHOWN]
+        ],
+    )
+    if len(shown) > MOST_SHOWN:
+        more = len(shown) - MOST_SHOWN
+        say(f"and {more} more {'label' if more == 1 else 'labels'}")
 
 
 def _show(value: object) -> str:
