@@ -63,8 +63,8 @@ def evaluate(
             gradients = torch.autograd.grad(nats_T.mean(), weights)
             with torch.no_grad():
                 torch._foreach_mul_(gradients, scale)
-                torch._foreach_add_(weights, gradients, alpha=-rule.rate)
                 torch._foreach_lerp_(weights, trained, back)  # type: ignore[arg-type]
+                torch._foreach_add_(weights, gradients, alpha=-rule.rate)
     finally:
         with torch.no_grad():
             torch._foreach_copy_(weights, trained)
