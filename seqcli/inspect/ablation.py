@@ -1,7 +1,8 @@
 """Proof by removal: silence units and see what the task loses, beside random units.
 
 A silenced unit has a constant value (zero or its mean) wherever anything reads it: in the layer's
-output, and in its own recurrence through the recurrent weights and bias. The fast path still runs:
+output, in the state that a decoder begins from, and in its own recurrence through the recurrent
+weights and bias. The fast path still runs:
 
     W h + b   with h_u = m   is   W' h + (b + W_u m),   W' = W with column u zero
 """
@@ -70,9 +71,9 @@ def silenced(layer: Layer, units: Sequence[int], value_U: Tensor) -> Iterator[No
 
     def sequence(x: Ragged, state: State, **options: Any) -> tuple[Ragged, State]:
         y, after = run(x, state, **options)
-        held_NH = y.values.clone()
-        held_NH[:, at] = value_U.to(held_NH.dtype)
-        return y.with_values(held_NH), after
+        h_BH, *memories = after  # a memory beside h shows in h alone
+        after = _hold(h_BH, at, value_U), *(_hold(c_BH, at, 0 * value_U) for c_BH in memories)
+        return y.with_values(_hold(y.values, at, value_U)), after
 
     with ExitStack() as stack:
         names = loop_of(cell)
@@ -81,6 +82,10 @@ def silenced(layer: Layer, units: Sequence[int], value_U: Tensor) -> Iterator[No
             stack.enter_context(_cut(weight, bias, at, value_U))
         stack.enter_context(replaced(cell, sequence))
         yield
+
+
+def _hold(h_NH: Tensor, at: Tensor, value_U: Tensor) -> Tensor:
+    return h_NH.index_copy(1, at, value_U.to(h_NH.dtype).expand(len(h_NH), -1))
 
 
 def loop_of(cell: Any) -> tuple[str, str] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from planted import RECURRENT, classify_rows, planted_classifier, random_model, rows_of
+from torch import Tensor
 
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
@@ -50,6 +52,29 @@ def test_silenced_units_are_constant_for_all_who_read_them(cell: str, value: flo
                 at += 1
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "sru"])
+def test_a_silenced_encoder_gives_the_decoder_nothing_to_begin_from(cell: str) -> None:
+    """A decoder that starts where the encoder ended and attends to nothing knows the source by the
+    encoder's units alone: without them, all sources of a length are one."""
+    rows = Rows({"source": ["go oslo", "stay rome"], "target": ["aller", "rester"]}, "x")
+    settings = {"cell": cell, "hidden": 5, "embedding": 4, "attention": "none", "bridge": "copy"}
+    task, model = random_model("translate", rows, tokens="word", **settings)
+    corpus = make_corpus(task, rows, max_tokens=None)
+
+    def first_words() -> Tensor:
+        with torch.no_grad():
+            return corpus.batches[0].run(model, None).scores[::2]  # a word, then its end
+
+    one, other = first_words()
+    assert not torch.allclose(one, other)
+    with ExitStack() as stack:
+        for layer in list_layers(model):
+            if layer.part == "encoder":
+                stack.enter_context(silenced(layer, range(5), torch.zeros(5)))
+        one, other = first_words()
+    assert torch.equal(one, other)
 
 
 def test_planted_units_carry_the_answer() -> None:
