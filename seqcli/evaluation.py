@@ -169,6 +169,9 @@ def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> 
                     f"{100 * rate:.1f} % of the tokens are unknown to {folder} and easy to predict "
                     f"as such, so its cross-entropy looks better than it is"
                 )
+        if task.name == "lm" and task.tokenizer.lowercase != other_task.tokenizer.lowercase:
+            folding = first if task.tokenizer.lowercase else second
+            notes.append(f"{folding} folds case and has less to predict, so it looks better")
     return Comparison(first, second, differences, notes)
 
 

@@ -29,7 +29,8 @@ def language(
 
     `unknown` of the `tokens` were out of the vocabulary: they cost little and tell nothing, so a
     perplexity holds only beside their rate. A figure a character can be compared across
-    vocabularies. `kind` is that of the tokenizer, `gold` the text (for the signature).
+    vocabularies. `kind` is that of the tokenizer, `gold` the text as it was predicted (for the
+    signature).
     """
     counts_RC = np.stack([np.atleast_1d(part) for part in (nats, tokens, characters)], axis=1)
     read, written = int(counts_RC[:, 1].sum()), int(counts_RC[:, 2].sum())

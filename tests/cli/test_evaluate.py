@@ -147,6 +147,18 @@ def test_other_tokens_are_compared_by_character(
     assert any("are unknown to" in note for note in comparison["notes"])
 
 
+def test_a_model_that_folds_case_has_less_to_predict(
+    cli: Cli, models: Models, data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "folded"
+    run.train(tiny("lm", data, lowercase=True), other, Quiet())
+    for folders in ((models("lm"), other), (other, models("lm"))):
+        result = cli("evaluate", *folders, "--json")
+        [comparison] = json.loads(result.out)["comparisons"]
+        [note] = [note for note in comparison["notes"] if "folds case" in note]
+        assert note.startswith(f"{other} folds case")
+
+
 def test_what_cannot_be_compared(cli: Cli, models: Models, tmp_path: Path) -> None:
     result = cli("evaluate", models("tag"), models("lm"))
     assert result.status == 2

@@ -159,3 +159,21 @@ def test_a_cut_line_is_scored_without_ends_that_are_not_there(tokens: str) -> No
         first = len("g" if tokens == "character" else "go")
         assert scores["characters"] == len(text) + 1 - joined[1] - joined[0] * first
         assert set(task.baselines(rows, {"test": rows})["test"]) == {"unigram", "bigram"}
+
+
+# ------------------------------------------------------------------------------------ signatures
+
+
+def test_scores_have_one_signature_where_the_same_tokens_were_predicted() -> None:
+    """Unknown words and folded case are easier to predict; a perplexity of them is another one."""
+    texts = ["Go to Rome", "stay in rome", "go to Oslo"]
+    rows = Rows({"text": texts}, "test")
+
+    def sign(train: list[str], **settings: Any) -> str:
+        config = tiny("lm", None, tokens="word", **settings)
+        task = LanguageModeling.learn(config, Rows({"text": train}, "train"))
+        return task.scores_of(np.ones(12), rows)["signature"]
+
+    whole = sign(texts)
+    assert sign([*texts, "to be in Lima"]) == whole  # knows more words, of which none comes
+    assert len({whole, sign(texts[:2]), sign(texts, lowercase=True)}) == 3
