@@ -17,7 +17,7 @@ from seqcli.console import PERCENT, show_score
 
 SHOWN = {
     "classify": (
-        *("accuracy", "subset_accuracy", "micro_f1"),
+        *("accuracy", "subset_accuracy", "hamming_loss", "micro_f1"),
         *("macro_precision", "macro_recall", "macro_f1", "top_3_accuracy", "ece"),
     ),
     "tag": (

@@ -63,7 +63,7 @@ def evaluate(
     mistakes: Annotated[
         int,
         typer.Option(
-            help="List this many wrong answers, the most confident first.",
+            help="List this many wrong answers, the least probable true labels first.",
             min=0,
             rich_help_panel="For models of classify",
         ),

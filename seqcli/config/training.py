@@ -116,7 +116,7 @@ class ClassifyTraining(RowTraining):
         maximum=1,
     )
     label_smoothing: float = setting(
-        0.0, "Probability spread evenly over the other labels.", minimum=0, maximum=0.9
+        0.0, "Share of the target that is spread evenly over all labels.", minimum=0, maximum=0.9
     )
     balance: Literal["none", "weights", "over", "under"] = setting(
         "none",
@@ -155,7 +155,10 @@ class TranslateTraining(RowTraining):
 
     learning_rate: float = setting(2e-3, STEP, above=0)
     label_smoothing: float = setting(
-        0.1, "Probability spread evenly over the other tokens.", minimum=0, maximum=0.9
+        0.1,
+        "Share of the target that is spread evenly over the vocabulary.",
+        minimum=0,
+        maximum=0.9,
     )
     scheduled_sampling: float = setting(
         0.0,

@@ -185,8 +185,8 @@ class OneLabel:
     def mistakes(
         self, scores_RL: np.ndarray, gold: Sequence[str], *, count: int
     ) -> list[tuple[int, dict[str, Any]]]:
-        """The rows answered wrongly that were surest: those whose true label was least likely
-        first, a label that training did not have at the very front. Row numbers and records."""
+        """The rows answered wrongly, those whose true label was least likely first, a label that
+        training did not have at the very front. Row numbers and records."""
         p_RL = self.probabilities(torch.from_numpy(scores_RL)).numpy()
         chosen_R = self.choose(p_RL)
         found = []
