@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Result
+import torch
+from conftest import Result, make_rows
 
 from seqcli.config import CONFIGS, make_config
+from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
 from seqcli.recipes import Recipe, find_recipe, list_recipes
+from seqcli.tasks import TASKS
+from seqcli.tasks.task import count_parameters
 
 Cli = Callable[..., Result]
 SMALL = ("--hidden", 8, "--embedding", 8, "--epochs", 1, "--limit", 20, "--threads", 1)
@@ -26,6 +30,34 @@ def test_recipe_is_whole(recipe: Recipe) -> None:
     assert "https://" in recipe.source
     config = make_config(recipe.task, recipe.values)
     assert config != make_config(recipe.task, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "embedding", "network"),
+    [
+        ("gru-50", 100, torch.nn.GRU(100, 50)),
+        ("bilstm-max", 200, torch.nn.LSTM(200, 256, bidirectional=True)),
+    ],
+    ids=["gru-50", "bilstm-max"],
+)
+def test_a_classifier_is_the_network_that_it_is_called_and_nothing_beside(
+    name: str, embedding: int, network: torch.nn.RNNBase
+) -> None:
+    made = [(row["text"], row["label"]) for row in make_rows(20, seed=1)]
+    rows = Rows(dict(zip(("text", "label"), map(list, zip(*made, strict=True)), strict=True)), "x")
+    config = make_config("classify", find_recipe("classify", name).values)
+    task = TASKS["classify"].learn(config, rows)
+    vectors = len(task.tokenizer.vocabulary) * embedding
+    features = network.hidden_size * (2 if network.bidirectional else 1)
+    wanted = vectors + count_parameters(network) + 2 * features + 2  # two labels
+    assert count_parameters(task.build()) == wanted
+    training = task.config.training
+    assert (training.adversarial, task.config.network.word_dropout) == (0, 0)
+
+
+def test_a_tagger_reads_its_vectors_as_they_are() -> None:
+    config = make_config("tag", find_recipe("tag", "char-bilstm").values)
+    assert (config.network.layer_norm, config.training.adversarial) == (False, 0)
 
 
 def test_names_are_of_one_task_only() -> None:
