@@ -39,7 +39,8 @@ def check(task: str, data: Data) -> dict[str, Any]:
     tokenizer = train_tokenizer(kind, inputs)
     folded = train_tokenizer(kind, inputs, lowercase=True)
     trained = _encode(folded, inputs)
-    found["tokens"] = {"kind": kind, "reason": reason, "distinct": len(tokenizer.vocabulary)}
+    distinct = len(np.unique(_encode(tokenizer, inputs).values))
+    found["tokens"] = {"kind": kind, "reason": reason, "distinct": distinct}
     known = set(map(_key, inputs))
     for name in ("train", "validation", "test"):
         rows: Rows | None = getattr(splits, name)

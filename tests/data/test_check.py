@@ -23,6 +23,7 @@ def test_counts_repeats_leaks_and_unknown_tokens(tmp_path):
     assert facts["test"]["in_train"] == 1
     assert facts["test"]["unknown"] == 1 / 4
     assert facts["test"]["lengths"] == [2, 2, 2, 2]
+    assert found["tokens"]["distinct"] == 5  # marks of beginning and end are not in the data
 
 
 def test_near_repeats_of_training_rows(tmp_path):
