@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,11 +62,11 @@ def choose_example(task: Any, rows: Rows) -> str:
 def model_card(task: Any, report: Report) -> str:
     """Markdown with the settings that differ from the defaults, scores with signatures, and use."""
     defaults = flatten(make_config(task.name, {}))
-    own = {
-        name: value
+    own = [
+        (f"--{name.replace('_', '-')}", str(value))
         for name, value in flatten(task.config).items()
         if value != defaults[name] and name not in ("data", "train", "validation", "test")
-    }
+    ]
     names = [
         name
         for name in IN_CARD[task.name]
@@ -77,19 +78,25 @@ def model_card(task: Any, report: Report) -> str:
         f"A `{task.name}` model of seqcli {__version__}: {task.config.network.cell}, "
         f"{report.parameters:,} parameters, best epoch {report.best_epoch}.",
         "",
-        "| fact | value |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in task.facts().items()),
-        *(f"| --{name.replace('_', '-')} | {value} |" for name, value in own.items()),
+        *_table(["fact", "value"], [*task.facts().items(), *own]),
         "",
-        "| split | " + " | ".join(names) + " | signature |",
-        "|---" * (len(names) + 2) + "|",
     ]
+    rows = []
     for split, scores in report.scores.items():
-        cells = [f"{scores[name]:.4f}" if name in scores else "" for name in names]
-        lines.append(f"| {split} | " + " | ".join(cells) + f" | `{scores['signature']}` |")
-        for name, other in report.baselines[split].items():
-            cells = [f"{other[key]:.4f}" if key in other else "" for key in names]
-            lines.append(f"| {split}, {name} | " + " | ".join(cells) + " | |")
+        rows.append([split, *_figures(names, scores), f"`{scores['signature']}`"])
+        others = report.baselines[split]
+        rows += [[f"{split}, {name}", *_figures(names, one), ""] for name, one in others.items()]
+    lines += _table(["split", *names, "signature"], rows)
     lines += ["", "```sh", f"seqcli predict {report.folder.name} < lines.txt", "```", ""]
     return "\n".join(lines)
+
+
+def _figures(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
+    return [f"{scores[name]:.4f}" if name in scores else "" for name in names]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table. A bar would end a cell, in code as well."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    first, *rest = [f"| {' | '.join(row)} |" for row in cells]
+    return [first, "|---" * len(head) + "|", *rest]

@@ -1,0 +1,45 @@
+"""The model card, read as GitHub and the Hub render it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import TASKS, tiny
+
+from seqcli.data.rows import Rows
+from seqcli.report import Report, model_card
+from seqcli.tasks import TASKS as CLASSES
+
+
+def read_tables(page: str) -> list[list[list[str]]]:
+    """The cells of each row of each table: a bar divides them unless it is escaped, within code
+    too (GitHub Flavored Markdown, 4.10)."""
+    blocks = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    return [
+        [
+            [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in block.splitlines()
+        ]
+        for block in blocks
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_row_of_a_card_has_the_cells_of_its_head(task: str, models) -> None:
+    for table in read_tables((models(task) / "README.md").read_text(encoding="utf-8")):
+        assert {len(row) for row in table} == {len(table[0])}
+
+
+def test_a_card_shows_signatures_and_settings_whole() -> None:
+    rows = Rows({"text": ["a", "b"], "label": [["x|y"], ["z"]]}, "test")
+    config = tiny("classify", None, label_separator="|")
+    task = CLASSES["classify"].learn(config, rows)
+    signature = "seqcli:0|labels-f1|rows:2"
+    scores = {"test": {"micro_f1": 0.5, "signature": signature}}
+    report = Report("classify", Path("m"), 1, 10, scores, {"test": {}})
+    facts, found = read_tables(model_card(task, report))
+    assert ["labels", "2, any number a text: x|y, z"] in facts
+    assert ["--label-separator", "|"] in facts
+    assert found[-1] == ["test", "0.5000", f"`{signature}`"]
