@@ -143,7 +143,8 @@ def _reactions(
         steps = complete(site.layer.cell, calls[site.layer.key], check=False)
         change = steps.states["h"] - steps.before["h"]
         sizes.append(float(change[at - begin].norm()))
-        clauses.append(int(model(_batch(spelled_N[at + 1 : stop])).argmax()) == 0)
+        p_1L = task.decision.probabilities(model(_batch(spelled_N[at + 1 : stop])).float())
+        clauses.append(int(task.decision.choose(p_1L.numpy())[0]) == 0)
     return np.array(sizes), np.array(clauses, dtype=bool)
 
 

@@ -55,7 +55,8 @@ class Tokens(NamedTuple):
 class Pass(NamedTuple):
     """A batch's result: scores (P, L) of predictions, the truth (P,) (−1: unknown) or, of several
     labels, (P, L) 1 where one is due; the example of each prediction (P,), and the state that the
-    next batch begins with. best: (P,) the class that is answered, where a CRF chooses it."""
+    next batch begins with. best: (P,) the class that is answered, where it is not just the
+    likeliest, or (P, L) whether each of several labels is."""
 
     scores: Tensor
     gold: Tensor
@@ -64,7 +65,7 @@ class Pass(NamedTuple):
     best: Tensor | None = None
 
     def answers(self) -> Tensor:
-        """(P,) the class of each prediction that the model answers."""
+        """What the model answers for each prediction: its class (P,), or as in `best`."""
         return (self.scores.argmax(dim=1) if self.best is None else self.best).cpu()
 
     def known(self) -> Tensor:
@@ -191,7 +192,9 @@ def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
             scores_BL = model(to_ragged(task.take(tokens, chosen), device_of(model))).float()
-            return Pass(scores_BL, gold[torch.from_numpy(chosen)], chosen)
+            p_BL = task.decision.probabilities(scores_BL.detach()).cpu().numpy()
+            best = torch.from_numpy(task.decision.choose(p_BL))
+            return Pass(scores_BL, gold[torch.from_numpy(chosen)], chosen, best=best)
 
         places = Sequences(np.arange(len(tokens.values)), tokens.offsets)
         return Batch({"": task.take(places, chosen).values}, run)

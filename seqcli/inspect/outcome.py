@@ -79,11 +79,10 @@ class Outcomes:
         self.classes = np.zeros((2, len(class_names(corpus.task))))
 
     def add(self, found: Pass) -> None:
-        known, loss_P = found.known(), found.nats().cpu()
+        known, loss_P, best_P = found.known(), found.nats().cpu(), found.answers()
         if found.gold.dim() == 2:
-            right_P = self._labels(found)
+            right_P = self._labels(found, best_P)
         else:
-            best_P = found.answers()
             right_P = (best_P == found.gold) & known
             self._count(found.gold[known], found.gold[right_P])
         for at, values in enumerate((loss_P * known, known, right_P)):
@@ -97,11 +96,8 @@ class Outcomes:
         if width:
             self.classes += [np.bincount(one.numpy(), minlength=width) for one in (right, gold)]
 
-    def _labels(self, found: Pass) -> Tensor:
+    def _labels(self, found: Pass, said_PL: Tensor) -> Tensor:
         """(P,) whether all labels of a text are right; those matched, said and due are counted."""
-        decision = self.corpus.task.decision
-        p_PL = decision.probabilities(found.scores).cpu().numpy()
-        said_PL = torch.from_numpy(decision.choose(p_PL))
         due_PL = found.gold > 0
         both_PL = said_PL & due_PL
         self._count(due_PL.nonzero()[:, 1], both_PL.nonzero()[:, 1])

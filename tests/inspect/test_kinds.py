@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Quiet, Result, make_rows, tiny, write_jsonl
+from planted import classify_rows, planted_classifier
 
 from seqcli import bundle, run
 from seqcli.inspect import contribution
@@ -18,6 +19,7 @@ from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.outcome import measure
 from seqcli.inspect.sentence import read_sentence
 from seqcli.inspect.trace import list_layers, list_sites
+from seqcli.tasks.calibration import Calibration
 
 QUICK = ("--threads", "1", "--min-count", "1", "--split", "train", "--random-sets", "2")
 Cli = Callable[..., Result]
@@ -154,3 +156,17 @@ def test_gradients_of_a_text_alone_are_as_before(kinds: dict[str, Path]) -> None
     found = contribution.by_gradients(model, batch, model(batch)[0])
     assert found.values.shape == (6, len(task.labels))
     assert not found.exact
+
+
+def test_a_threshold_decides_in_an_inspection_as_it_does_in_use() -> None:
+    """Accuracy and recall are those of what the model answers, not of the likelier label."""
+    rows = classify_rows(60)
+    task, model = planted_classifier(rows, pool="mean")
+    task.decision.calibration = Calibration(thresholds={"positive": 0.2})
+    wanted = task.evaluate(model, rows)
+    found = measure(make_corpus(task, rows, max_tokens=None), model)
+    assert found.metric(task) == pytest.approx(wanted["accuracy"])
+    recall = [wanted["per_class"][label]["recall"] for label in task.labels]
+    assert found.recall().tolist() == pytest.approx(recall)
+    task.decision.calibration = Calibration()
+    assert task.evaluate(model, rows)["accuracy"] != wanted["accuracy"]
