@@ -5,12 +5,33 @@ Text of users is never read as markup. Results for programs do not pass through 
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
 
-stderr = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+class Notes(Console):
+    """What is told beside the work. The work goes on where nobody can be told any more: a reader
+    that has left, a full disk, a terminal that was closed."""
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            super().__exit__(*raised)
+        except OSError:
+            discard(self.file)
+
+    def on_broken_pipe(self) -> None:
+        discard(self.file)
+
+
+def discard(stream: IO[str]) -> None:
+    """Let what is written to a stream go nowhere from here on, what it still holds as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+stderr = Notes(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 PERCENT = {
     "subset_accuracy", "micro_precision", "micro_recall", "micro_f1", "hamming_loss",

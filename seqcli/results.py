@@ -115,8 +115,15 @@ def _show_difference(name: str, value: float) -> str:
     return f"{100 * value:+.2f}" if name in PERCENT else f"{value:+.4f}"
 
 
+class Results(Console):
+    """Tables on stdout. That nobody reads them is told to the command line, which ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _stdout() -> Console:
-    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    out = Results(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
         out.width = 140
     return out

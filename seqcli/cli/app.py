@@ -59,9 +59,11 @@ for module in (train, sweep, predict, generate, evaluate, export, inspect, info,
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 fine, 1 failed, 2 wrong usage, 130 or 143 interrupted."""
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    """Run the command line and exit: 0 fine, 1 failed, 2 wrong usage, 128 and the signal's
+    number interrupted."""
+    if sys.stdout is None:  # closed by who started this, as some schedulers do
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     sys.exit(run(arguments))
 
 
@@ -162,5 +164,7 @@ def _show_help(command: Any, arguments: list[str]) -> bool:
 def _drop_stdout(status: int) -> int:
     """Discard the rest of the output, since its reader is gone or its disk is full: flushing it at
     exit would only print errors."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    from seqcli.console import discard
+
+    discard(sys.stdout)
     return status

@@ -241,9 +241,9 @@ def interruptible(task: str) -> Iterator[Any]:
 
 @contextmanager
 def _signals() -> Iterator[Any]:
-    """Yields a function that returns the signal received, SIGINT or SIGTERM, or 0; the training
-    asks after each step. A second signal acts at once, which is said when stopping takes long, as
-    during an evaluation."""
+    """Yields a function that returns the signal received, SIGINT, SIGTERM or SIGHUP, or 0; the
+    training asks after each step. A second signal acts at once, which is said when stopping takes
+    long, as during an evaluation. A signal that is ignored, as under nohup, stays ignored."""
     from seqcli.console import say
 
     caught = [0]
@@ -257,8 +257,13 @@ def _signals() -> Iterator[Any]:
         caught[0] = number
         signal.signal(number, before[number])
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {number: signal.signal(number, catch) for number in numbers}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last not on Windows
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before: dict[int, Any] = {
+        number: signal.signal(number, catch)
+        for number in numbers
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield lambda: caught[0]
     finally:

@@ -460,6 +460,26 @@ def test_full_output(models: Models) -> None:
     assert said == ["error: cannot read or write: No space left on device"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_answers_go_on_without_notes(models: Models) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("predict", models("lm")),
+            input=b"\xff\ngo\n\xff\ngo\n",
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=120,
+        )
+    bad, good, *rest = done.stdout.decode().splitlines()
+    assert (done.returncode, bad, rest) == (1, "", ["", good])
+
+
+def test_closed_output(models: Models) -> None:
+    shell = f"echo go | {' '.join(command('predict', models('lm')))} >&-"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_closed_input(models: Models) -> None:
     shell = f"{' '.join(command('predict', models('lm')))} <&-"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)

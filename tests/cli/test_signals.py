@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a real process: finish the step, save, say how to go on."""
+"""Ctrl-C, SIGTERM and SIGHUP in a real process: finish the step, save, say how to go on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "m"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def listen() -> None:
+    """Hear signals that a shell makes its background jobs deaf to, and so these tests."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signal_saves_and_resume_goes_on(
     tmp_path: Path, whole: Path, number: int, status: int
 ) -> None:
@@ -40,6 +48,7 @@ def test_signal_saves_and_resume_goes_on(
         folder,
         *options,
         stdin=subprocess.DEVNULL,
+        preexec_fn=listen,
     )
     while not (folder / "tokenizer.json").exists():
         assert process.poll() is None
@@ -57,6 +66,18 @@ def test_signal_saves_and_resume_goes_on(
     assert json.loads(result.out)["best_epoch"] == 2
     for name in (bundle.WEIGHTS, "metrics.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_what_is_ignored_stays_so() -> None:
+    """As `nohup` wants it of SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with train._signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop() == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_who_waits_is_told_why(
