@@ -160,7 +160,7 @@ def _train(
         storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
     watch = None
     if training.watch == "gradients":
-        watch = _watch(fit, judged, folder, observer, fresh=fresh)
+        watch = _watch(fit, judged, folder, observer, snapshot)
     _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
     example = choose_example(task, splits.test or judged)
     report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {}, example)
@@ -187,15 +187,20 @@ def _complete(task: Any, model: nn.Module, encoded: Any, *, fresh: bool) -> dict
     return found
 
 
-def _watch(fit: Fit, judged: Rows, folder: Path, observer: Observer, *, fresh: bool) -> Watch:
-    """The recorder of a training's gradients, which has looked once before the first update."""
+def _watch(
+    fit: Fit, judged: Rows, folder: Path, observer: Observer, snapshot: Snapshot | None
+) -> Watch:
+    """The recorder of a training's gradients, which has looked once before the first update.
+    snapshot: where an interrupted training stood; None for a new one."""
     from seqcli.watch import GRADIENTS, Watch  # and with it the inspection
 
     watch = Watch(fit.task, fit.model, judged, folder, observer.note)
-    if fresh:
+    if snapshot is None:
         watch.look(0, 0)
     else:
         storage.cut_lines(folder / GRADIENTS, fit.at.epoch)
+        if "watch" in snapshot.facts:  # which older checkpoints lack
+            watch.restore(snapshot.facts["watch"])
     return watch
 
 
@@ -241,8 +246,9 @@ def _follow(
     """Run a training to its end: report events, keep the best weights, save checkpoints."""
 
     def save() -> None:
-        snapshot = fit.snapshot()
-        bundle.save_checkpoint(folder, snapshot.tensors, {**snapshot.facts, "data": data})
+        tensors, facts = fit.snapshot()
+        watched = {"watch": watch.snapshot()} if watch else {}
+        bundle.save_checkpoint(folder, tensors, {**facts, **watched, "data": data})
 
     every, saved = fit.training.checkpoint_every, time.monotonic()
     for event in fit.events():

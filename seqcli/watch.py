@@ -113,6 +113,21 @@ class Watch:
                 self._warn(epoch, key, flow)
             self.verdicts[key] = flow.verdict
 
+    def snapshot(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: the epoch so far, and what was said last."""
+        return {
+            "sums": dict(self.sums),
+            "steps": self.steps,
+            "clipped": self.clipped,
+            "verdicts": dict(self.verdicts),
+        }
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Go on from what `snapshot` gave."""
+        self.sums.update(facts["sums"])
+        self.steps, self.clipped = facts["steps"], facts["clipped"]
+        self.verdicts = facts["verdicts"]
+
     def _measure(self) -> dict[str, Flow]:
         training = self.model.training
         weights = list(self.model.parameters())
