@@ -153,6 +153,30 @@ def test_a_file_may_need_what_the_command_line_says(tmp_path: Path) -> None:
         read_config(file, "classify")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("c.toml", "hidden = 9"), ("c.yaml", "hidden: 9"), ("c.json", '{"hidden": 9}')],
+)
+def test_configuration_files_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    from seqcli.cli.options import read_config
+
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8-sig")
+    assert read_config(file, "classify") == {"hidden": 9}
+
+
+@pytest.mark.parametrize("name", ["c.toml", "c.yaml", "c.json"])
+def test_configuration_files_nested_beyond_sense(tmp_path: Path, name: str) -> None:
+    from seqcli.cli.options import read_config
+
+    file = tmp_path / name
+    file.write_text(("a = " if name == "c.toml" else "") + "[" * 3000)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        read_config(file, "classify")
+
+
 def test_cells_without_recurrent_weights_are_the_same_below() -> None:
     from seqcli.nn.cells import CELLS
 

@@ -133,7 +133,7 @@ def read_config(path: Path, task: str) -> dict[str, Any]:
     Raises UsageError for a file that cannot be read or a setting that the task does not have.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path}: {getattr(error, 'strerror', None) or error}") from None
     values = _parse(path, text)
@@ -174,6 +174,8 @@ def _parse(path: Path, text: str) -> Any:
                 raise ValueError(error) from None
         if path.suffix == ".json":
             return json.loads(text)
+    except RecursionError:
+        raise UsageError(f"--config {path} is nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"--config {path} does not parse: {error}") from None
     raise UsageError(f"--config {path}: the name must end in .toml, .yaml or .json")
