@@ -1,6 +1,16 @@
-"""`python -m seqcli`: the same as the command `seqcli`."""
+"""`python -m seqcli`, and the command `seqcli`."""
 
-from seqcli.cli.app import main
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit. Ctrl-C is quiet already while its modules are read."""
+    try:
+        from seqcli.cli import app
+    except KeyboardInterrupt:
+        sys.exit(130)
+    app.main()
+
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,29 @@
+"""How the program starts, before it knows what is asked of it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from seqcli import __main__ as program
+
+
+def test_ctrl_c_while_modules_are_read_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        """A finder of modules that is interrupted."""
+
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "seqcli.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "seqcli.cli.app", raising=False)
+    monkeypatch.delattr(importlib.import_module("seqcli.cli"), "app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as left:
+        program.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == ""
