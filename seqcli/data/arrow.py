@@ -11,6 +11,9 @@ from typing import Any
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
 
+ARROW = b"ARROW1"
+"""How an Arrow file begins; a stream has no such mark."""
+
 
 def import_datasets() -> types.ModuleType:
     """The library, which takes a second to import, without its bars, its log lines and its habit
@@ -40,13 +43,15 @@ def read_parquet(path: Path) -> Table:
 
 
 def read_arrow(path: Path) -> Table:
-    """A file of a data set that was saved by save_to_disk, its class columns as names."""
+    """A file or a stream of Arrow, such save_to_disk writes, its class columns as names."""
     import pyarrow
 
     datasets = import_datasets()
     try:
         with path.open("rb") as file:
-            table = pyarrow.ipc.open_stream(file).read_all()
+            whole = file.read(len(ARROW)) == ARROW
+            file.seek(0)
+            table = (pyarrow.ipc.open_file if whole else pyarrow.ipc.open_stream)(file).read_all()
     except (pyarrow.ArrowException, OSError) as error:
         raise SeqcliError(f"cannot read {path.name}: {str(error).splitlines()[0]}") from None
     return make_table(table, datasets.Features.from_arrow_schema(table.schema), origin=path.name)

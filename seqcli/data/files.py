@@ -29,7 +29,7 @@ _SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, unpacked where its name ends in .gz."""
-    return cast("IO[bytes]", gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
+    return cast("IO[bytes]", gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb"))
 
 
 def read_text(path: Path) -> str:

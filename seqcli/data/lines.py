@@ -72,7 +72,7 @@ def open_lines(file: str) -> Iterator[Read]:
             take = partial(os.read, sys.stdin.fileno())
         else:
             with _reading(name):
-                if file.endswith(".gz"):
+                if file.lower().endswith(".gz"):
                     take = stack.enter_context(gzip.open(file)).read1  # type: ignore[union-attr]
                 else:
                     take = stack.enter_context(open(file, "rb", buffering=0)).read

@@ -28,7 +28,8 @@ def test_lines_are_kept_exactly(tmp_path: Path) -> None:
     assert files.read_lines(write(tmp_path / "a.txt", text)) == expected
     assert files.read_lines(write(tmp_path / "b.txt", text + "\n")) == expected
     assert files.read_lines(write(tmp_path / "c.txt", b"\xef\xbb\xbf" + text.encode())) == expected
-    assert files.read_lines(write(tmp_path / "d.txt.gz", gzip.compress(text.encode()))) == expected
+    for name in ("d.txt.gz", "D.TXT.GZ"):
+        assert files.read_lines(write(tmp_path / name, gzip.compress(text.encode()))) == expected
 
 
 def test_line_ends_of_windows_are_line_ends(tmp_path: Path) -> None:
@@ -256,6 +257,19 @@ def test_parquet_classes_become_names(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": [], "y": []}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(SeqcliError, match=r"^c\.parquet has no rows$"):
         arrow.read_parquet(tmp_path / "c.parquet")
+
+
+def test_arrow_comes_as_a_file_and_as_a_stream(tmp_path: Path) -> None:
+    """Polars and pandas write files, datasets writes streams."""
+    import pyarrow
+
+    kinds = pyarrow.array(["n", "p", "n"]).dictionary_encode()
+    table = pyarrow.table({"text": ["a", "b", "c"], "y": kinds})
+    for open_new in (pyarrow.ipc.new_file, pyarrow.ipc.new_stream):
+        with open_new(tmp_path / "a.arrow", table.schema) as writer:
+            writer.write_table(table)
+        found = arrow.read_arrow(tmp_path / "a.arrow")
+        assert dict(found.columns) == {"text": ["a", "b", "c"], "y": ["n", "p", "n"]}
 
 
 def test_bytes_that_are_text_are_decoded(tmp_path: Path) -> None:
