@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,9 @@ from seqcli.data.choice import MOST_LABELS, Choice
 from seqcli.data.rows import Rows
 from seqcli.data.tables import Table, list_columns
 from seqcli.errors import SeqcliError, UsageError
+
+MOST_GRADES = 20
+"""Labels that are numbers with decimals, at most: half stars up to ten. More are measurements."""
 
 
 def as_lists(labels: Sequence[str | list[str]]) -> list[list[str]]:
@@ -69,8 +73,8 @@ def settle_labels(splits: Mapping[str, Rows], *, separator: str | None) -> dict[
 
 
 def note_labels(splits: Mapping[str, Rows]) -> list[str]:
-    """What is odd about the labels of some splits: so many that most will not be learned, and
-    those that only another split than train has."""
+    """What is odd about the labels of some splits: so many that most will not be learned,
+    measurements, several in one, and those that only another split than train has."""
     notes = []
     train = _count(splits["train"])
     if len(train) > MOST_LABELS:
@@ -78,6 +82,12 @@ def note_labels(splits: Mapping[str, Rows]) -> list[str]:
         notes.append(
             f"{splits['train'].origin}: {len(train):,} labels with {each:.1f} rows each on "
             "average; most will hardly be learned"
+        )
+    if _are_measurements(train):
+        some = ", ".join(list(train)[:3])
+        notes.append(
+            f"labels are {len(train):,} numbers ({some}, …): each is a class of its own, however "
+            "near it is to others; fewer classes, such as low and high, are learned better"
         )
     if separator := _find_separator(train):
         some = next(label for label in train if separator in label)
@@ -90,6 +100,14 @@ def note_labels(splits: Mapping[str, Rows]) -> list[str]:
             continue
         notes += note_unknown(splits[split], train, where=f" of {split}", who="train")
     return notes
+
+
+def _are_measurements(labels: Counter[str]) -> bool:
+    return (
+        len(labels) > MOST_GRADES
+        and all(re.fullmatch(r"[+-]?\d+(\.\d+)?", label) for label in labels)
+        and any("." in label for label in labels)
+    )
 
 
 def _find_separator(labels: Counter[str]) -> str | None:

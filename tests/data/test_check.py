@@ -74,3 +74,16 @@ def test_very_many_labels_are_told(tmp_path):
     asked = ClassifyData(data=str(tmp_path), label_column="label")
     (note,) = [note for note in check("classify", asked)["notes"] if "hardly be learned" in note]
     assert "2,000 labels" in note
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [(0.5, False), (0.04, True), (1, False)],
+    ids=["half stars", "scores of similarity", "whole numbers"],
+)
+def test_labels_that_measure_something_are_told(step, told, tmp_path):
+    labels = [round(step * i, 2) for i in range(11 if step == 0.5 else 101)]
+    rows = "".join(f"text {i},{labels[i % len(labels)]}\n" for i in range(606))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    notes = check("classify", ClassifyData(data=str(tmp_path)))["notes"]
+    assert any("each is a class of its own" in note for note in notes) == told
