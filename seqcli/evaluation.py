@@ -155,7 +155,7 @@ def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> 
     notes = []
     if not differences:
         notes.append("too few rows to tell the models apart")
-    if _codec(task) != _codec(other_task):
+    if codec_of(task) != codec_of(other_task):
         per_token = sorted(PER_TOKEN & differences.keys())
         if per_token:
             notes.append(
@@ -175,7 +175,7 @@ def _compare(one: tuple[Path, Any, Scores], other: tuple[Path, Any, Scores]) -> 
     return Comparison(first, second, differences, notes)
 
 
-def _codec(task: Any) -> dict[str, Any]:
+def codec_of(task: Any) -> dict[str, Any]:
     """What decides a task's tokens on the side that is scored."""
     wanted = "target.json" if task.name == "translate" else "tokenizer.json"
     return {name: content for name, content in task.files().items() if name == wanted}

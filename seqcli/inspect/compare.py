@@ -14,6 +14,7 @@ from seqcli import __version__
 from seqcli.config import Comparing
 from seqcli.data.rows import Rows
 from seqcli.errors import UsageError
+from seqcli.evaluation import codec_of
 from seqcli.inspect import claims, flow, numbers
 from seqcli.inspect.checks import check_texts
 from seqcli.inspect.cocluster import Clustering, need_sklearn
@@ -139,6 +140,14 @@ def _compare(
             "the two models cut the text into different tokens: words are compared by name, "
             "and there is no CKA, unit matching or paired test of tokens"
         )
+    scored = metric_name(sides[0].task) != "cross_entropy" or codec_of(sides[0].task) == codec_of(
+        sides[1].task
+    )
+    if not scored:
+        notes.append(
+            "the two models know different tokens, so their cross-entropies cannot be compared; "
+            "seqcli evaluate compares language models by character"
+        )
     words, counts, coverage, mean = _responses(sides, settings, notes)
     say("clustering and matching")
     found: list[Clustering] = []
@@ -176,7 +185,7 @@ def _compare(
             _side(side, flows[at], found[at], mean[at], settings) for at, side in enumerate(sides)
         ],
         "numbers": _numbers(sides, mean, settings, paired=same_examples),
-        "metric": _metric(sides, settings) if same_examples else None,
+        "metric": _metric(sides, settings) if same_examples and scored else None,
         "cka": _cka(sides) if aligned else None,
         "matching": _matching(sides) if aligned else None,
         "agreement": _agreement(found[0], found[1]),

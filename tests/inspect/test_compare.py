@@ -61,3 +61,18 @@ def test_cells_are_claimed_about_in_the_same_layer_only(
 ) -> None:
     found = claims(run(make("rnn", layers=2), make("lstm", layers=2), *layers))
     assert found == ["An LSTM updates its state more sparsely than a plain RNN"] * count
+
+
+@pytest.mark.parametrize("task", ["lm", "translate"])
+def test_surprise_at_other_tokens_is_not_compared(task: str) -> None:
+    """A model that knows fewer words has less to tell apart: no test makes that a difference."""
+    rows = rows_of(task, 40)
+    one, same, other = (
+        random_model(task, rows, tokens="word", hidden=6, embedding=5, vocabulary_size=size)
+        for size in (None, None, 8)
+    )
+    for second, told in ((same, False), (other, True)):
+        found = compare([("a", *one, None), ("b", *second, None)], rows, SETTINGS).content
+        assert (found["metric"] is None) == told
+        assert any("cross-entropies" in note for note in found["notes"]) == told
+        assert any("cross_entropy" in line for line in summarise_comparison(found)) != told
