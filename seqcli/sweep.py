@@ -86,7 +86,8 @@ class Swept(NamedTuple):
 
 def read_space(task: str, over: Sequence[str]) -> dict[str, Categorical | Range]:
     """A search space from `name=a,b,c` and `name=low:high`, by default the task's own. Raises
-    UsageError for what is no setting of the task or no value of it."""
+    UsageError for what is no setting of the task or no value of it, and for a choice between
+    trials that cannot be compared."""
     known = {item.name: item for item in list_settings(task) if item.section != "data"}
     space: dict[str, Categorical | Range] = {}
     for text in over or SPACES[task]:
@@ -98,7 +99,21 @@ def read_space(task: str, over: Sequence[str]) -> dict[str, Categorical | Range]
                 f"{', '.join(known)}"
             )
         space[name] = _read_values(known[name], values, text)
+        _check_scale(task, known[name], space[name], text)
     return space
+
+
+def _check_scale(task: str, item: Setting, one: Categorical | Range, text: str) -> None:
+    """Raise UsageError for a choice between trials that are not judged by the same figure."""
+    if isinstance(one, Categorical) and len(set(one.values)) == 1:
+        return
+    why = ""
+    if task == "lm" and item.section == "tokens":
+        why = "surprise at other tokens is of another scale"
+    elif item.name == "balance" and isinstance(one, Categorical) and "none" in one.values:
+        why = "with balance they are judged by macro F1, and without it not"
+    if why:
+        raise UsageError(f"--over {text!r}: such trials cannot be compared, since {why}; fix it")
 
 
 def _read_values(item: Setting, values: str, text: str) -> Categorical | Range:

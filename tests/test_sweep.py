@@ -63,6 +63,23 @@ def test_space_that_is_none(text: str, said: str) -> None:
         read_space("classify", [text])
 
 
+@pytest.mark.parametrize(
+    ("task", "unlike", "alike"),
+    [
+        ("lm", "tokens=word,character", "tokens=word"),
+        ("lm", "min_count=1:5", "min_count=2"),
+        ("lm", "lowercase=true,false", "lowercase=true"),
+        ("classify", "balance=none,weights", "balance=weights,over,under"),
+    ],
+)
+def test_trials_are_of_one_scale(task: str, unlike: str, alike: str) -> None:
+    """Surprise at words is more than at characters, and macro F1 is no accuracy."""
+    assert read_space(task, [alike])
+    with pytest.raises(UsageError, match="cannot be compared"):
+        read_space(task, [unlike])
+    assert read_space("translate", ["vocabulary_size=500,1000"])  # chrF is of characters
+
+
 def test_search_keeps_the_best_and_goes_on(tmp_path: Path, data: Path) -> None:
     folder, heard = tmp_path / "s", []
     settings = give("classify", data, epochs=2)
