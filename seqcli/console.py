@@ -35,7 +35,7 @@ stderr = Notes(stderr=True, markup=False, highlight=False, emoji=False, soft_wra
 
 PERCENT = {
     "subset_accuracy", "micro_precision", "micro_recall", "micro_f1", "hamming_loss",
-    "top_3_accuracy", "top_5_accuracy", "ece", "ece_uncalibrated",
+    "top_3_accuracy", "top_5_accuracy", "ece", "ece_uncalibrated", "unknown_rate",
     "accuracy", "macro_precision", "macro_recall", "macro_f1", "token_accuracy", "span_precision",
     "span_recall", "span_f1", "label_accuracy", "label_macro_f1", "exact_match", "precision",
     "recall", "f1", "bleu", "chrf", "score",

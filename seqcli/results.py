@@ -25,7 +25,10 @@ SHOWN = {
         *("label_accuracy", "exact_match"),
     ),
     "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
-    "lm": ("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
+    "lm": (
+        *("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
+        "unknown_rate",
+    ),
 }
 """The rows of each task's table of scores."""
 DETAILED_CLASSES = 30  # rows of a table of classes

@@ -113,7 +113,9 @@ def _check_scale(task: str, item: Setting, one: Categorical | Range, text: str) 
     elif item.name == "balance" and isinstance(one, Categorical) and "none" in one.values:
         why = "with balance they are judged by macro F1, and without it not"
     if why:
-        raise UsageError(f"--over {text!r}: such trials cannot be compared, since {why}; give it one value")
+        raise UsageError(
+            f"--over {text!r}: such trials cannot be compared, since {why}; give it one value"
+        )
 
 
 def _read_values(item: Setting, values: str, text: str) -> Categorical | Range:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from seqcli import results
+from seqcli.metrics import language
 from seqcli.seeds import Spread
 
 NETWORK: dict[str, Any] = {
@@ -61,6 +63,16 @@ def test_measures_go_down_and_predictors_across(shown: Any) -> None:
         ["label accuracy", "", "", "95.00 %", "100.00 % [100.00, 100.00]"],
     ]
     assert lines[-1] == NETWORK["signature"]
+
+
+def test_a_perplexity_stands_beside_its_unknown_tokens(shown: Any) -> None:
+    scores = language(
+        np.array([20.0, 5.0]), np.array([7, 3]), characters=np.array([20, 10]), unknown=4
+    )
+    lines = shown(140, lambda: results.print_scores("lm", {"test": scores}))
+    rows = {line.strip("│").split("│")[0].strip(): line for line in lines if "│" in line}
+    assert f"{np.exp(2.5):.4f}" in rows["perplexity"]
+    assert "40.00 %" in rows["unknown rate"]
 
 
 def test_a_narrow_terminal_cuts_no_figure(shown: Any) -> None:
