@@ -329,7 +329,9 @@ def _metric(sides: tuple[Side, Side], settings: Comparing) -> dict[str, Any]:
 def _ratio(outcome: Outcome, name: str) -> tuple[np.ndarray, np.ndarray]:
     if name in COUNTED:
         return 2 * outcome.matched, outcome.guessed + outcome.true
-    return (outcome.loss if name == "cross_entropy" else outcome.right), outcome.predictions
+    if name == "cross_entropy":
+        return outcome.loss, outcome.known
+    return outcome.right, outcome.predictions
 
 
 def _cka(sides: tuple[Side, Side]) -> dict[str, Any]:

@@ -187,7 +187,9 @@ def _classify(task: Any, rows: Rows, notes: list[str]) -> Corpus:
         numbers = {label: number for number, label in enumerate(task.labels)}
         gold = torch.tensor([numbers.get(one, -1) for one in task.decision.read(rows)])
         if unknown := int((gold < 0).sum()):
-            notes.append(f"{unknown:,} rows have a label that the model does not know")
+            notes.append(
+                f"{unknown:,} rows have a label that the model does not know, and count as wrong"
+            )
 
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:
@@ -208,7 +210,10 @@ def _tag(task: Any, rows: Rows, notes: list[str]) -> Corpus:
     encoded = task.encode(rows)
     tokens = encoded.tokens
     if (encoded.tags < 0).any():
-        notes.append(f"{(encoded.tags < 0).sum():,} tokens have a tag that the model does not know")
+        unknown = (encoded.tags < 0).sum()
+        notes.append(
+            f"{unknown:,} tokens have a tag that the model does not know, and count as wrong"
+        )
 
     def batch(chosen: np.ndarray) -> Batch:
         def run(model: nn.Module, state: Any) -> Pass:

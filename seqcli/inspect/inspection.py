@@ -313,7 +313,7 @@ def choose_sentences(corpus: Corpus, found: Survey) -> list[str]:
     long = np.array([min(len(text), 400) for text in texts])
     fit = np.flatnonzero((long >= np.percentile(long, 30)) & (long <= np.percentile(long, 80)))
     fit = fit if len(fit) else np.arange(len(texts))
-    loss = (found.outcome.loss / np.maximum(found.outcome.predictions, 1))[fit]
+    loss = (found.outcome.loss / np.maximum(found.outcome.known, 1))[fit]
     order = fit[np.argsort(loss, kind="stable")]
     places = np.unique(np.linspace(len(order) // 4, len(order) - 1, EXAMPLES).round().astype(int))
     return [texts[at] for at in order[places] if texts[at].strip()]

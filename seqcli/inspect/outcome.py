@@ -21,12 +21,14 @@ COUNTED = ("span_f1", "micro_f1")
 class Outcome(NamedTuple):
     """How well the model did on each example: sums that any set of examples can be scored from.
 
-    loss: (E,) nats; predictions: (E,) how many; right: (E,) correct ones; matched, guessed, true:
-    (E,) spans of tag, labels where a text has several, else zeros. class_right and class_total:
+    loss: (E,) nats, of the `known` (E,) predictions whose truth training had; predictions: (E,) how
+    many in all; right: (E,) correct ones; matched, guessed, true: (E,) spans of tag, labels where a
+    text has several, else zeros. class_right and class_total:
     (L,) predictions by true class, of classify and tag, else empty.
     """
 
     loss: np.ndarray
+    known: np.ndarray
     predictions: np.ndarray
     right: np.ndarray
     matched: np.ndarray
@@ -41,8 +43,8 @@ class Outcome(NamedTuple):
         return self.class_right / whole
 
     def nats(self) -> float:
-        """Mean loss of a prediction."""
-        return float(self.loss.sum() / max(self.predictions.sum(), 1))
+        """Mean loss of a prediction whose truth is known."""
+        return float(self.loss.sum() / max(self.known.sum(), 1))
 
     def metric(self, task: Any) -> float:
         """The score that `metric_name` names."""
@@ -75,7 +77,7 @@ class Outcomes:
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
-        self.sums = np.zeros((6, corpus.examples))
+        self.sums = np.zeros((7, corpus.examples))
         self.classes = np.zeros((2, len(class_names(corpus.task))))
 
     def add(self, found: Pass) -> None:
@@ -85,7 +87,7 @@ class Outcomes:
         else:
             right_P = (best_P == found.gold) & known
             self._count(found.gold[known], found.gold[right_P])
-        for at, values in enumerate((loss_P * known, known, right_P)):
+        for at, values in enumerate((loss_P * known, known, torch.ones_like(loss_P), right_P)):
             np.add.at(self.sums[at], found.example, values.double().numpy())
         if self.corpus.task.name == "tag" and self.corpus.task.scheme:
             self._spans(found.example, best_P.numpy())
@@ -101,7 +103,7 @@ class Outcomes:
         due_PL = found.gold > 0
         both_PL = said_PL & due_PL
         self._count(due_PL.nonzero()[:, 1], both_PL.nonzero()[:, 1])
-        for at, which_PL in enumerate((both_PL, said_PL, due_PL), 3):
+        for at, which_PL in enumerate((both_PL, said_PL, due_PL), 4):
             np.add.at(self.sums[at], found.example, which_PL.sum(1).double().numpy())
         return (said_PL == due_PL).all(dim=1)
 
@@ -111,7 +113,7 @@ class Outcomes:
         for rows, chosen in zip(np.split(example_P, cuts), np.split(best_P, cuts), strict=True):
             guessed = set(spans([names[number] for number in chosen]))
             true = set(spans(self.corpus.rows["tags"][rows[0]]))
-            self.sums[3:, rows[0]] += len(guessed & true), len(guessed), len(true)
+            self.sums[4:, rows[0]] += len(guessed & true), len(guessed), len(true)
 
     def result(self) -> Outcome:
         return Outcome(*self.sums, *self.classes)

@@ -132,7 +132,7 @@ def test_a_class_that_lost_nothing_is_not_named() -> None:
 
     def outcome(*right: float) -> Outcome:
         zeros = np.zeros(1)
-        return Outcome(*[zeros] * 6, np.array(right), np.array([20.0, 20.0, 20.0]))
+        return Outcome(*[zeros] * 7, np.array(right), np.array([20.0, 20.0, 20.0]))
 
     whole, after = outcome(10, 10, 10), outcome(10, 4, 6)
     drawn = [outcome(14, 10, 6)]

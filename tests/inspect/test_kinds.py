@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import Quiet, Result, make_rows, tiny, write_jsonl
-from planted import classify_rows, planted_classifier
+from planted import classify_rows, planted_classifier, random_model, rows_of
 
 from seqcli import bundle, run
+from seqcli.data.rows import Rows
 from seqcli.inspect import contribution
 from seqcli.inspect.corpus import make_corpus
 from seqcli.inspect.outcome import measure
@@ -170,3 +172,23 @@ def test_a_threshold_decides_in_an_inspection_as_it_does_in_use() -> None:
     assert found.recall().tolist() == pytest.approx(recall)
     task.decision.calibration = Calibration()
     assert task.evaluate(model, rows)["accuracy"] != wanted["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["classify", "tag"])
+def test_a_label_that_training_did_not_have_counts_as_wrong(name: str) -> None:
+    """As in `evaluate`; the loss is of what the model could have known."""
+    rows = rows_of(name, 30)
+    task, model = random_model(name, rows, hidden=5, embedding=4)
+    before = measure(make_corpus(task, rows, max_tokens=None), model).nats()
+    if name == "classify":
+        strange = {"text": [*rows["text"], "the rome"], "label": [*rows["label"], "new"]}
+    else:
+        strange = {"tokens": [*rows["tokens"], ["the"]], "tags": [*rows["tags"], ["NEW"]]}
+        task.tagset = dataclasses.replace(task.tagset, scheme=None)  # scored token by token
+    more = Rows(strange, "x")
+    found = measure(make_corpus(task, more, max_tokens=None), model)
+    wanted = task.evaluate(model, more)
+    assert found.metric(task) == pytest.approx(
+        wanted["accuracy" if name == "classify" else "token_accuracy"]
+    )
+    assert found.nats() == pytest.approx(before)
