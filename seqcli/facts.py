@@ -36,7 +36,7 @@ def of_cells(input_size: int, hidden_size: int) -> list[dict[str, Any]]:
                 "equations": cell.equations,
                 "parameters": count_parameters(cell),
                 "fixed": sum(weight.numel() for weight in fixed),
-                "flop": 2 * sum(weight.numel() for weight in matrices),
+                "flop": getattr(cell, "flop", 2 * sum(weight.numel() for weight in matrices)),
             }
         )
     return found

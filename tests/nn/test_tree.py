@@ -148,3 +148,23 @@ def test_from_training_to_prediction(cli: Callable[..., Result], tmp_path: Path)
     found = cli("classify", tmp_path, "--cell", "tree", *small)
     assert found.status == 1
     assert "row 2: 1 brackets of the tree do not close" in found.errors[0]
+
+
+@pytest.mark.parametrize("form", ["childsum", "binary"])
+def test_cost_is_that_of_the_products(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in a tree of 200 words whose nodes have two children each."""
+    products = []
+
+    def count(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        products.append(len(x) * layer.weight.numel())
+        return layer(x)
+
+    monkeypatch.setattr("seqcli.nn.tree._apply", count)
+    trees = [draw_tree(random.Random(1), 200, 2)]
+    codec = train_trees(trees, form)
+    tokens = codec.encode(trees)
+    bounds = torch.from_numpy(tokens.offsets)
+    forest = plant(Ragged(torch.from_numpy(tokens.values), bounds), len(codec.vocabulary))
+    cell = TreeLSTM(5, 7, form)
+    cell(torch.zeros(len(forest.words.values), 5), forest.levels)
+    assert 2 * sum(products) / 200 == pytest.approx(cell.flop, rel=0.01)
