@@ -95,7 +95,7 @@ def test_cache_sums_up_all_streams() -> None:
 
 @pytest.mark.parametrize("tie", [True, False])
 def test_dynamic_evaluation_equals_the_rule(tie: bool) -> None:
-    """The update of Krause et al. (2018), written with an ordinary backward pass."""
+    """That of Krause et al. (2018), the decay after the step, by an ordinary backward pass."""
     task, model, rows = make(dropout=0.4, tie=tie)
     tokens = torch.from_numpy(task.encode_stream(rows).tokens)
     model.requires_grad_(True)
@@ -129,8 +129,8 @@ def test_dynamic_evaluation_equals_the_rule(tie: bool) -> None:
         total += float(nats)
         with torch.no_grad():
             for weight, first, root in zip(other.parameters(), before, roots, strict=True):
-                back = (0.02 * root / mean).clamp(max=1) * (first - weight)
-                weight += back - 0.005 * weight.grad / (root + mean)
+                weight -= 0.005 * weight.grad / (root + mean)
+                weight += (0.02 * root / mean).clamp(max=1) * (first - weight)
     assert float(found.sum()) == pytest.approx(total, rel=1e-6)
 
 
