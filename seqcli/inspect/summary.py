@@ -295,6 +295,26 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
     )
     yield from content["notes"]
     yield ""
+    yield from _compared_numbers(content)
+    yield from _gates(sides)
+    yield ""
+    for letter, side in zip("AB", sides, strict=True):
+        found = side["flow"]
+        norms = found["norms"].get("c", found["norms"]["h"])
+        yield f"gradient flow {letter}  {curve(norms)}  {found['verdict'].upper()}"
+        yield f"{'':<17}{describe_flow(found)}"
+    yield from _agreement(content)
+    for one in content["claims"]:
+        change = ""
+        if one["interval"]:
+            low, high = one["interval"]
+            change = f" {one['difference']:+z.4f} [{low:+z.4f}, {high:+z.4f}]"
+        yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
+        yield f"      {one['measure']}{change}"
+
+
+def _compared_numbers(content: dict[str, Any]) -> Iterator[str]:
+    """The metric and the numbers of both sides, their difference and its interval."""
     yield f"{'':<{NAMES}}{'A':>10}{'B':>10}{'B − A':>10}  95 % interval"
     metric = content["metric"]
     if metric:
@@ -309,14 +329,11 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
         low_high = row.get("interval")
         interval = f"  {low_high[0]:+z.4f} … {low_high[1]:+z.4f}" if low_high else ""
         yield f"{name:<{NAMES}}{values}{change}{interval}"
-    yield from _gates(sides)
-    yield ""
-    for letter, side in zip("AB", sides, strict=True):
-        found = side["flow"]
-        norms = found["norms"].get("c", found["norms"]["h"])
-        yield f"gradient flow {letter}  {curve(norms)}  {found['verdict'].upper()}"
-        yield f"{'':<17}{describe_flow(found)}"
-    counts = " and ".join(str(side["clusters"]["count"]) for side in sides)
+
+
+def _agreement(content: dict[str, Any]) -> Iterator[str]:
+    """How alike the clusters, states and units of both sides are."""
+    counts = " and ".join(str(side["clusters"]["count"]) for side in content["sides"])
     yield (
         f"{counts} clusters; agreement of the word clusterings (adjusted Rand index) "
         f"{content['agreement']:.3f}"
@@ -329,13 +346,6 @@ def summarise_comparison(content: dict[str, Any]) -> Iterator[str]:
             f"units matched one to one: mean |r| {matching['mean']:.3f} "
             f"(shuffled partners {matching['chance']:.3f})"
         )
-    for one in content["claims"]:
-        change = ""
-        if one["interval"]:
-            low, high = one["interval"]
-            change = f" {one['difference']:+z.4f} [{low:+z.4f}, {high:+z.4f}]"
-        yield f"CLAIM {one['claim']}: {one['verdict'].upper()}"
-        yield f"      {one['measure']}{change}"
 
 
 def _gates(sides: Sequence[dict[str, Any]]) -> Iterator[str]:
