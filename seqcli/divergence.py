@@ -55,8 +55,8 @@ class Level:
 
         Either the level is well above an untrained network's, or it has risen to one and a half
         times its lowest, by two fifths of the way back to an untrained network's, and to half of
-        that (below it, a rise is noise: a training that knows its rows by heart has no loss to
-        speak of).
+        that (below it, a rise is noise: a training that has memorised its rows has hardly any
+        loss).
         """
         if self.lowest is None:
             return None

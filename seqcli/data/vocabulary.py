@@ -120,7 +120,7 @@ def _train_bpe(texts: Sequence[str], size: int, min_count: int, lowercase: bool)
         )
     trainer = BpeTrainer(
         vocab_size=size,
-        # A pair seen once is a word learned by heart, not a part of words.
+        # A pair seen once is a memorised word, not a part of words.
         min_frequency=max(min_count, 2),
         initial_alphabet=alphabet,
         special_tokens=[],

@@ -2,7 +2,7 @@
 
 A linear probe predicts the property from the state. The control task (Hewitt and Liang 2019) gives
 each word a random value drawn from the property's own distribution: a probe that does as well on it
-has learned words by heart. Selectivity is the difference.
+has memorised the words. Selectivity is the difference.
 
 Dimensions: N tokens, H units.
 """

@@ -1,4 +1,4 @@
-"""Worst-case nudges of token vectors: what keeps a network from learning small data by heart.
+"""Worst-case nudges of token vectors, which keep a network from memorising small data.
 
 Source: Goodfellow et al. (2015); for the vectors of words and recurrent networks, Miyato et al.
 (2017). Each update has two passes over its batch:

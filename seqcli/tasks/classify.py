@@ -60,7 +60,7 @@ class Prepared(NamedTuple):
 
 
 OFTEN = 500
-"""Times that each token is seen in training, on average, from which on none is learnt by heart."""
+"""How often each token must be seen in training, on average, for none to be memorised."""
 WORD_DROPOUT, ADVERSARIAL = 0.1, 0.15
 
 
@@ -358,7 +358,7 @@ def find_parts(tokenizer: Tokenizer) -> Parts | None:
 
 
 def _settle(config: ClassifyConfig, tokens: Sequences, vocabulary: int) -> ClassifyConfig:
-    """The configuration with what stands against learning words by heart where nothing is asked.
+    """The configuration with defaults that keep words from being memorised, where none are given.
 
     A few tokens that come again and again, such as letters, digits or brackets, call for none of
     it: each of them counts, and another one in its place is another text.

@@ -144,7 +144,7 @@ class Tag:
             labels = list(stored.get("labels", ()))
             ngrams, forms = (int(stored.get(name) or 0) for name in ("ngrams", "forms"))
             crf, joined = (bool(stored.get(name, False)) for name in ("crf", "joined"))
-            unspaced = bool(stored.get("unspaced", joined))  # models of before have no cut
+            unspaced = bool(stored.get("unspaced", joined))  # older models have no cut
             cut = Cut(stored.get("cut", "characters" if unspaced else "spaces"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise SeqcliError(
