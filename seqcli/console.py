@@ -32,6 +32,8 @@ def discard(stream: IO[str]) -> None:
 
 
 stderr = Notes(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+if stderr.width < 1:  # COLUMNS=0, with which rich prints nothing at all
+    stderr.width = 80
 
 PERCENT = {
     "subset_accuracy", "micro_precision", "micro_recall", "micro_f1", "hamming_loss",

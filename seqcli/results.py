@@ -127,7 +127,7 @@ class Results(Console):
 
 def _stdout() -> Console:
     out = Results(file=sys.stdout, markup=False, highlight=False, emoji=False)
-    if not out.is_terminal:
+    if not out.is_terminal or out.width < 1:
         out.width = 140
     return out
 

@@ -15,7 +15,7 @@ from conftest import TASKS, Quiet, Result, tiny
 
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
-LINES = ["go to paris on day 3", "", "stay in Nowhere, please!", "   ", "go", "巴黎 12.5%"] * 2
+LINES = ["\ufeffgo to paris", "", "stay in Nowhere, please!", "   ", "go", "巴黎 12.5%"] * 2
 
 
 def answer(folder: Path, lines: list[str]) -> list[str]:
@@ -72,6 +72,20 @@ def test_a_script_answers_as_predict_does(
         graph = onnx.load(file).graph
         for one in (*graph.input, *graph.output):
             assert f"`{one.name}`" in page
+
+
+def test_a_script_is_quiet_where_nobody_reads_on(cli: Cli, models: Models, tmp_path: Path) -> None:
+    need_onnx()
+    assert cli("export", models("lm"), "--out", tmp_path / "exported").status == 0
+    script = f"yes go | head -50000 | {sys.executable} exported/predict.py | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}; echo ${{PIPESTATUS[2]}}"],
+        capture_output=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert (len(done.stdout.splitlines()), done.stdout.splitlines()[1:]) == (2, [b"0"])
+    assert done.stderr == b""
 
 
 def test_labels_thresholds_pairs_and_separators(cli: Cli, tmp_path: Path) -> None:

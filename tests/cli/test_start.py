@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import pytest
+from conftest import call
 
 from seqcli import __main__ as program
 
@@ -27,3 +29,8 @@ def test_ctrl_c_while_modules_are_read_is_quiet(
         program.main()
     assert left.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+def test_errors_are_seen_where_no_width_is_known() -> None:
+    result = call("info", "gone", env={**os.environ, "COLUMNS": "0"})
+    assert (result.status, len(result.errors)) == (1, 1)

@@ -13,6 +13,7 @@ Needs Python and numpy; where tokens are byte pairs also the package `tokenizers
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -162,13 +163,16 @@ def answer_lines(answer: Callable[[list[str]], list[str]]) -> None:
     be answered is told of on standard error, has an empty answer, and makes the exit status 1."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     number, bad = 0, False
-    for lines in arriving_lines():
-        for at in range(0, len(lines), LINES):
-            for one in answer_some(answer, lines[at : at + LINES], number + at + 1):
-                bad |= one is None
-                print((one or "").replace("\n", " ").replace("\r", " "))
-        sys.stdout.flush()
-        number += len(lines)
+    try:
+        for lines in arriving_lines():
+            for at in range(0, len(lines), LINES):
+                for one in answer_some(answer, lines[at : at + LINES], number + at + 1):
+                    bad |= one is None
+                    print((one or "").replace("\n", " ").replace("\r", " "))
+            sys.stdout.flush()
+            number += len(lines)
+    except BrokenPipeError:  # nobody reads on, nor what is not written yet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(int(bad))
 
 
@@ -189,9 +193,15 @@ def answer_some(
     """The answers to some lines, None for one that has none; where they cannot be answered
     together, one by one."""
     try:
-        return answer([line.decode().removesuffix("\r") for line in lines])
+        return answer([decode(line, first + at) for at, line in enumerate(lines)])
     except (ValueError, KeyError) as error:
         if len(lines) == 1:
             print(f"line {first} cannot be read: {error}", file=sys.stderr)
             return [None]
         return [answer_some(answer, [one], first + at)[0] for at, one in enumerate(lines)]
+
+
+def decode(line: bytes, number: int) -> str:
+    """The text of a line; before the first there may be a byte order mark."""
+    text = line.decode().removesuffix("\r")
+    return text.removeprefix("\ufeff") if number == 1 else text
