@@ -61,8 +61,11 @@ class Bundle(NamedTuple):
 
 
 def create(folder: Path, task: Any) -> None:
-    """Create a model folder with configuration and codec. Raises SeqcliError if that fails."""
+    """Create a model folder with configuration and codec. Raises SeqcliError if that fails, or if
+    the folder holds a model already."""
     make_folder(folder)
+    if (folder / "config.json").exists():
+        raise SeqcliError(f"another training began in {folder} meanwhile; choose another --out")
     config = {
         "task": task.name,
         "version": __version__,

@@ -130,45 +130,50 @@ def _train(
     encoded = task.encode(splits.train)
     found = _complete(task, model, encoded, fresh=fresh)
     if fresh:
-        bundle.create(folder, task)
-    parameters = count_parameters(model)
-    rows = {name: getattr(splits, name) for name in ("train", "validation", "test")}
-    observer.facts(
-        {
-            "rows": ", ".join(f"{name} {len(part):,}" for name, part in rows.items() if part),
-            **task.facts(),
-            **found,
-            "parameters": f"{parameters:,}",
-            "device": describe(device, precision),
-            "folder": str(folder),
-        }
-    )
-    judged = splits.validation or splits.train
-    assert judged is not None
-    last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
-    fit = Fit(
-        task,
-        model,
-        encoded,
-        lambda: task.evaluate(model, judged),
-        precision=precision,
-        snapshot=snapshot,
-        prepared=time.monotonic() - began,
-        closing=sum(map(len, last)) / len(judged),
-    )
-    if not fresh:
-        storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
-    watch = None
-    if training.watch == "gradients":
-        watch = _watch(fit, judged, folder, observer, snapshot)
-    _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
-    example = choose_example(task, splits.test or judged)
-    report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {}, example)
-    if scored:
-        bundle.load_weights(folder, model)
-        report = _score(task, model.eval().requires_grad_(False), splits, report, say=observer.note)
-    bundle.remove_checkpoint(folder)
-    return report
+        storage.make_folder(folder)
+    with storage.locked(folder):
+        if fresh:
+            bundle.create(folder, task)
+        parameters = count_parameters(model)
+        rows = {name: getattr(splits, name) for name in ("train", "validation", "test")}
+        observer.facts(
+            {
+                "rows": ", ".join(f"{name} {len(part):,}" for name, part in rows.items() if part),
+                **task.facts(),
+                **found,
+                "parameters": f"{parameters:,}",
+                "device": describe(device, precision),
+                "folder": str(folder),
+            }
+        )
+        judged = splits.validation or splits.train
+        assert judged is not None
+        last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
+        fit = Fit(
+            task,
+            model,
+            encoded,
+            lambda: task.evaluate(model, judged),
+            precision=precision,
+            snapshot=snapshot,
+            prepared=time.monotonic() - began,
+            closing=sum(map(len, last)) / len(judged),
+        )
+        if not fresh:
+            storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)
+        watch = None
+        if training.watch == "gradients":
+            watch = _watch(fit, judged, folder, observer, snapshot)
+        _follow(fit, folder, observer, stop, data=fingerprint(splits), watch=watch)
+        example = choose_example(task, splits.test or judged)
+        report = Report(task.name, folder, fit.at.best_epoch, parameters, {}, {}, example)
+        if scored:
+            bundle.load_weights(folder, model)
+            report = _score(
+                task, model.eval().requires_grad_(False), splits, report, say=observer.note
+            )
+        bundle.remove_checkpoint(folder)
+        return report
 
 
 def _complete(task: Any, model: nn.Module, encoded: Any, *, fresh: bool) -> dict[str, str]:

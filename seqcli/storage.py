@@ -81,6 +81,30 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process while the block lasts. It is free again however the process
+    ends. Raises SeqcliError where another has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SeqcliError(
+                f"another training is at work in {folder}; wait for it, or choose another --out"
+            ) from None
+        except OSError:  # nor have some file systems
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write in the block into a SeqcliError with the path and the reason."""
     try:

@@ -201,6 +201,23 @@ def test_folder_that_cannot_be_made(cli: Cli, data: Path) -> None:
     assert "cannot write" in result.err or "not a directory" in result.err.lower()
 
 
+def test_one_training_a_folder(tmp_path: Path, data: Path) -> None:
+    """Two that began together in an empty folder would write one another's files."""
+    config, folder = tiny("classify", data), tmp_path / "m"
+    folder.mkdir()
+    with (
+        storage.locked(folder),
+        pytest.raises(SeqcliError, match=r"^another training is at work in .*m; "),
+    ):
+        run.train(config, folder, Quiet())
+    assert not list(folder.iterdir())
+    run.train(config, folder, Quiet())
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(SeqcliError, match=r"^another training began in .*m meanwhile"):
+        run.train(config, folder, Quiet())
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_weights_load_into_torch_as_documented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path
 ) -> None:
