@@ -25,7 +25,11 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with writing(path):
+            temporary.touch()
+            usual = temporary.stat().st_mode
             write(temporary)
+            if temporary.stat().st_mode != usual:  # safetensors makes files that only we can read
+                temporary.chmod(usual)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -201,6 +201,17 @@ def test_folder_that_cannot_be_made(cli: Cli, data: Path) -> None:
     assert "cannot write" in result.err or "not a directory" in result.err.lower()
 
 
+def test_files_have_the_permissions_of_new_files(tmp_path: Path, data: Path) -> None:
+    """Who serves a model is often not who trained it. safetensors grants others nothing."""
+    before = os.umask(0o027)
+    try:
+        run.train(tiny("classify", data), tmp_path / "m", Quiet())
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "m").iterdir()}
+    assert modes == dict.fromkeys(modes, "0o640")
+
+
 def test_one_training_a_folder(tmp_path: Path, data: Path) -> None:
     """Two that began together in an empty folder would write one another's files."""
     config, folder = tiny("classify", data), tmp_path / "m"
