@@ -162,7 +162,10 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     if not path.is_file():
         raise SeqcliError(f"{folder} has no weights yet ({WEIGHTS}); let its training finish")
     try:
+        path.open("rb").close()  # safetensors would say of any such file that it is not there
         model.load_state_dict(load_file(path))
+    except PermissionError as error:
+        raise SeqcliError(f"cannot read {path}: {error.strerror}") from None
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise SeqcliError(
@@ -277,5 +280,7 @@ def read_json(path: Path) -> Any:
         raise SeqcliError(f"{path} is a link or too large; a model folder holds plain files only")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise SeqcliError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, OSError) as error:
         raise SeqcliError(f"{path} is corrupt ({error}); copy or train the model again") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import resource
@@ -210,6 +211,23 @@ def test_files_have_the_permissions_of_new_files(tmp_path: Path, data: Path) -> 
         os.umask(before)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "m").iterdir()}
     assert modes == dict.fromkeys(modes, "0o640")
+
+
+@pytest.mark.parametrize("name", ["config.json", bundle.WEIGHTS])
+def test_files_that_may_not_be_read(
+    model: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As root may read any, the refusal is made here."""
+    opened = io.open
+
+    def refuse(file: Any, *arguments: Any, **options: Any) -> Any:
+        if Path(file).name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return opened(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", refuse)  # which Path.open calls
+    with pytest.raises(SeqcliError, match=f"^cannot read .*{name}: Permission denied$"):
+        bundle.load(model)
 
 
 def test_one_training_a_folder(tmp_path: Path, data: Path) -> None:
