@@ -5,7 +5,8 @@
     IOB1     O   I-City  I-City  O  I-City      B only where two spans of a type touch
     BIOES    O   B-City  E-City  O  S-City      E ends it, S is one of a single token
 
-BILOU (L for E, U for S) and BMES (M for I) are BIOES in other letters.
+BILOU (L for E, U for S) and BMES (M for I) are BIOES in other letters. Letters may be small, as
+those of words of Chinese often are (b, m, e, s).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Span = tuple[str, int, int]
 
 # One letter for one place in a span, whichever scheme it comes from.
 PLACES = {"B": "B", "I": "I", "O": "O", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
-TAG = re.compile(r"O|([BIESLUM])(?:([-_])(.+))?")
+TAG = re.compile(r"[Oo]|([BIESLUMbieslum])(?:([-_])(.+))?")
 SLIPS = 1 / 100
 """The share of tags that may be slips of the annotators: what is rarer does not tell a scheme."""
 NESTED = re.compile(r"[|+;,/ &]")
@@ -60,7 +61,7 @@ def read(tag: str) -> tuple[str, str]:
     match = TAG.fullmatch(tag)
     if match is None or match[1] is None:
         return "O", ""
-    return PLACES[match[1]], match[3] or "_"
+    return PLACES[match[1].upper()], match[3] or "_"
 
 
 def detect_scheme(rows: Iterable[Sequence[str]]) -> str | None:
@@ -86,6 +87,8 @@ def detect_scheme(rows: Iterable[Sequence[str]]) -> str | None:
     marking = sum(places[place] for place in "BIES")
     if not marking or places[""] > SLIPS * marking:
         return None
+    if not places["B"] and all(map(str.islower, known)):
+        return None  # such as l and u, for lower and upper
     if places["E"] + places["S"] > SLIPS * marking:
         return "BIOES"
     return "IOB1" if starts["I"] > starts["B"] else "BIO"
@@ -113,24 +116,29 @@ def can_follow(before: str, after: str, scheme: str) -> bool:
 
 @dataclass(frozen=True)
 class Notation:
-    """A scheme, its letters for begin, inside, end and single, and what stands before a type."""
+    """A scheme, its letters for begin, inside, end and single, what stands before a type, and the
+    tag outside of spans."""
 
     scheme: str
     letters: str = "BIES"
     separator: str = "-"
+    outside: str = "O"
 
     @classmethod
     def find(cls, scheme: str, tags: Iterable[str]) -> Notation:
         """The notation of tags of which nearly all follow a scheme."""
+        tags = set(tags)
         matches = [match for match in map(TAG.fullmatch, tags) if match]
-        used = {match[1] for match in matches}
-        letters = "BILU" if used & {"L", "U"} else "BMES" if "M" in used else "BIES"
+        used = "".join({match[1] or "" for match in matches})
+        places = set(used.upper())
+        letters = "BILU" if places & {"L", "U"} else "BMES" if "M" in places else "BIES"
+        letters = letters.lower() if used.islower() else letters
         separator = next((match[2] for match in matches if match[2]), "-")
-        return cls(scheme, letters, separator)
+        return cls(scheme, letters, separator, "o" if "o" in tags and "O" not in tags else "O")
 
     def write(self, found: Iterable[Span], length: int) -> list[str]:
         """The tags of `length` tokens that mark these spans, none of which overlap."""
-        tags, before = ["O"] * length, ("", 0, 0)
+        tags, before = [self.outside] * length, ("", 0, 0)
         for span in found:
             kind, start, end = span
             first, inside, last, single = tuple(self.letters)
@@ -146,16 +154,17 @@ class Notation:
         return tags
 
     def find_broken(self, rows: Iterable[Sequence[str]]) -> set[tuple[str, str]]:
-        """Pairs of neighbouring tags that the scheme does not allow; "O" stands at both ends."""
-        pairs = {pair for row in rows for pair in pairwise(["O", *row, "O"])}
+        """Pairs of neighbouring tags that the scheme does not allow; both ends are outside."""
+        pairs = {pair for row in rows for pair in pairwise([self.outside, *row, self.outside])}
         return {
             pair for pair in pairs if not (self._has(pair[1]) and can_follow(*pair, self.scheme))
         }
 
     def _has(self, tag: str) -> bool:
         """Whether a tag is one of the scheme's."""
-        places = "BIOES" if self.scheme == "BIOES" else "BIO"
-        return TAG.fullmatch(tag) is not None and read(tag)[0] in places
+        places = "BIES" if self.scheme == "BIOES" else "BI"
+        small = self.letters.islower()
+        return tag == self.outside or (read(tag)[0] in places and tag[0].islower() == small)
 
     def mend(self, rows: Sequence[Sequence[str]]) -> tuple[list[list[str]], int]:
         """Rows whose tags follow the scheme, and how many tags that changed: what the scheme does
@@ -163,7 +172,7 @@ class Notation:
         broken = self.find_broken(rows)
         mended, changed = [], 0
         for row in rows:
-            if broken.isdisjoint(pairwise(["O", *row, "O"])):
+            if broken.isdisjoint(pairwise([self.outside, *row, self.outside])):
                 mended.append(list(row))
             else:
                 mended.append(self.write(spans(row), len(row)))

@@ -61,10 +61,10 @@ class Tagset:
         """The tags that data and answers may have."""
         if not self.answers:
             return set(self.tags)
-        stem = self.answers.separator
+        answers = self.answers
         kinds = {kind for _, kind in map(read, self.tags) if kind}
-        ends = ["" if kind == "_" else f"{stem}{kind}" for kind in kinds]
-        return {"O", *(letter + end for letter in self.answers.letters for end in ends)}
+        ends = ["" if kind == "_" else f"{answers.separator}{kind}" for kind in kinds]
+        return {answers.outside, *(letter + end for letter in answers.letters for end in ends)}
 
     def encode(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
         """(N,) the number of each tag, −1 for unknown ones."""
@@ -104,6 +104,7 @@ class Tagset:
             self.answers.scheme,
             self.answers.letters,
             self.answers.separator,
+            self.answers.outside,
         ]
         return {"tags": self.tags, "scheme": self.scheme, "answers": answers}
 

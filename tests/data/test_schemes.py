@@ -21,6 +21,7 @@ NOTATIONS = [
     Notation("BIOES"),
     Notation("BIOES", "BILU", "_"),
     Notation("BIOES", "BMES"),
+    Notation("BIOES", "bmes", "-", "o"),
 ]
 
 
@@ -34,7 +35,7 @@ def test_what_is_written_reads_the_same(notation: Notation, tags: list[str]) -> 
     assert spans(written) == found
     assert not notation.find_broken([written])
     assert Notation.find(notation.scheme, written).write(found, len(tags)) == written or (
-        not {"L", "U", "M"} & {tag[0] for tag in written}  # nothing tells the letters apart
+        not set("LUMbmes") & {tag[0] for tag in written}  # nothing tells the letters apart
     )
 
 
@@ -111,3 +112,20 @@ def test_nested_spans_are_refused() -> None:
     assert find_nested(["Case=Nom|Number=Sing", "VB,X", "O", "B-R&B", "I-A/S"]) is None
     with pytest.raises(SeqcliError, match=r"t.jsonl row 2: 'B-PER\|B-ORG' marks several spans"):
         read([["O", "O"], ["B-PER|B-ORG", "I-PER"]])
+
+
+def test_small_letters_mark_spans() -> None:
+    """人们 常 说, and tags of a table that was folded to small letters."""
+    words = ["b", "e", "s", "s"]
+    assert detect_scheme([words]) == "BIOES"
+    assert spans(words) == [("_", 0, 2), ("_", 2, 3), ("_", 3, 4)]
+    names = ["b-per", "i-per", "o", "i-loc"]
+    assert detect_scheme([names]) == "BIO"
+    mended, changed = Notation.find("BIO", names).mend([names])
+    assert (mended, changed) == ([["b-per", "i-per", "o", "b-loc"]], 1)
+
+
+@pytest.mark.parametrize("tags", [["l", "u"], ["e", "o"], ["n", "v", "b", "m", "e"]])
+def test_small_letters_of_other_kinds_mark_no_spans(tags: list[str]) -> None:
+    """Lower and upper, even and odd, parts of speech of Chinese."""
+    assert detect_scheme([tags * 9]) is None
