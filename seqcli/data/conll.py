@@ -44,10 +44,12 @@ def read_conll(path: Path) -> Table:
     split = _splitter(lines)
     lines = blank_comments(lines, split)
     rows = (i for i, line in enumerate(lines) if is_full(line) and not line.startswith(_ASIDES))
-    start = next(rows, 0)
+    some = list(itertools.islice(rows, HEAD)) or [0]
+    start, widths = some[0], [len(split(lines[i])) for i in some]
     first = split(lines[start])
     width = len(first)
-    if width < 2:
+    # Sentences of words have no columns, though a blank divides them.
+    if width < 2 or 2 * widths.count(width) < len(widths):
         raise SeqcliError(
             f"{path.name} has no columns of tokens and tags; each line needs a token and its tag"
         )

@@ -74,6 +74,12 @@ def test_conll_missing_tag_names_the_line(tmp_path: Path, text: str) -> None:
         table.columns["1"]
 
 
+@pytest.mark.parametrize("text", ["one\ntwo\n", "新 世纪 的\n讲话 三 月\n江 泽民\n一 日\n主席\n"])
+def test_sentences_without_tags_are_no_columns(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SeqcliError, match=r"a\.txt has no columns of tokens and tags"):
+        conll.read_conll(write(tmp_path / "a.txt", text))
+
+
 def test_conll_without_blank_lines(tmp_path: Path) -> None:
     table = conll.read_conll(write(tmp_path / "a.tsv", "a\tO\n" * 3000))
     with pytest.raises(SeqcliError, match="no blank line"):
