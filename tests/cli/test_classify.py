@@ -47,7 +47,7 @@ def test_mistakes(cli: Cli, models: Models) -> None:
     worst = [one["gold_probability"] for one in found]
     assert worst == sorted(worst)
     table = cli("evaluate", models("classify"), "odd.jsonl", "--mistakes", 5)
-    assert "taken for" in table.out
+    assert "predicted" in table.out
     assert found[0]["text"] in " ".join(table.out.split())
     refused = cli("evaluate", models("tag"), "--mistakes", 5)
     assert (refused.status, len(refused.errors)) == (2, 1)
