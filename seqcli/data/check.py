@@ -35,7 +35,7 @@ def check(task: str, data: Data) -> dict[str, Any]:
     if train is None:
         return found
     inputs = _list_inputs(task, train)
-    kind, reason = choose_kind(task, inputs)
+    kind, reason = choose_kind(task, inputs, train["target"] if task == "translate" else ())
     tokenizer = train_tokenizer(kind, inputs)
     folded = train_tokenizer(kind, inputs, lowercase=True)
     trained = _encode(folded, inputs)

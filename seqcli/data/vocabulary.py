@@ -26,6 +26,7 @@ LEAST_BPE, MOST_BPE = 500, 8_000  # tokens; a byte each already takes 256
 WORDS_A_TOKEN = 64  # running words for each token of a byte-pair vocabulary
 ONE_WORD = 1.5  # words a line on average, below which lines are single words
 SELDOM = 2.5  # times that a word comes on average, below which there is no use in learning words
+OFTEN = 30  # times that a word comes on average, from which on words are symbols, such as sounds
 
 
 def train_tokenizer(
@@ -67,8 +68,11 @@ def choose_bpe_size(texts: Sequence[str]) -> int:
     return min(max(words // WORDS_A_TOKEN, LEAST_BPE), MOST_BPE)
 
 
-def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
-    """The kind of token that suits a task and its text, and the reason as a phrase."""
+def choose_kind(task: str, texts: Sequence[str], written: Sequence[str] = ()) -> tuple[str, str]:
+    """The kind of token that suits a task and its text, and the reason as a phrase.
+
+    written: what is written from the texts, for translate.
+    """
     if task == "tag":
         return "word", "words: the tokens are given"
     some = texts[:: max(1, len(texts) // 2_000)]
@@ -76,17 +80,18 @@ def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
     letters = len(re.findall(r"[^\W\d_]", sample))
     if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
         return "character", "characters: the script is written without spaces"
-    words = sum(len(text.split()) for text in some)
-    if task != "lm" and 0 < words < ONE_WORD * len(some):
+    if task != "lm" and _are_single_words(some):
         return "character", "characters: lines are single words"
     if task == "translate":
-        counts = Counter(word for text in texts for word in text.split())
-        repeats = counts.total() / max(len(counts), 1)
+        repeats = _count_repeats(texts)
         if repeats < SELDOM:
             return (
                 "character",
                 f"characters: a word is seen only {repeats:.1f} times on average",
             )
+        # To inflect a word is to copy letters, which pairs hide.
+        if repeats < OFTEN and _are_single_words(written) and _count_repeats(written) < SELDOM:
+            return "character", "characters: single words are spelled from them"
         return "bpe", "byte pairs: any word of either language can be spelled"
     if task == "lm":
         counts = count_words(texts)
@@ -98,6 +103,16 @@ def choose_kind(task: str, texts: Sequence[str]) -> tuple[str, str]:
             )
         return "word", f"words: each distinct word is seen {repeats:.0f} times on average"
     return "word", "words: the script is written with spaces"
+
+
+def _are_single_words(texts: Sequence[str]) -> bool:
+    return 0 < sum(len(text.split()) for text in texts) < ONE_WORD * len(texts)
+
+
+def _count_repeats(texts: Sequence[str]) -> float:
+    """How often a word comes, on average."""
+    counts = Counter(word for text in texts for word in text.split())
+    return counts.total() / max(len(counts), 1)
 
 
 def _most_common(counts: Counter[str], size: int | None, min_count: int) -> list[str]:

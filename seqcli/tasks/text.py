@@ -24,15 +24,16 @@ def limits_of(tokens: Tokens) -> dict[str, Any]:
 
 
 def learn_tokenizer(
-    config: Config, texts: Sequence[str], *, joiner: bool = False
+    config: Config, texts: Sequence[str], *, written: Sequence[str] = (), joiner: bool = False
 ) -> tuple[Tokenizer, str]:
     """The tokenizer that was asked for, or the one that suits task and script; and the reason.
 
-    joiner: words tell where they touched, so that text can be written with them.
+    written: what is written from the texts. joiner: words tell where they touched, so that text can
+    be written with them.
     """
     kind, reason = config.tokens.tokens, "as asked"
     if kind == "auto":
-        kind, reason = choose_kind(config.task, texts)  # type: ignore[assignment]
+        kind, reason = choose_kind(config.task, texts, written)  # type: ignore[assignment]
     return train_tokenizer(kind, texts, **limits_of(config.tokens), joiner=joiner), reason
 
 

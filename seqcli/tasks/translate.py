@@ -84,12 +84,12 @@ class Translate:
     @classmethod
     def learn(cls, config: TranslateConfig, train: Rows) -> Translate:
         """The codec that the training rows call for: a tokenizer for each side, or one for both."""
-        sides = [train["source"], train["target"]]
+        sides = [(train["source"], train["target"]), (train["target"], ())]
         if config.network.share_vocabulary:
-            sides = [[*sides[0], *sides[1]]]
+            sides = [([*train["source"], *train["target"]], ())]
         tokenizers, reasons = [], []
-        for texts in sides:
-            tokenizer, reason = learn_tokenizer(config, texts, joiner=True)
+        for texts, written in sides:
+            tokenizer, reason = learn_tokenizer(config, texts, written=written, joiner=True)
             tokenizers.append(tokenizer)
             reasons.append(reason)
         return cls(config, tokenizers[0], tokenizers[-1], (reasons[0], reasons[-1]))

@@ -242,3 +242,12 @@ def test_kind_is_chosen_by_task_and_script(task: str, texts: list[str], kind: st
     chosen, reason = choose_kind(task, texts)
     assert chosen == kind
     assert ": " in reason
+
+
+def test_what_is_inflected_is_read_by_its_letters() -> None:
+    """Sounds, of which there are few, stay whole, and so does a text that is given a label."""
+    lemmas = [f"{word} V PST" for word in ["walk", "go", "see", "be"]] * 2
+    assert choose_kind("translate", lemmas, ["walked", "went", "saw", "was"] * 2)[0] == "character"
+    assert choose_kind("translate", lemmas, ["he walked on"] * 8)[0] == "bpe"
+    assert choose_kind("translate", lemmas, ["verb"] * 8)[0] == "bpe"
+    assert choose_kind("translate", ["W AO K", "K AO W"] * 50, ["walk", "caw"] * 50)[0] == "bpe"
