@@ -206,9 +206,11 @@ def _search(
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # cut off before
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     distributions = {name: _distribution(one) for name, one in space.items()}
-    while len(study.trials) < plan["trials"] and time.monotonic() - began < seconds:
-        trial = study.ask(distributions)
+    while len(study.trials) < plan["trials"]:
         left = seconds - (time.monotonic() - began)
+        if left <= 0 and study.trials:  # one is tried however slowly the program started
+            break
+        trial = study.ask(distributions)
         _try(task, settings, folder, study, trial, left=left, stop=stop)
         tell(_describe(study.trials[trial.number]))
     return _finish(folder, task, study)

@@ -164,6 +164,12 @@ def test_time_cuts_the_last_trial_short(tmp_path: Path, data: Path) -> None:
     assert "time" not in read_config(tmp_path / "s" / sweep.BEST, "classify")
 
 
+def test_one_trial_runs_however_short_the_time(tmp_path: Path, data: Path) -> None:
+    settings = give("classify", data, epochs=100_000, patience=0)
+    found = sweep.search("classify", settings, tmp_path / "s", ["hidden=4"], trials=9, seconds=1e-9)
+    assert [trial.state for trial in found.trials] == ["complete"]
+
+
 @pytest.mark.slow
 def test_poor_trials_are_given_up(tmp_path: Path, data: Path) -> None:
     """Four good trials, then one whose step size is too small to learn anything."""
