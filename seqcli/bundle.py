@@ -37,6 +37,7 @@ from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
+METRICS = "metrics.json"
 HISTORY = "history.jsonl"
 LARGEST_JSON = 512 * 2**20
 """Bytes of a JSON file that are read: more is no file of ours."""
@@ -195,7 +196,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_checkpoint` wrote. Raises SeqcliError if it is missing or corrupt."""
     path = folder / CHECKPOINT
     if not path.is_file():
-        if (folder / "metrics.json").is_file():
+        if (folder / METRICS).is_file():
             raise SeqcliError(f"nothing to resume in {folder}: its training is finished")
         raise SeqcliError(
             f"nothing to resume in {folder}: it stopped before its first checkpoint; start it anew"
@@ -264,7 +265,21 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def best_epoch(folder: Path) -> int:
     """The epoch whose weights the folder holds. Raises SeqcliError without a history."""
-    return [line["epoch"] for line in read_history(folder) if line["best"]][-1]
+    try:
+        return [line["epoch"] for line in read_history(folder) if line["best"]][-1]
+    except (IndexError, KeyError, TypeError):
+        raise SeqcliError(f"{folder / HISTORY} is corrupt; train the model again") from None
+
+
+def read_scores(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scores of a finished model and of the baselines, by split. Raises SeqcliError where they
+    are missing or broken."""
+    match read_json(folder / METRICS):
+        case {"scores": dict(scores), "baselines": dict(baselines)} if all(
+            isinstance(one, dict) for one in (*scores.values(), *baselines.values())
+        ):
+            return scores, baselines
+    raise SeqcliError(f"{folder / METRICS} is corrupt; copy or train the model again")
 
 
 def append_history(folder: Path, line: dict[str, Any]) -> None:

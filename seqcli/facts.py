@@ -54,8 +54,8 @@ def of_model(folder: Path) -> dict[str, Any]:
         "scores": {},
         "settings": flatten(task.config),
     }
-    if (folder / "metrics.json").is_file():
-        scores = bundle.read_json(folder / "metrics.json").get("scores", {})
+    if (folder / bundle.METRICS).is_file():
+        scores, _ = bundle.read_scores(folder)
         for split, values in scores.items():
             plain = {name: one for name, one in values.items() if isinstance(one, int | float)}
             found["scores"][split] = plain

@@ -96,9 +96,9 @@ def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda
 def recall(folder: Path) -> Report:
     """The report of a finished training. Raises SeqcliError if the folder is not a whole model."""
     task = bundle.load_task(folder)
-    stored = bundle.read_json(folder / "metrics.json")
+    scores, baselines = bundle.read_scores(folder)
     best, parameters = bundle.best_epoch(folder), count_parameters(task.build())
-    return Report(task.name, folder, best, parameters, stored["scores"], stored["baselines"])
+    return Report(task.name, folder, best, parameters, scores, baselines)
 
 
 def _load(config: Config, observer: Observer) -> Splits:
@@ -234,7 +234,7 @@ def _score(
     scores = {name: judge(task, model, part) for name, part in found.items()}
     baselines = task.baselines(splits.train, found)
     report = report._replace(scores=scores, baselines=baselines)
-    storage.write_json(report.folder / "metrics.json", {"scores": scores, "baselines": baselines})
+    storage.write_json(report.folder / bundle.METRICS, {"scores": scores, "baselines": baselines})
     storage.write_text(report.folder / "README.md", model_card(task, report))
     return report
 

@@ -111,7 +111,7 @@ def _train_one(
     stop: Callable[[], int],
 ) -> Report:
     """Train one seed, continue it, or read its scores if it is finished."""
-    if (folder / "metrics.json").is_file():
+    if (folder / bundle.METRICS).is_file():
         return run.recall(folder)
     with observe(title) as observer:
         if (folder / bundle.CHECKPOINT).is_file():
