@@ -35,6 +35,9 @@ echo 'the food was cold' | seqcli predict runs/reviews
 seqcli evaluate runs/reviews other.csv          # how good it is on other rows
 seqcli inspect runs/reviews                     # what its hidden states do"""
 
+OF_MEMORY = ("--batch-tokens", "--streams", "--hidden", "--vocabulary-size", "--limit")
+"""Options that decide how much memory a command takes."""
+
 app = Application(
     name="seqcli",
     help="Train recurrent networks on text and use them in shell pipelines.",
@@ -94,11 +97,11 @@ def run(arguments: list[str] | None = None) -> int:
         _fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
         return _drop_stdout(1)
     except Exception as error:
-        return _report(error)
+        return _report(error, command, arguments)
     return 0
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, command: Any, arguments: list[str]) -> int:
     """Report wrong usage, a lack of memory or a bug in one line; the exit status."""
     if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
         if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is help
@@ -107,7 +110,7 @@ def _report(error: Exception) -> int:
             _fail(_usage(error.format_message(), error))
         return int(getattr(error, "exit_code", 2))
     if _is_memory(error):
-        _fail("out of memory; use a smaller --batch-tokens, --hidden or --vocabulary-size")
+        _fail(f"out of memory; {_save_memory(command, arguments)}")
         return 1
     if os.environ.get("SEQCLI_DEBUG"):
         import traceback
@@ -140,6 +143,16 @@ def _is_memory(error: Exception) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
     )
+
+
+def _save_memory(command: Any, arguments: list[str]) -> str:
+    """How the command that ran could do with less memory: by those of its options that matter."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    parameters = getattr(command.commands.get(name), "params", [])
+    known = {option for parameter in parameters for option in parameter.opts}
+    if found := ", ".join(option for option in OF_MEMORY if option in known):
+        return "use a smaller " + " or ".join(found.rsplit(", ", 1))
+    return "give it shorter lines, or free memory that other programs hold"
 
 
 def _show_help(command: Any, arguments: list[str]) -> bool:

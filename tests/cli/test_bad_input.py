@@ -193,6 +193,15 @@ def test_corrupt_model(cli: Cli, models: Models, command: str) -> None:
     refuse(cli(command, "m"), "config.json is corrupt", status=(1,))
 
 
+@pytest.mark.parametrize(
+    "content", ["null", "[]", "{}", '{"scores": [], "baselines": {}}', '{"scores": {"test": 1}}']
+)
+def test_scores_of_another_shape(cli: Cli, models: Models, content: str) -> None:
+    shutil.copytree(models("classify"), "m")
+    Path("m/metrics.json").write_text(content)
+    refuse(cli("info", "m"), "metrics.json is corrupt; copy or train the model again", status=(1,))
+
+
 def test_model_of_another_task(cli: Cli, models: Models, data: Path) -> None:
     said = "holds a model of task classify, and this needs lm"
     refuse(cli("generate", models("classify")), said, status=(2,))
@@ -249,6 +258,29 @@ def test_divergence(cli: Cli, data: Path) -> None:
     assert "diverged" in result.errors[0]
     assert "--learning-rate" in result.errors[0]
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("classify", "DATA"), "--batch-tokens, --hidden, --vocabulary-size or --limit"),
+        (("lm", "DATA"), "--streams, --hidden, --vocabulary-size or --limit"),
+        (("evaluate", "MODEL"), "use a smaller --limit"),
+        (("predict", "MODEL"), "give it shorter lines"),
+    ],
+)
+def test_advice_against_a_lack_of_memory_is_to_be_followed(
+    cli: Cli, models: Models, data: Path, monkeypatch: pytest.MonkeyPatch, command: Any, said: str
+) -> None:
+    """It names options that the command has."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for name in ("data.load._find", "bundle.load_task"):
+        monkeypatch.setattr(f"seqcli.{name}", fail)
+    words = {"DATA": data, "MODEL": models("lm")}
+    refuse(cli(*(words.get(word, word) for word in command)), said, status=(1,))
 
 
 def test_fault_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
