@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import socket
 import time
@@ -168,6 +169,18 @@ def test_unreachable_hub(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "name a local file" in result.err
 
 
+@pytest.mark.parametrize("verb", ["lm", "sweep"])
+def test_a_folder_that_cannot_be_made_is_told_before_data_are_read(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    Path("notes").write_text("mine")
+    words = ("lm", "gone.txt") if verb == "lm" else ("sweep", "lm", "gone.txt")
+    for folder, said in (("notes/m", "notes is a file"), ("shelf/new/m", "shelf cannot be")):
+        Path("shelf").mkdir(exist_ok=True)
+        monkeypatch.setattr(os, "access", lambda path, mode: path.name != "shelf")
+        refuse(cli(*words, "--out", folder), said, status=(1,))
+
+
 def test_device_that_is_not_there(cli: Cli, data: Path) -> None:
     import torch
 
@@ -273,13 +286,13 @@ def test_advice_against_a_lack_of_memory_is_to_be_followed(
     cli: Cli, models: Models, data: Path, monkeypatch: pytest.MonkeyPatch, command: Any, said: str
 ) -> None:
     """It names options that the command has."""
+    words = {"DATA": data, "MODEL": models("lm")}
 
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
     for name in ("data.load._find", "bundle.load_task"):
         monkeypatch.setattr(f"seqcli.{name}", fail)
-    words = {"DATA": data, "MODEL": models("lm")}
     refuse(cli(*(words.get(word, word) for word in command)), said, status=(1,))
 
 
