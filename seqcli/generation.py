@@ -126,5 +126,5 @@ def _refuse_gaps(prompt: str, vocabulary: list[str]) -> None:
         raise UsageError(
             f"--prompt has a gap ({found[0]}): a recurrent language model writes from left to "
             "right and fills no gaps; give what stands before it, or rank whole lines with "
-            "candidates in it by `seqcli predict`, the lowest perplexity fits best"
+            "candidates in it by `seqcli predict`, the highest log-probability fits best"
         )
