@@ -1,6 +1,7 @@
 """A model folder: written as whole files, read with suspicion.
 
-    config.json        task, version, the columns that were read and every setting
+    config.json        task, version, the columns that were read, why the tokens are what they
+                       are, and every setting
     tokenizer.json …   the codec, as its task names the files
     model.safetensors  weights of the best epoch
     metrics.json       scores with their signatures
@@ -71,6 +72,7 @@ def create(folder: Path, task: Any) -> None:
         "task": task.name,
         "version": __version__,
         "columns": task.columns,
+        "reasons": task.reasons,
         "settings": flatten(task.config),
     }
     write_json(folder / "config.json", config)
@@ -142,12 +144,14 @@ def load_task(folder: Path, *, task_name: str | None = None) -> Any:
             f"{__version__}: {error}"
         ) from None
     files = {file: read_json(folder / file) for file in CODEC_FILES if (folder / file).is_file()}
-    columns = config.get("columns", {})
-    if not isinstance(columns, dict) or not all(isinstance(one, str) for one in columns.values()):
+    columns, reasons = config.get("columns", {}), config.get("reasons", [])
+    if not (isinstance(columns, dict) and isinstance(reasons, list)) or not all(
+        isinstance(one, str) for one in (*columns.values(), *reasons)
+    ):
         raise SeqcliError(f"{folder}/config.json is not a model's configuration")
     try:
         task = TASKS[name].restore(settings, files)
-        task.columns = columns
+        task.columns, task.reasons = columns, reasons
         return task
     except KeyError as error:
         raise SeqcliError(

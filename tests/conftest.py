@@ -122,6 +122,8 @@ def train_in_parts(config: Any, folder: Path, *, between: Callable[[], Any] = la
     run.resume(folder / "parts", Quiet())
     for name in (bundle.WEIGHTS, "metrics.json"):
         assert (folder / "parts" / name).read_bytes() == (folder / "whole" / name).read_bytes()
+    cards = [(folder / name / "README.md").read_text("utf-8") for name in ("whole", "parts")]
+    assert cards[0].replace("whole", "parts") == cards[1]
 
 
 @pytest.fixture(scope="session")

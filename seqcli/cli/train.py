@@ -282,8 +282,8 @@ def check_unused(folder: Path) -> None:
         )
     place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        reason = "cannot be written to" if place.is_dir() else "is a file"
-        raise SeqcliError(f"cannot make {folder}: {place} {reason}; choose another --out")
+        reason = "may not be written to" if place.is_dir() else "is a file"
+        raise SeqcliError(f"cannot write {folder}: {place} {reason}; choose another --out")
 
 
 def free_folder(path: Path) -> Path:

@@ -68,26 +68,24 @@ class Classify:
     """A configuration of classify with its codec; its methods are those of `Task`.
 
     decision: from scores to labels, one or any number a text. linear: the models beside the
-    network, without their trained weights. reason: why the tokenizer is of its kind.
+    network, without their trained weights.
     """
 
     name: ClassVar[str] = "classify"
     higher_is_better: ClassVar[bool] = True
     columns: Mapping[str, str] = types.MappingProxyType({})
+    reasons: Sequence[str] = ()
 
     def __init__(
         self,
         config: ClassifyConfig,
         tokenizer: Tokenizer,
         decision: OneLabel | ManyLabels,
-        *,
-        reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.decision: Any = decision
         self.linear: LinearModels | None = None
-        self.reason = reason
         self.cut = 0  # training texts that were longer than what is read of them
 
     @classmethod
@@ -114,7 +112,8 @@ class Classify:
         else:
             separator = config.data.label_separator or SEPARATOR
             decision = ManyLabels.learn(config.training, train["label"], separator=separator)
-        task = cls(config, tokenizer, decision, reason=reason)
+        task = cls(config, tokenizer, decision)
+        task.reasons = [reason]
         whole = task._list_tokens(train)
         task.config = _settle(config, whole, len(tokenizer.vocabulary))
         if config.network.ngrams:
@@ -181,7 +180,7 @@ class Classify:
         return {**files, "ngrams.json": facts}
 
     def facts(self) -> dict[str, str]:
-        tokens = describe_tokens(self.tokenizer, self.reason)
+        tokens = describe_tokens(self.tokenizer, *self.reasons)
         found = {"tokens": tokens, **self.decision.facts()}
         if self.cut:
             found["cut"] = f"texts longer than {self._limit:,} tokens: {self.cut:,}"

@@ -92,26 +92,24 @@ class Passage(NamedTuple):
 class LanguageModeling:
     """A configuration of lm with its codec; its methods are those of `Task`.
 
-    condition: what texts are written from, None for running text. reason: why the tokenizer is of
-    its kind.
+    condition: what texts are written from, None for running text.
     """
 
     name: ClassVar[str] = "lm"
     watched: ClassVar[str] = "cross_entropy"
     higher_is_better: ClassVar[bool] = False
     columns: Mapping[str, str] = types.MappingProxyType({})
+    reasons: Sequence[str] = ()
 
     def __init__(
         self,
         config: LanguageConfig,
         tokenizer: Tokenizer,
         condition: Condition | None = None,
-        reason: str = "",
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.condition = condition
-        self.reason = reason
 
     @classmethod
     def learn(cls, config: LanguageConfig, train: Rows) -> LanguageModeling:
@@ -122,7 +120,9 @@ class LanguageModeling:
         if "condition" in train.columns:
             names = train.names.get("condition", "condition")
             condition = learn_condition(train["condition"], names.split(","))
-        return cls(config, tokenizer, condition, reason)
+        task = cls(config, tokenizer, condition)
+        task.reasons = [reason]
+        return task
 
     @classmethod
     def restore(cls, config: LanguageConfig, files: Mapping[str, Any]) -> LanguageModeling:
@@ -137,7 +137,7 @@ class LanguageModeling:
         return found | ({"condition.json": self.condition.to_json()} if self.condition else {})
 
     def facts(self) -> dict[str, str]:
-        found = {"tokens": describe_tokens(self.tokenizer, self.reason)}
+        found = {"tokens": describe_tokens(self.tokenizer, *self.reasons)}
         return found | ({"condition": self.condition.describe()} if self.condition else {})
 
     def build(self) -> nn.Module:

@@ -60,6 +60,7 @@ class Tag:
     watched: ClassVar[str] = "score"
     higher_is_better: ClassVar[bool] = True
     columns: Mapping[str, str] = types.MappingProxyType({})
+    reasons: Sequence[str] = ()
 
     def __init__(
         self,

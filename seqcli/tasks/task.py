@@ -58,6 +58,8 @@ class Task(Protocol):
     config: Any
     columns: Mapping[str, str]
     """The column that each role was read from in training, where its table had names."""
+    reasons: Sequence[str]
+    """Why each tokenizer is of its kind, where training chose."""
 
     def files(self) -> dict[str, Any]:
         """The codec as JSON files of the model folder, by file name."""

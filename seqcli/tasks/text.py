@@ -83,7 +83,7 @@ def _holds(record: Mapping[str, Any], names: str) -> bool:
     return all(name in record for name in split_columns(names, record))
 
 
-def describe_tokens(tokenizer: Tokenizer, reason: str) -> str:
+def describe_tokens(tokenizer: Tokenizer, reason: str = "") -> str:
     """What training says about a tokenizer."""
     size = len(tokenizer.vocabulary)
     return f"{tokenizer.kind}, vocabulary {size:,}" + (f" ({reason})" if reason else "")

@@ -58,8 +58,7 @@ class Batch(NamedTuple):
 class Translate:
     """A configuration of translate with its codec; its methods are those of `Task`.
 
-    source, target: the tokenizers, the same one where they share a vocabulary. reasons: why each is
-    of its kind.
+    source, target: the tokenizers, the same one where they share a vocabulary.
     """
 
     name: ClassVar[str] = "translate"
@@ -67,18 +66,12 @@ class Translate:
     watched: ClassVar[str] = "chrf"
     higher_is_better: ClassVar[bool] = True
     columns: Mapping[str, str] = types.MappingProxyType({})
+    reasons: Sequence[str] = ()
 
-    def __init__(
-        self,
-        config: TranslateConfig,
-        source: Tokenizer,
-        target: Tokenizer,
-        reasons: tuple[str, str] = ("", ""),
-    ) -> None:
+    def __init__(self, config: TranslateConfig, source: Tokenizer, target: Tokenizer) -> None:
         self.config = config
         self.source = source
         self.target = target
-        self.reasons = reasons
         self.cut = 0  # training pairs of which a side was longer than what is read
 
     @classmethod
@@ -92,7 +85,9 @@ class Translate:
             tokenizer, reason = learn_tokenizer(config, texts, written=written, joiner=True)
             tokenizers.append(tokenizer)
             reasons.append(reason)
-        return cls(config, tokenizers[0], tokenizers[-1], (reasons[0], reasons[-1]))
+        task = cls(config, tokenizers[0], tokenizers[-1])
+        task.reasons = reasons
+        return task
 
     @classmethod
     def restore(cls, config: TranslateConfig, files: Mapping[str, Any]) -> Translate:
@@ -108,8 +103,8 @@ class Translate:
 
     def facts(self) -> dict[str, str]:
         found = {
-            "source": describe_tokens(self.source, self.reasons[0]),
-            "target": describe_tokens(self.target, self.reasons[1]),
+            "source": describe_tokens(self.source, *self.reasons[:1]),
+            "target": describe_tokens(self.target, *self.reasons[-1:]),
         }
         if self.cut:
             limit = self.config.tokens.max_length

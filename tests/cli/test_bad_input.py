@@ -175,7 +175,10 @@ def test_a_folder_that_cannot_be_made_is_told_before_data_are_read(
 ) -> None:
     Path("notes").write_text("mine")
     words = ("lm", "gone.txt") if verb == "lm" else ("sweep", "lm", "gone.txt")
-    for folder, said in (("notes/m", "notes is a file"), ("shelf/new/m", "shelf cannot be")):
+    for folder, said in (
+        ("notes/m", "notes is a file"),
+        ("shelf/new/m", "shelf may not be written to"),
+    ):
         Path("shelf").mkdir(exist_ok=True)
         monkeypatch.setattr(os, "access", lambda path, mode: path.name != "shelf")
         refuse(cli(*words, "--out", folder), said, status=(1,))
