@@ -161,7 +161,7 @@ def _draw(task: Any, rows: Rows, max_tokens: int | None, seed: int) -> list[int]
     elif task.name == "classify":
         lengths = task.lengths(task.encode_rows(rows)).tolist()
     else:
-        pairs = task.encode(rows)
+        pairs = task.encode_whole(rows)
         lengths = (pairs.source.lengths + pairs.target.lengths - 1).tolist()
     lengths_R = np.array(lengths)
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -277,7 +277,7 @@ def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = Non
 
 
 def _translate(task: Any, rows: Rows, notes: list[str]) -> Corpus:
-    pairs = task.encode(rows)
+    pairs = task.encode_whole(rows)
     # BOS a b EOS: the decoder reads BOS a b and predicts a b EOS.
     lengths = pairs.target.lengths - 1
     bounds = bounds_of(lengths)

@@ -130,7 +130,7 @@ class Translate:
             target = target.head(np.where(long, limit + 1, target.lengths))
         return Pairs(self._cut_source(source), target)
 
-    def _encode_whole(self, rows: Rows) -> Pairs:
+    def encode_whole(self, rows: Rows) -> Pairs:
         """Pairs whose targets are not cut, to score them."""
         target = self.target.encode(rows["target"], bos=True, eos=True)
         return Pairs(self.encode_source(rows["source"]), target)
@@ -244,7 +244,7 @@ class Translate:
         answers = self.answer(model, rows, request or Request())
         hypotheses = [answer.record["translation"] for answer in answers]
         scores = metrics.translation(hypotheses, rows["target"])
-        pairs = self._encode_whole(rows)
+        pairs = self.encode_whole(rows)
         return scores | metrics.surprise(self.nats(model, pairs), pairs.target.lengths - 1)
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
@@ -340,7 +340,7 @@ class Translate:
 
     def _answer_pairs(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         """The log-probability of each given target; nothing of a blank line."""
-        pairs = self._encode_whole(rows)
+        pairs = self.encode_whole(rows)
         answers = []
         logs, counts = (-self.nats(model, pairs)).tolist(), (pairs.target.lengths - 1).tolist()
         blank = [not (a.strip() or b.strip()) for a, b in zip(*rows.columns.values(), strict=True)]
