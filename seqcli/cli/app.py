@@ -85,24 +85,24 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except typer.Exit as left:
         return left.exit_code
-    except SeqcliError as error:
-        _fail(str(error))
-        return error.status
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted")
-        return 130
     except BrokenPipeError:
         return _drop_stdout(0)
-    except OSError as error:
-        _fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
-        return _drop_stdout(1)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return _report(error, command, arguments)
     return 0
 
 
-def _report(error: Exception, command: Any, arguments: list[str]) -> int:
-    """Report wrong usage, a lack of memory or a bug in one line; the exit status."""
+def _report(error: BaseException, command: Any, arguments: list[str]) -> int:
+    """Report what ended a command in one line; the exit status."""
+    if _is_interruption(error):
+        _fail("interrupted")
+        return 130
+    if isinstance(error, SeqcliError):
+        _fail(str(error))
+        return error.status
+    if isinstance(error, OSError):
+        _fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
+        return _drop_stdout(1)
     if hasattr(error, "format_message"):  # wrong usage, as the option parser found it
         if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is help
             print(error.format_message())
@@ -123,7 +123,7 @@ def _report(error: Exception, command: Any, arguments: list[str]) -> int:
     return 1
 
 
-def _usage(message: str, error: Exception) -> str:
+def _usage(message: str, error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seqcli"
     message = message.replace("Value error, ", "").rstrip(".")
@@ -136,7 +136,17 @@ def _fail(message: str) -> None:
     fail(message)
 
 
-def _is_memory(error: Exception) -> bool:
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether an exception is Ctrl-C or came of it: a module in C++ that is interrupted while it
+    loads says that it failed to."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | typer.Abort):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_memory(error: BaseException) -> bool:
     """Whether memory ran out, which Python and torch say in different ways."""
     return (
         isinstance(error, MemoryError)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
-from conftest import call
+from conftest import Result, call
 
 from seqcli import __main__ as program
+from seqcli.errors import SeqcliError
 
 
 def test_ctrl_c_while_modules_are_read_is_quiet(
@@ -29,6 +31,24 @@ def test_ctrl_c_while_modules_are_read_is_quiet(
         program.main()
     assert left.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("told", [ImportError, SeqcliError])
+def test_ctrl_c_that_an_import_makes_an_error_of_is_no_error(
+    cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, told: type[Exception]
+) -> None:
+    """As pybind11 does while a module is initialised, and we where a package cannot be imported."""
+
+    def load(*_: object) -> None:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError:
+            if told is ImportError:
+                raise
+            raise told("install the package") from None
+
+    monkeypatch.setattr("seqcli.facts.of_system", load)
+    assert cli("info", "--system") == Result(130, "", "error: interrupted\n")
 
 
 def test_errors_are_seen_where_no_width_is_known() -> None:
