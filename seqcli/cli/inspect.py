@@ -59,13 +59,12 @@ def inspect(
 ) -> None:
     """Show what the hidden states do: a page, JSON, arrays and a summary."""
     wanted = Inspecting(clusters=_count(clusters), **settings)
-    loaded, rows = _load(model, data, columns, split=split, limit=limit, threads=threads)
+    path = _place(out, model / "inspect.html")
+    loaded, rows = _load(model, path, data, columns, split=split, limit=limit, threads=threads)
     wanted.check_task(loaded.task.name)
     from seqcli.console import say
     from seqcli.inspect import inspection, page, summary
 
-    path = _place(out, model / "inspect.html")
-    page.check_writable(path)
     found = inspection.inspect(
         loaded.model,
         loaded.task,
@@ -108,13 +107,14 @@ def compare(
     from seqcli import bundle, storage
     from seqcli.console import say
     from seqcli.inspect import compare as comparing
-    from seqcli.inspect import compare_page, page, summary
+    from seqcli.inspect import compare_page, summary
 
     folders = [comparing.split_name(text) for text in (first, second)]
     path = _place(out, folders[1][0] / "compare.html")
-    loaded, rows = _load(folders[0][0], data, columns, split=split, limit=limit, threads=threads)
     other = bundle.load(folders[1][0])
-    page.check_writable(path)
+    loaded, rows = _load(
+        folders[0][0], path, data, columns, split=split, limit=limit, threads=threads
+    )
     names = _names(first, second)
     models = [
         (names[0], loaded.task, loaded.model, folders[0][1]),
@@ -149,6 +149,7 @@ def _count(clusters: str) -> int | None:
 
 def _load(
     model: Path,
+    page: Path,
     data: str | None,
     columns: Mapping[str, str | None],
     *,
@@ -156,14 +157,17 @@ def _load(
     limit: int | None,
     threads: int | None,
 ) -> tuple[Any, Any]:
-    """The model, and the rows to read."""
+    """The model, and the rows to read. Raises SeqcliError before they are read where the page
+    cannot be written."""
     from seqcli import bundle
     from seqcli.console import say
     from seqcli.data.load import load_own_split, load_split
+    from seqcli.inspect.page import check_writable
     from seqcli.nn.device import set_threads
 
     set_threads(threads)
     loaded = bundle.load(model)
+    check_writable(page)
     task = loaded.task
     chosen = for_other_rows(task.config.data, data, columns, task=task.name, limit=limit)
     find = load_own_split if data is None else load_split
