@@ -6,7 +6,11 @@ Nothing here imports torch or datasets; a command imports what it needs when it 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -75,28 +79,48 @@ def run(arguments: list[str] | None = None) -> int:
     prepare()
     command: Any = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if "_SEQCLI_COMPLETE" in os.environ:  # the shell asks how a word could go on
-            command.main(arguments, prog_name="seqcli")
-        if not _show_help(command, arguments):
-            # Not `main`, which would exit by itself where a pipe is closed or Ctrl-C pressed.
-            with command.make_context("seqcli", arguments) as context:
-                command.invoke(context)
-        sys.stdout.flush()
-    except typer.Exit as left:
-        return left.exit_code
-    except BrokenPipeError:
-        return _drop_stdout(0)
-    except (Exception, KeyboardInterrupt) as error:
-        return _report(error, command, arguments)
+    with _interruptions() as caught:
+        try:
+            if "_SEQCLI_COMPLETE" in os.environ:  # the shell asks how a word could go on
+                command.main(arguments, prog_name="seqcli")
+            if not _show_help(command, arguments):
+                # Not `main`, which would exit by itself where a pipe is closed or Ctrl-C pressed.
+                with command.make_context("seqcli", arguments) as context:
+                    command.invoke(context)
+            sys.stdout.flush()
+        except typer.Exit as left:
+            return left.exit_code
+        except BrokenPipeError:
+            return _drop_stdout(0)
+        except (KeyboardInterrupt, typer.Abort):
+            return _say_interrupted()
+        except Exception as error:
+            return _say_interrupted() if caught else _report(error, command, arguments)
     return 0
 
 
-def _report(error: BaseException, command: Any, arguments: list[str]) -> int:
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Yields the signals of Ctrl-C so far, which still interrupt: modules in C++ that one meets
+    while they load swallow it, and what fails after that looks like an error."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it may be ignored
+    if ours:
+        signal.signal(signal.SIGINT, catch)
+    try:
+        yield caught
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _report(error: Exception, command: Any, arguments: list[str]) -> int:
     """Report what ended a command in one line; the exit status."""
-    if _is_interruption(error):
-        _fail("interrupted")
-        return 130
     if isinstance(error, SeqcliError):
         _fail(str(error))
         return error.status
@@ -123,7 +147,12 @@ def _report(error: BaseException, command: Any, arguments: list[str]) -> int:
     return 1
 
 
-def _usage(message: str, error: BaseException) -> str:
+def _say_interrupted() -> int:
+    _fail("interrupted")
+    return 128 + signal.SIGINT
+
+
+def _usage(message: str, error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seqcli"
     message = message.replace("Value error, ", "").rstrip(".")
@@ -136,17 +165,7 @@ def _fail(message: str) -> None:
     fail(message)
 
 
-def _is_interruption(error: BaseException | None) -> bool:
-    """Whether an exception is Ctrl-C or came of it: a module in C++ that is interrupted while it
-    loads says that it failed to."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt | typer.Abort):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _is_memory(error: BaseException) -> bool:
+def _is_memory(error: Exception) -> bool:
     """Whether memory ran out, which Python and torch say in different ways."""
     return (
         isinstance(error, MemoryError)
