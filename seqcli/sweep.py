@@ -289,7 +289,7 @@ def _finish(folder: Path, task: str, study: Any) -> Swept:
     trials = [_describe(trial) for trial in study.trials]
     if not any(trial.state is complete for trial in study.trials):
         reasons = [trial.user_attrs.get("reason") for trial in study.trials]
-        why = next((reason for reason in reasons if reason), "the time was too short")
+        why = next((reason for reason in reasons if reason), "interrupted")
         raise SeqcliError(f"no trial of {len(trials)} came to its end: {why}")
     report = run.score(folder)
     best = study.best_trial

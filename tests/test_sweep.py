@@ -139,8 +139,15 @@ def test_interrupted_and_failed_trials(tmp_path: Path, data: Path) -> None:
             ["learning_rate=1e38"],
             trials=2,
         )
-    with pytest.raises(SeqcliError, match="the time was too short"):
-        sweep.search("classify", settings, tmp_path / "t", OVER, trials=2, seconds=0.01)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_interrupted_trials_says_so(tmp_path: Path, data: Path) -> None:
+    folder, settings = tmp_path / "s", give("classify", data)
+    with pytest.raises(run.Interrupted):
+        sweep.search("classify", settings, folder, OVER, trials=1, stop=lambda: 2)
+    with pytest.raises(SeqcliError, match="no trial of 1 came to its end: interrupted"):
+        sweep.resume(folder)
 
 
 def test_defaults_depend_on_what_a_trial_proposes(tmp_path: Path, data: Path) -> None:
