@@ -75,12 +75,9 @@ def choose_kind(task: str, texts: Sequence[str], written: Sequence[str] = ()) ->
     """
     if task == "tag":
         return "word", "words: the tokens are given"
-    some = texts[:: max(1, len(texts) // 2_000)]
-    sample = "".join(text[:500] for text in some)
-    letters = len(re.findall(r"[^\W\d_]", sample))
-    if len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1):
+    if _is_unspaced(texts):
         return "character", "characters: the script is written without spaces"
-    if task != "lm" and _are_single_words(some):
+    if task != "lm" and _are_single_words(texts):
         return "character", "characters: lines are single words"
     if task == "translate":
         repeats = _count_repeats(texts)
@@ -105,8 +102,23 @@ def choose_kind(task: str, texts: Sequence[str], written: Sequence[str] = ()) ->
     return "word", "words: the script is written with spaces"
 
 
+def _draw(texts: Sequence[str]) -> Sequence[str]:
+    """Some thousand texts, evenly drawn."""
+    return texts[:: max(1, len(texts) // 2_000)]
+
+
+def _is_unspaced(texts: Sequence[str]) -> bool:
+    """Whether texts are in a script that has no spaces between words."""
+    sample = "".join(text[:500] for text in _draw(texts))
+    letters = len(re.findall(r"[^\W\d_]", sample))
+    return len(re.findall(f"[{UNSPACED}]", sample)) >= 0.3 * max(letters, 1)
+
+
 def _are_single_words(texts: Sequence[str]) -> bool:
-    return 0 < sum(len(text.split()) for text in texts) < ONE_WORD * len(texts)
+    """Whether lines hold a word each, in a script that has spaces between words."""
+    some = _draw(texts)
+    words = sum(len(text.split()) for text in some)
+    return 0 < words < ONE_WORD * len(some) and not _is_unspaced(texts)
 
 
 def _count_repeats(texts: Sequence[str]) -> float:

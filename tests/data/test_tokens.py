@@ -251,3 +251,9 @@ def test_what_is_inflected_is_read_by_its_letters() -> None:
     assert choose_kind("translate", lemmas, ["he walked on"] * 8)[0] == "bpe"
     assert choose_kind("translate", lemmas, ["verb"] * 8)[0] == "bpe"
     assert choose_kind("translate", ["W AO K", "K AO W"] * 50, ["walk", "caw"] * 50)[0] == "bpe"
+
+
+def test_sentences_written_without_spaces_are_no_single_words() -> None:
+    english = ["I go to Xi'an today", "we go to Wuhan today", "you go to Xi'an by train"] * 2
+    chinese = ["我今天去西安", "我们今天去武汉", "你坐火车去西安"] * 2
+    assert choose_kind("translate", english, chinese)[0] == "bpe"
