@@ -28,27 +28,24 @@ from seqcli.inspect.inspection import (
     note_whole,
     round_digits,
 )
-from seqcli.inspect.outcome import COUNTED, Outcome, metric_name
-from seqcli.inspect.response import choose_words
+from seqcli.inspect.outcome import metric_name
 from seqcli.inspect.sentence import Sentence, read_sentence
-from seqcli.inspect.similarity import Difference, compare_ratios, linear_cka, map_cka, match_units
-from seqcli.inspect.survey import Survey, survey
-from seqcli.inspect.trace import Site, choose_sites, list_layers, list_sites, say_gates
+from seqcli.inspect.sides import (
+    Side,
+    are_aligned,
+    compare_clusterings,
+    compare_metrics,
+    compare_numbers,
+    compare_states,
+    match_states,
+    share_responses,
+)
+from seqcli.inspect.survey import survey
+from seqcli.inspect.trace import choose_sites, list_layers, list_sites, say_gates
 
 SCHEMA = "seqcli.compare/1"
 SAMPLE = 5_000  # tokens whose states are kept for CKA and matching
 CLAIM_WORD = "though"
-
-
-class Side(NamedTuple):
-    """One of the two: a loaded model, the site that was chosen, what was gathered."""
-
-    name: str
-    task: Any
-    model: nn.Module
-    site: Site
-    corpus: Corpus
-    survey: Survey
 
 
 class Comparison(NamedTuple):
@@ -134,7 +131,7 @@ def _compare(
     say: Callable[[str], None],
 ) -> Comparison:
     notes = list(kept.notes)
-    aligned = _aligned(sides)
+    aligned = are_aligned(sides)
     if not aligned:
         notes.append(
             "the two models cut the text into different tokens: words are compared by name, "
@@ -148,7 +145,7 @@ def _compare(
             "the two models know different tokens, so their cross-entropies cannot be compared; "
             "seqcli evaluate compares language models by character"
         )
-    words, counts, coverage, mean = _responses(sides, settings, notes)
+    words, counts, coverage, mean = share_responses(sides, settings, notes)
     say("clustering and matching")
     found: list[Clustering] = []
     for side, one in zip(sides, mean, strict=True):
@@ -184,11 +181,11 @@ def _compare(
         "sides": [
             _side(side, flows[at], found[at], mean[at], settings) for at, side in enumerate(sides)
         ],
-        "numbers": _numbers(sides, mean, settings, paired=same_examples),
-        "metric": _metric(sides, settings) if same_examples and scored else None,
-        "cka": _cka(sides) if aligned else None,
-        "matching": _matching(sides) if aligned else None,
-        "agreement": _agreement(found[0], found[1]),
+        "numbers": compare_numbers(sides, mean, settings, paired=same_examples),
+        "metric": compare_metrics(sides, settings) if same_examples and scored else None,
+        "cka": compare_states(sides) if aligned else None,
+        "matching": match_states(sides) if aligned else None,
+        "agreement": compare_clusterings(found[0], found[1]),
         "claims": [one._asdict() for one in _claims(sides, mean, settings, same_examples)],
         "sentences": [_sentence(sides, pair) for pair in sentences],
         "explain": numbers.EXPLAIN,
@@ -205,47 +202,6 @@ def _sentence(sides: tuple[Side, Side], pair: tuple[Sentence, Sentence]) -> dict
         "tokens": [one["tokens"][part] for one, part in zip(facts, parts, strict=True)],
         "translations": [one.get("translation") for one in facts],
     }
-
-
-def _aligned(sides: tuple[Side, Side]) -> bool:
-    """Whether both read the same tokens at the chosen sites, but for unknown ones."""
-    parts = [side.corpus.parts[side.site.layer.part] for side in sides]
-    return np.array_equal(parts[0].bounds, parts[1].bounds)
-
-
-def _responses(
-    sides: tuple[Side, Side], settings: Comparing, notes: list[str]
-) -> tuple[list[str], list[int], float, tuple[np.ndarray, np.ndarray]]:
-    """The shared words, their counts, the share of the first side's tokens they make up, and the
-    responses of both, with c in units of each unit's own spread."""
-    names = []
-    for side in sides:
-        part = side.corpus.parts[side.site.layer.part]
-        found = side.survey.words[side.site.layer.part]
-        own = choose_words(found, [side.survey.responses[side.site.key]], len(found.ids))
-        names.append({part.vocabulary[found.ids[at]]: int(at) for at in own})
-    shared = [word for word in names[0] if word in names[1]][: settings.top_k]
-    if len(shared) < 3:
-        raise UsageError(
-            f"only {len(shared)} words are known to both and seen {settings.min_count} times; use "
-            f"more data, a lower --min-count, or models with the same tokens"
-        )
-    means = []
-    normalise = any(side.site.state == "c" for side in sides)
-    for side, known in zip(sides, names, strict=True):
-        places = np.array([known[word] for word in shared])
-        mean = side.survey.responses[side.site.key].result(places).mean
-        if normalise:
-            spread = side.survey.states[side.site.key].astype(np.float32).std(axis=0)
-            mean = mean / np.maximum(spread, 1e-6)
-        means.append(mean)
-    if normalise:
-        notes.append("c has no bounds: responses are in units of each unit's standard deviation")
-    first = sides[0]
-    found = first.survey.words[first.site.layer.part]
-    counts = [int(found.counts[names[0][word]]) for word in shared]
-    total = len(first.corpus.parts[first.site.layer.part].ids)
-    return shared, counts, sum(counts) / total, (means[0], means[1])
 
 
 def _side(
@@ -284,89 +240,6 @@ def _side(
             "loss": side.survey.outcome.nats(),
         },
     }
-
-
-def _numbers(
-    sides: tuple[Side, Side],
-    mean: tuple[np.ndarray, np.ndarray],
-    settings: Comparing,
-    *,
-    paired: bool,
-) -> dict[str, Any]:
-    """Every number of both with the difference and its interval over the same draws of examples.
-    Gates of different cells mean different things, so that those numbers only stand beside."""
-    gathered = [side.survey.numbers[side.site.key] for side in sides]
-    values = [one.values() for one in gathered]
-    same_cell = len({type(side.site.layer.cell) for side in sides}) == 1
-    table: dict[str, Any] = {}
-    drawn = [one.resampled(seed=settings.seed) for one in gathered]
-    for name in dict.fromkeys([*values[0], *values[1]]):
-        pair = [one.get(name) for one in values]
-        row: dict[str, Any] = {"values": pair}
-        row["intervals"] = [
-            np.percentile(one[name], (2.5, 97.5)).tolist() if name in one else None for one in drawn
-        ]
-        if None not in pair and (same_cell or not name.startswith(("gate_", "candidate_"))):
-            row["difference"] = values[1][name] - values[0][name]
-            if paired:
-                change = drawn[1][name] - drawn[0][name]
-                row["interval"] = np.percentile(change, (2.5, 97.5)).tolist()
-        table[name] = row
-    sparsity = [numbers.response_sparsity(one) for one in mean]
-    for name in sparsity[0]:
-        both = [one[name] for one in sparsity]
-        table[name] = {"values": both, "difference": both[1] - both[0], "intervals": [None, None]}
-    return table
-
-
-def _metric(sides: tuple[Side, Side], settings: Comparing) -> dict[str, Any]:
-    task = sides[0].task
-    ratios = [_ratio(side.survey.outcome, metric_name(task)) for side in sides]
-    found: Difference = compare_ratios(ratios[0], ratios[1], seed=settings.seed)
-    return {"name": metric_name(task), **found._asdict()}
-
-
-def _ratio(outcome: Outcome, name: str) -> tuple[np.ndarray, np.ndarray]:
-    if name in COUNTED:
-        return 2 * outcome.matched, outcome.guessed + outcome.true
-    if name == "cross_entropy":
-        return outcome.loss, outcome.known
-    return outcome.right, outcome.predictions
-
-
-def _cka(sides: tuple[Side, Side]) -> dict[str, Any]:
-    """Linear CKA between every h of the one and every h of the other, of the same part."""
-    part = sides[0].site.layer.part
-    states = [
-        {
-            key: states
-            for key, states in side.survey.states.items()
-            if key.endswith(".h") and (not part or key.startswith(f"{part}."))
-        }
-        for side in sides
-    ]
-    chosen = linear_cka(*(side.survey.states[side.site.key].astype(np.float32) for side in sides))
-    return {**map_cka(*states), "chosen": chosen}
-
-
-def _matching(sides: tuple[Side, Side]) -> dict[str, Any] | None:
-    states = [side.survey.states[side.site.key].astype(np.float32) for side in sides]
-    if states[0].shape[1] != states[1].shape[1]:
-        return None
-    found = match_units(states[0], states[1])
-    return {
-        "partner": found.partner.tolist(),
-        "correlation": round_digits(found.correlation),
-        "mean": found.mean,
-        "chance": found.chance,
-    }
-
-
-def _agreement(one: Clustering, other: Clustering) -> float:
-    """Adjusted Rand index between the two clusterings of the shared words."""
-    from sklearn.metrics import adjusted_rand_score
-
-    return float(adjusted_rand_score(one.words, other.words))
 
 
 def _same_weights(sides: tuple[Side, Side]) -> bool:
