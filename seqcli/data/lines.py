@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import io
 import json
 import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 from seqcli.errors import SeqcliError
 
 READ = 1 << 18  # bytes asked for at once; a pipe gives what it has
 BATCH_LINES = 4_096  # lines answered together, at most
+GZIP = b"\x1f\x8b"  # how its files begin, and no text in UTF-8
 
 Read = Callable[[], bytes]
 """What has arrived, at least one byte; nothing at the end."""
@@ -63,25 +64,30 @@ def _decode(number: int, raw: bytes) -> Line:
 
 @contextlib.contextmanager
 def open_lines(file: str) -> Iterator[Read]:
+    """The bytes of a file ("-": of standard input), unpacked where gzip packed them."""
     name = "standard input" if file == "-" else file
     with contextlib.ExitStack() as stack:
-        take: Callable[[int], bytes]
-        if file == "-":
-            if sys.stdin is None:
-                raise SeqcliError("standard input is closed; name a file")
-            take = partial(os.read, sys.stdin.fileno())
-        else:
-            with _reading(name):
-                if file.lower().endswith(".gz"):
-                    take = stack.enter_context(gzip.open(file)).read1  # type: ignore[union-attr]
-                else:
-                    take = stack.enter_context(open(file, "rb", buffering=0)).read
+        with _reading(name):
+            raw = stack.enter_context(_open(file))
+            take = raw.read1
+            if raw.peek(len(GZIP)).startswith(GZIP):
+                take = stack.enter_context(gzip.GzipFile(fileobj=raw)).read1
 
         def read() -> bytes:
             with _reading(name):
                 return take(READ)
 
         yield read
+
+
+def _open(file: str) -> io.BufferedReader:
+    if file != "-":
+        return open(file, "rb")
+    if sys.stdin is None:
+        raise SeqcliError("standard input is closed; name a file")
+    number = sys.stdin.fileno()
+    os.set_blocking(number, True)  # else what has not arrived yet looks like the end
+    return open(number, "rb", closefd=False)
 
 
 @contextlib.contextmanager

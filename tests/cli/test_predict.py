@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,7 +120,14 @@ def test_byte_order_mark_and_gzip(cli: Cli, models: Models) -> None:
     content = "".join(f"{text}\n" for text in TEXT).encode()
     plain = answer(cli, models("lm"), content)
     assert answer(cli, models("lm"), b"\xef\xbb\xbf" + content) == plain
-    assert answer(cli, models("lm"), gzip.compress(content), name="in.txt.gz") == plain
+    packed = gzip.compress(content)
+    assert answer(cli, models("lm"), packed, name="in.txt.gz") == plain
+    assert answer(cli, models("lm"), packed) == plain  # whatever its name
+    two = gzip.compress(content[:9]) + gzip.compress(content[9:])
+    assert answer(cli, models("lm"), two) == plain
+    cut = answer(cli, models("lm"), packed[:-10])
+    assert cut.status == 1
+    assert cut.err.startswith("error: cannot read in.txt: Compressed file ended before")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -434,6 +442,30 @@ def test_answers_come_as_lines_arrive(models: Models) -> None:
         if process.stderr:
             assert process.stderr.read() == b""
             process.stderr.close()
+
+
+def test_a_packed_pipe(models: Models) -> None:
+    lines = b"go to rome\nstay\n"
+    whole = call("predict", models("lm"), given=lines)
+    assert call("predict", models("lm"), given=gzip.compress(lines)) == whole
+    assert (whole.status, len(whole.lines)) == (0, 2)
+
+
+def test_a_pipe_that_does_not_block(models: Models) -> None:
+    """What has not arrived yet is not the end."""
+    ends = os.pipe()
+    os.set_blocking(ends[0], False)
+    with subprocess.Popen(
+        command("predict", models("lm")), stdin=ends[0], stdout=subprocess.PIPE
+    ) as process:
+        os.close(ends[0])
+        with open(ends[1], "wb", buffering=0) as out:
+            assert process.stdout
+            for _ in range(2):
+                out.write(b"go to rome\n")
+                assert process.stdout.readline().count(b"\t") == 2
+                time.sleep(0.5)  # it asks for more in vain
+    assert process.returncode == 0
 
 
 def test_closed_pipe_is_quiet(models: Models) -> None:
