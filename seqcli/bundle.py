@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seqcli import __version__
@@ -33,7 +32,14 @@ from seqcli.config import CONFIGS, drop_useless, flatten, make_config
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.ensemble import Ensemble
 from seqcli.nn.translator import Translator
-from seqcli.storage import append_line, make_folder, write_json, write_tensors, write_whole
+from seqcli.storage import (
+    append_line,
+    make_folder,
+    read_tensors,
+    write_json,
+    write_tensors,
+    write_whole,
+)
 from seqcli.tasks import TASKS
 
 WEIGHTS = "model.safetensors"
@@ -168,7 +174,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         raise SeqcliError(f"{folder} has no weights yet ({WEIGHTS}); let its training finish")
     try:
         path.open("rb").close()  # safetensors would say of any such file that it is not there
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(read_tensors(path)[0])
     except PermissionError as error:
         raise SeqcliError(f"cannot read {path}: {error.strerror}") from None
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -206,9 +212,8 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"nothing to resume in {folder}: it stopped before its first checkpoint; start it anew"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-        return load_file(path), facts
+        tensors, metadata = read_tensors(path)
+        return tensors, json.loads(metadata["facts"])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise SeqcliError(f"{path} is corrupt ({error}); start the training anew") from None
 
@@ -232,9 +237,8 @@ def load_writing(path: Path, folder: Path) -> dict[str, Tensor]:
     """What `save_writing` wrote. Raises SeqcliError where that was with another model, or the file
     is no such file."""
     try:
-        with safe_open(path, framework="pt") as file:
-            model = (file.metadata() or {})["model"]
-        tensors = load_file(path)
+        tensors, metadata = read_tensors(path)
+        model = metadata["model"]
     except (SafetensorError, OSError, KeyError):
         raise SeqcliError(
             f"--state {path} is not a state that generate saved; name another file"

@@ -8,15 +8,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from seqcli.errors import SeqcliError
+
+SUM = "crc32"
+"""The name of the check sum among the strings about tensors."""
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -56,9 +61,29 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], *, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write tensors of any device, and strings about them, as safetensors."""
+    """Write tensors of any device, and strings about them, as safetensors with a check sum."""
     copies = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    write_whole(path, lambda temporary: save_file(copies, temporary, metadata=metadata))
+    marked = {**(metadata or {}), SUM: _sum(copies)}
+    write_whole(path, lambda temporary: save_file(copies, temporary, metadata=marked))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, and the strings about them. Raises OSError, and SafetensorError where
+    it is damaged; a file that another program wrote may lack the check sum."""
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata() or {})
+    tensors = load_file(path)
+    if metadata.pop(SUM, None) not in (None, _sum(tensors)):
+        raise SafetensorError("its numbers are not those that were written")
+    return tensors, metadata
+
+
+def _sum(tensors: Mapping[str, Tensor]) -> str:
+    """The CRC-32 of all tensors, in the order of their names."""
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:

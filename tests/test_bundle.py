@@ -123,6 +123,29 @@ def test_foreign_weights(model: Path) -> None:
         refuse(model, "corrupt or of another network")
 
 
+@pytest.mark.parametrize("spoil", ["end", "bit"])
+def test_weights_that_changed(model: Path, spoil: str) -> None:
+    """Blocks of zeros after a crash or a broken copy, and single bits, leave a readable file."""
+    path = model / bundle.WEIGHTS
+    content = bytearray(path.read_bytes())
+    if spoil == "end":
+        content[-256:] = bytes(256)
+    else:
+        content[-7] ^= 1
+    path.write_bytes(content)
+    refuse(model, "corrupt or of another network (its numbers are not those that were written)")
+    save_file(load_file(path), path)  # from another program, which knows of no sum
+    bundle.load(model)
+
+
+def test_checkpoint_that_changed(model: Path) -> None:
+    bundle.save_checkpoint(model, {"x": torch.ones(300), "n": torch.tensor(3)}, {"position": 1})
+    path = model / bundle.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-256] + bytes(256))
+    with pytest.raises(SeqcliError, match=r"is corrupt \(its numbers are not those"):
+        bundle.load_checkpoint(model)
+
+
 def test_weights_that_are_not_there_yet(model: Path) -> None:
     (model / bundle.WEIGHTS).unlink()
     refuse(model, "has no weights yet")
