@@ -91,7 +91,9 @@ def find_useless(section: Any, of: str, one: str) -> tuple[str, str] | None:
     for item in fields(section):
         users = item.metadata.get(of)
         if users and one not in users and getattr(section, item.name) != item.default:
-            return "--" + item.name.replace("_", "-"), " and ".join(users)
+            *most, last = users
+            listed = f"{', '.join(most)} and {last}" if most else last
+            return "--" + item.name.replace("_", "-"), listed
     return None
 
 

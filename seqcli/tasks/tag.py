@@ -99,7 +99,7 @@ class Tag:
     def learn(cls, config: TagConfig, train: Rows) -> Tag:
         """The task with its codec, learned from the training rows."""
         if config.tokens.tokens not in ("auto", "word"):
-            raise SeqcliError("the data give the tokens of tag; leave out --tokens")
+            raise UsageError("the data give the tokens of tag; leave out --tokens")
         tokenizer = train_tokenizer("word", train["tokens"], **limits_of(config.tokens))
         words = sorted({token for row in train["tokens"] for token in row})
         characters = train_tokenizer("character", words)
