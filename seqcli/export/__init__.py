@@ -4,6 +4,7 @@
     model.json    tokenizer, labels and whatever else is not in the graph
     predict.py    lines in, answers out, with onnxruntime and without seqcli
     tokens.py     the tokenizers, which predict.py imports
+    schemes.py    of tag: how tags mark spans
     README.md     what goes into each graph and what comes out
 
 Before anything is written the graphs are run on batches of unlike lengths, and their scores
@@ -18,8 +19,7 @@ from typing import NamedTuple
 from seqcli import __version__, bundle, storage
 from seqcli.errors import SeqcliError
 
-SCRIPTS = Path(__file__).parent / "scripts"
-TEXTS = ("predict.py", "tokens.py", "README.md")
+PACKAGE = Path(__file__).parents[1]
 TOLERANCE = 1e-3
 """Largest difference of a score, as a share of the largest score (at least 1)."""
 LARGEST = 2**31 - 2**20
@@ -65,11 +65,21 @@ def export(folder: Path, out: Path) -> Exported:
     for name, content in contents.items():
         storage.write_bytes(out / f"{name}.onnx", content)
     storage.write_json(out / "model.json", facts.collect(task, model))
-    for name, script in (("predict.py", f"{task.name}.py"), ("tokens.py", "tokens.py")):
-        storage.write_text(out / name, (SCRIPTS / script).read_text("utf-8"))
+    scripts = list_scripts(task.name)
+    for name, source in scripts.items():
+        storage.write_text(out / name, (PACKAGE / source).read_text("utf-8"))
     storage.write_text(out / "README.md", facts.describe(task, folder, graphs, found.difference))
-    names = (*(f"{name}.onnx" for name in contents), "model.json", *TEXTS)
+    names = (*(f"{name}.onnx" for name in contents), "model.json", *scripts, "README.md")
     return Exported([out / name for name in names], found.difference)
+
+
+def list_scripts(task: str) -> dict[str, str]:
+    """The scripts of an export, and where this package has them."""
+    found = {
+        "predict.py": f"export/scripts/{task}.py",
+        "tokens.py": "export/scripts/tokens.py",
+    }
+    return found | ({"schemes.py": "data/schemes.py"} if task == "tag" else {})
 
 
 def need_onnx() -> None:

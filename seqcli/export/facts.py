@@ -77,6 +77,7 @@ def _tag(task: Any, model: Any) -> dict[str, Any]:
     return {
         "tags": task.tags,
         "scheme": task.scheme,
+        "answers": task.tagset.to_json()["answers"],
         "labels": task.labels,
         "cut": task.cut,
         "pattern": TAGGED.pattern,
@@ -148,13 +149,13 @@ def describe(task: Any, folder: Path, graphs: Mapping[str, Graph], difference: f
 
 
 def _notes(task: Any) -> list[str]:
-    """What `seqcli predict` does and predict.py does not."""
+    """What else is to be known of graphs and predict.py."""
     if task.name == "translate":
         return ["predict.py writes the likeliest token at each step, as `--beam 1` does.", ""]
     if task.name == "tag" and task.tagset.answers:
         return [
-            f"Tags are written in {task.scheme}, in which the network was trained; `seqcli "
-            f"predict` writes them in {task.tagset.written}.",
+            f"The tags of the graph are those of {task.scheme}, in which the network was trained; "
+            f"predict.py writes them in {task.tagset.written}, as the data have them.",
             "",
         ]
     return []

@@ -174,6 +174,24 @@ def test_a_text_from_a_condition(cli: Cli, data: Path, tmp_path: Path) -> None:
     assert_alike(answer(tmp_path / "model" / "onnx", lines), result.lines)
 
 
+@pytest.mark.parametrize("scheme", ["iob1", "bioes"])
+def test_tags_are_written_in_the_scheme_of_the_data(
+    cli: Cli, data: Path, tmp_path: Path, scheme: str
+) -> None:
+    need_onnx()
+    from seqcli import run
+
+    run.train(tiny("tag", data, scheme=scheme, epochs=8), tmp_path / "m", Quiet())
+    assert cli("export", tmp_path / "m", "--out", tmp_path / "exported").status == 0
+    lines = [*LINES, "go to rome on day 3"]
+    found = answer(tmp_path / "exported", lines)
+    assert found == predict(cli, tmp_path / "m", lines)
+    assert "rome/B-City on/O day/B-Date 3/I-Date" in found[-1]
+    page = (tmp_path / "exported" / "README.md").read_text()
+    assert f"those of {scheme.upper()}, in which the network was trained" in page
+    assert "in BIO, as the data have them" in page
+
+
 def test_where_the_scores_differ_nothing_is_written(
     cli: Cli, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,15 +229,3 @@ def test_wrong_use(cli: Cli, models: Models, tmp_path: Path) -> None:
     result = cli("export", models("classify"), "--out", file)
     assert (result.status, len(result.errors)) == (1, 1)
     assert "cannot write" in result.errors[0]
-
-
-def test_tags_in_another_scheme_are_told_of(cli: Cli, data: Path, tmp_path: Path) -> None:
-    need_onnx()
-    from seqcli import run
-
-    config = tiny("tag", data, scheme="bioes", characters="none")
-    run.train(config, tmp_path / "model", Quiet())
-    assert cli("export", tmp_path / "model").status == 0
-    page = (tmp_path / "model" / "onnx" / "README.md").read_text()
-    assert "written in BIOES" in page
-    assert "in BIO." in page

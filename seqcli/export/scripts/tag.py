@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from schemes import Notation, spans
 from tokens import HERE, Tokens, answer_lines, pad, read_facts
 
 FACTS = read_facts()
 TOKENS = Tokens(FACTS["tokenizer"])
 CHARACTERS = Tokens(FACTS["characters"]) if FACTS["characters"] else None
 WORD = re.compile(FACTS["pattern"], re.VERBOSE | re.IGNORECASE)
+ANSWERS = Notation(*FACTS["answers"]) if FACTS["answers"] else None
 SESSION = onnxruntime.InferenceSession(HERE / "model.onnx")
 
 
@@ -50,6 +52,8 @@ def answer(lines: list[str]) -> list[str]:
     for row, at in enumerate(filled):
         tokens = sentences[at]
         tags = [FACTS["tags"][number] for number in found["tags"][row, : len(tokens)]]
+        if ANSWERS:  # the network's are in another scheme
+            tags = ANSWERS.write(spans(tags), len(tags))
         pairs = zip(tokens, tags, strict=True)
         shown = "".join(tags) if FACTS["joined"] else " ".join(map("/".join, pairs))
         if FACTS["labels"]:
