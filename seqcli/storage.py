@@ -109,6 +109,14 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise SeqcliError, before any work is done, where a folder cannot be made or written to."""
+    place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        reason = "may not be written to" if place.is_dir() else "is a file"
+        raise SeqcliError(f"cannot write {folder}: {place} {reason}; choose another --out")
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a folder for this process while the block lasts. It is free again however the process

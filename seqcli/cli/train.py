@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import threading
@@ -276,14 +275,13 @@ def _signals() -> Iterator[Any]:
 def check_unused(folder: Path) -> None:
     """Raise SeqcliError for a file or a folder that is not empty, since nothing is overwritten, and
     for a place where no folder can be made: better now than when the data are read."""
+    from seqcli.storage import check_folder
+
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SeqcliError(
             f"{folder} exists and is not empty; choose another --out, or go on with --resume"
         )
-    place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        reason = "may not be written to" if place.is_dir() else "is a file"
-        raise SeqcliError(f"cannot write {folder}: {place} {reason}; choose another --out")
+    check_folder(folder)
 
 
 def free_folder(path: Path) -> Path:

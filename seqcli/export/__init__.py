@@ -36,13 +36,15 @@ class Exported(NamedTuple):
 
 def export(folder: Path, out: Path) -> Exported:
     """Write a model as ONNX into a folder. Raises SeqcliError without the packages it takes, for
-    a network that has no such form, and where the graphs do not answer as the model does."""
+    a folder that cannot be written, for a network that has no such form, and where the graphs do
+    not answer as the model does."""
     need_onnx()
     from seqcli.export import facts
     from seqcli.export.agreement import compare, open_session
     from seqcli.export.networks import build
 
     task, model, _ = bundle.load(folder)
+    storage.check_folder(out)
     graphs = build(task, model)
     contents = {
         name: graph.build(name, f"seqcli {__version__}").SerializeToString()

@@ -206,6 +206,21 @@ def test_where_the_scores_differ_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_onnx()
+    monkeypatch.setattr("seqcli.export.networks.build", None)
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "shelf")
+    Path("notes").write_text("mine")
+    Path("shelf").mkdir()
+    for out, said in (("notes", "notes is a file"), ("shelf/new", "shelf may not be written to")):
+        result = cli("export", models("tag"), "--out", out)
+        assert result.status == 1
+        assert len(result.err.splitlines()) == 1
+        assert said in result.errors[0]
+
+
 def test_without_the_packages(cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnx", "onnxruntime"):
         with monkeypatch.context() as patch:
