@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,9 @@ class Condition:
         """(R,) int64 labels, one that was never seen as the number after the last; or (R, D)
         float32 numbers. Raises SeqcliError for a value of another kind than in training."""
         if self.kind == "label":
-            numbers = {name: number for number, name in enumerate(self.labels)}
-            found = [numbers.get(str(value), len(numbers)) for value in values]
-            return np.array(found, dtype=np.int64)
+            places = [self._find(value) for value in values]
+            unseen = len(self.labels)
+            return np.array([unseen if one is None else one for one in places], dtype=np.int64)
         x_RD: np.ndarray
         if self.kind == "image":
             for value in values:
@@ -63,7 +64,7 @@ class Condition:
     def check(self, value: Value) -> None:
         """Raise SeqcliError for a value that the model knows nothing about."""
         if self.kind == "label":
-            if str(value) not in self.labels:
+            if self._find(value) is None:
                 raise SeqcliError(
                     f"no text was trained on with the condition {str(value)!r}; known are: "
                     f"{name_some(self.labels)}"
@@ -73,6 +74,20 @@ class Condition:
                 raise SeqcliError("a condition is no image, and the model writes from images")
         else:
             self._check_numbers(read_numbers(value))
+
+    def _find(self, value: Value) -> int | None:
+        """The number of a label, None for one that was never seen. A label that is a number may be
+        written in another way: CSV may hold 1.0 where JSON has 1."""
+        exact, alike = self._places
+        label = str(value)
+        return exact.get(label, alike.get(tuple(read_numbers(label) or ())))
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, int], dict[tuple[float, ...], int]]:
+        """The number of each label by its name, and of those that are numbers by their value."""
+        exact = {name: place for place, name in enumerate(self.labels)}
+        found = [(read_numbers(name), place) for name, place in exact.items()]
+        return exact, {tuple(value): place for value, place in found if value is not None}
 
     def _check_numbers(self, row: list[float] | None) -> None:
         if row is None or len(row) != self.width:

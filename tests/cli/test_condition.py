@@ -85,6 +85,28 @@ def test_a_text_from_a_label_in_parts(cli: Cli, tmp_path: Path) -> None:
     assert (result.status, len(result.errors)) == (2, 1)
 
 
+def test_labels_that_are_numbers_may_be_written_in_several_ways(cli: Cli, tmp_path: Path) -> None:
+    """CSV may hold 1.0 where JSON has 1, which means the same."""
+    rows: list[dict[str, object]] = [
+        {"stars": f"{n % 2}.0", "text": "ab"[n % 2]} for n in range(20)
+    ]
+    model = learn(tmp_path, rows, "stars")
+    for label in ("1.0", "1"):
+        assert cli("generate", model, "--condition", label, "--temperature", 0).out == "b\n"
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "b", "stars": one} for one in ("1.0", 1, 1.0)])
+    result = cli("predict", model, tmp_path / "in.jsonl", "--format", "plain")
+    assert (result.status, len(set(result.lines))) == (0, 1), result.err
+    scores = []
+    for stars in (["0.0", "1.0"], [0, 1]):
+        rows = [{"text": "ab"[n], "stars": star} for n, star in enumerate(stars)]
+        write_jsonl(tmp_path / "in.jsonl", rows)
+        result = cli("evaluate", model, tmp_path / "in.jsonl", "--json")
+        scores.append(json.loads(result.out)["scores"]["cross_entropy"])
+    assert scores[0] == scores[1]
+    for wrong in ("2", "nan", "one"):
+        assert "known are: 0.0, 1.0" in cli("generate", model, "--condition", wrong).err
+
+
 def test_texts_from_numbers(cli: Cli, tmp_path: Path) -> None:
     """Two columns of numbers: the text tells whether the first is above the second."""
     draw = random.Random(1)
