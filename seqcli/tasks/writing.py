@@ -14,11 +14,16 @@ from seqcli.nn.language import LanguageModel
 
 
 class Line:
-    """The tokens of a text since its last line end, and how much of them was shown."""
+    """The tokens of a text since its last line end, and how much of them was shown.
 
-    def __init__(self, tokenizer: Tokenizer, tokens: Sequence[int]) -> None:
+    spaced: whether a space was shown after them. Words do not hold it, so it stands for the one
+    before the next word.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, tokens: Sequence[int], *, spaced: bool) -> None:
         self.tokenizer, self.tokens = tokenizer, list(tokens)
         self.shown = self._whole(tokenizer.decode(self.tokens))
+        self.spaced = spaced and tokenizer.kind == "word"
 
     def add(self, token: int) -> str:
         """Append a token: what it adds to the text, so that byte pairs of one character and the
@@ -31,6 +36,8 @@ class Line:
         self.tokens.append(token)
         text = self._whole(self.tokenizer.decode(self.tokens))
         piece, self.shown = text[len(self.shown) :], text
+        if self.spaced:
+            piece, self.spaced = piece.removeprefix(" "), False
         return piece
 
     def _whole(self, text: str) -> str:
@@ -71,7 +78,8 @@ class Writing:
         Where there is one text only, this is what it has come to whenever a piece comes.
         """
         self._read(prompt)
-        lines = [Line(self.tokenizer, self.line) for _ in generators]
+        spaced = prompt[-1:].isspace()
+        lines = [Line(self.tokenizer, self.line, spaced=spaced) for _ in generators]
         drawing = Drawing(
             self.model,
             self.pending,

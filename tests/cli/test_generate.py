@@ -116,6 +116,18 @@ def test_words_in_parts_keep_their_spaces(cli: Cli, data: Path) -> None:
     assert first[:-1] + second == whole.out
 
 
+@pytest.mark.parametrize("space", [" ", "  ", "\t"])
+def test_a_space_after_the_words_of_a_prompt_is_the_one_before_the_next(
+    cli: Cli, data: Path, space: str
+) -> None:
+    run.train(tiny("lm", data, tokens="word"), Path("m"), Quiet())
+    options = ("--temperature", 0, "--length", 6, "--samples", 2)
+    plain = cli("generate", "m", "--prompt", "go to", *options).out
+    assert plain.startswith("go to ")
+    spaced = cli("generate", "m", "--prompt", f"go to{space}", *options).out
+    assert spaced == plain.replace("go to ", f"go to{space}")
+
+
 def test_samples_are_written_together_as_they_are_alone(
     cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
