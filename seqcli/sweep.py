@@ -181,7 +181,8 @@ def resume(
     tell: Callable[[Trial], None] = lambda trial: None,
     stop: Callable[[], int] = lambda: 0,
 ) -> Swept:
-    """Go on with a sweep, up to `trials` trials in all; by default as many as it began with."""
+    """Go on with a sweep, up to `trials` trials in all; by default as many as it began with. One
+    that was interrupted does not count."""
     plan = bundle.read_json(folder / PLAN)
     if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
         raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
@@ -206,14 +207,21 @@ def _search(
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # cut off before
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     distributions = {name: _distribution(one) for name, one in space.items()}
-    while len(study.trials) < plan["trials"]:
+    while (ended := _count_ended(study)) < plan["trials"]:
         left = seconds - (time.monotonic() - began)
-        if left <= 0 and study.trials:  # one is tried however slowly the program started
+        if left <= 0 and ended:  # one is tried however slowly the program started
             break
         trial = study.ask(distributions)
         _try(task, settings, folder, study, trial, left=left, stop=stop)
         tell(_describe(study.trials[trial.number]))
     return _finish(folder, task, study)
+
+
+def _count_ended(study: Any) -> int:
+    """How many trials came to an end, whether good or bad: those that failed have a reason, unlike
+    those that were interrupted or killed."""
+    failed = _optuna().trial.TrialState.FAIL
+    return sum(one.state is not failed or "reason" in one.user_attrs for one in study.trials)
 
 
 class _Pruned(Exception):
@@ -289,8 +297,8 @@ def _finish(folder: Path, task: str, study: Any) -> Swept:
     trials = [_describe(trial) for trial in study.trials]
     if not any(trial.state is complete for trial in study.trials):
         reasons = [trial.user_attrs.get("reason") for trial in study.trials]
-        why = next((reason for reason in reasons if reason), "interrupted")
-        raise SeqcliError(f"no trial of {len(trials)} came to its end: {why}")
+        why = next(reason for reason in reasons if reason)
+        raise SeqcliError(f"no trial of {_count_ended(study)} came to its end: {why}")
     report = run.score(folder)
     best = study.best_trial
     return Swept(
