@@ -27,6 +27,9 @@ SEED = 13  # of the rows set aside for validation and of those a limit keeps
 SHARE = 0.1  # of train that becomes validation where there is none
 LEAST, MOST = 10, 2_000  # rows of such a validation split; of small data a quarter at most
 LM_SHARE = 0.05  # of a text's characters that becomes validation, and as many test
+LISTED = 100  # lines of a list in alphabetical order, at least
+INITIALS = 5  # with which they begin, at least: those of a log all begin with the date
+ORDERED = 0.95  # of them begin with a letter, and follow in order
 SHORT = 2_000  # characters of a text, below which a line that is cut counts as two
 
 
@@ -72,7 +75,9 @@ def load(task: str, data: Data) -> Splits:
         option = "--" + ROLES[task]["label"].replace("_", "-")
         check_labels(train[0], rows["train"], train[1], option=option, asked=bool(asked["label"]))
     if task == "lm" and "condition" not in rows["train"].columns:
+        rows, listed = _shuffle_list(rows)
         rows, said = _cut_text(rows)
+        said = [*listed, *said]
     else:
         rows, said = _cut_rows(rows)
     notes += said
@@ -283,6 +288,31 @@ def _cut_rows(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
         + ("by label, " if "label" in train.columns else "")
         + f"drawn with seed {SEED}"
     ]
+
+
+def _shuffle_list(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
+    """Shuffle lines of train that are a list in alphabetical order. They are no running text: each
+    would be easy after the one before it, and its end would be like no other part."""
+    train = rows["train"]
+    if not _is_list(train["text"]):
+        return rows, []
+    order = random.Random(SEED).sample(range(len(train)), len(train))
+    return rows | {"train": train.take(order)}, [
+        f"{train.origin}: the lines are a list in alphabetical order and no running text, so they "
+        f"are shuffled, with seed {SEED}"
+    ]
+
+
+def _is_list(lines: Sequence[str]) -> bool:
+    """Whether names or words are listed here, all but a few in alphabetical order."""
+    keys = [line.strip().casefold() for line in lines]
+    initials = [key[0] for key in keys if key[:1].isalpha()]
+    ordered = sum(a <= b for a, b in itertools.pairwise(keys))
+    return (
+        len(keys) >= LISTED
+        and len(set(initials)) >= INITIALS
+        and min(len(initials), ordered + 1) >= ORDERED * len(keys)
+    )
 
 
 def _cut_text(rows: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:

@@ -362,6 +362,48 @@ def test_text_is_cut_at_lines_by_characters(folder: Path) -> None:
     assert made.test["text"] == ["other"]
 
 
+def make_names(n: int) -> list[str]:
+    return sorted("AbDeGiKoMu"[2 * (i % 5) :][:2] + "aeiou"[i // 5 % 5] + f"x{i}" for i in range(n))
+
+
+def test_a_list_in_alphabetical_order_is_shuffled(folder: Path) -> None:
+    """Its end, with one initial, would be like no other part, and each name easy after another."""
+    names = make_names(200)
+    (folder / "names.txt").write_text("\n".join(names))
+    splits = load("lm", settings("lm", data="names.txt"))
+    assert any("names.txt: the lines are a list" in note for note in splits.notes)
+    parts = [one["text"] for one in (splits.train, splits.validation, splits.test) if one]
+    assert sorted(name for part in parts for name in part) == names
+    assert {name[0] for name in parts[1] + parts[2]} == set("ADGKM")
+    assert splits == load("lm", settings("lm", data="names.txt"))
+    test = load_own_split("lm", settings("lm", data="names.txt"))
+    assert test["text"] == parts[2]
+    # Also where validation is a file of its own.
+    splits = load("lm", settings("lm", train="names.txt", validation="names.txt"))
+    assert splits.train
+    assert splits.train["text"] != names
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        make_names(99),
+        make_names(200)[::-1],
+        [
+            f"Nov 30 22:{i // 60:02}:{i % 60:02} host sshd: {'yes' if i % 3 else 'no'}"
+            for i in range(200)
+        ],
+        [f"{year}: {'abcdefg'[year % 7]}" for year in range(1800, 2000)],
+        [f"{['the', 'an', 'I', 'you', 'we'][i * i % 5]} say {i}" for i in range(200)],
+    ],
+)
+def test_other_lines_keep_their_order(folder: Path, lines: list[str]) -> None:
+    (folder / "lines.txt").write_text("\n".join(lines))
+    splits = load("lm", settings("lm", data="lines.txt"))
+    parts = [one["text"] for one in (splits.train, splits.validation, splits.test) if one]
+    assert [line for part in parts for line in part] == lines
+
+
 def test_text_of_a_folder_has_its_cut_test_split(folder: Path) -> None:
     fill(folder, input__txt="".join(f"{i:>9}\n" for i in range(100)))
     made = load_split("lm", settings("lm", data=folder))
