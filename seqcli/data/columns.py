@@ -29,6 +29,7 @@ from seqcli.data.values import (
     read_choices,
     read_labels,
     read_lists,
+    read_number_list,
     split_cell,
     write_cell,
 )
@@ -319,7 +320,8 @@ def _make_text(table: Table, choice: Choice) -> Made:
 
 def read_condition(cells: Sequence[Any]) -> Any:
     """What a text is written from, of one cell or of several: None where one is missing, a label
-    or a number as it is written, several numbers as a list, an image as its bytes."""
+    or a number as it is written, several numbers (in csv a list written out) as a list, an image as
+    its bytes."""
     if any(cell is None for cell in cells):
         return None
     if len(cells) > 1:
@@ -327,6 +329,7 @@ def read_condition(cells: Sequence[Any]) -> Any:
     (cell,) = cells
     if is_image(cell):
         return shrink(cell)
+    cell = read_number_list(cell)
     return cell if isinstance(cell, list) else write_cell(cell).strip()
 
 

@@ -99,7 +99,9 @@ class Condition:
         Raises SeqcliError for what the model knows nothing about."""
         if self.kind == "image":
             return shrink(text)
-        value: Value = text if self.kind == "label" else text.replace(",", " ").split()
+        value: Value = text
+        if self.kind == "numbers":  # a list as JSON writes it, too
+            value = text.strip(" []").replace(",", " ").split()
         self.check(value)
         return value
 

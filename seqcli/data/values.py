@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-_NUMBER = r"-?\d+(?:\.\d*)?"
+_NUMBER = r"-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _MISSING = "None|null|nan"
 
 
@@ -48,6 +48,11 @@ def read_list(value: Any) -> Any:
     """A value, or the list of strings that is written out in it, as pandas does in csv:
     ['a', 'b']."""
     return _read_list(value, _STRINGS)
+
+
+def read_number_list(value: Any) -> Any:
+    """A value, or the list of numbers that is written out in it, [0.5, 3], as strings."""
+    return _read_list(value, _NUMBERS)
 
 
 def read_lists(values: Sequence[Any]) -> list[Any]:

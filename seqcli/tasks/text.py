@@ -38,10 +38,13 @@ def learn_tokenizer(
 
 
 def find_condition(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """What a record's text is written from. Raises SeqcliError where a field of it is missing."""
+    """What a record's text is written from. Raises SeqcliError where a field of it is missing or
+    holds nothing."""
     for name in names:
-        if record.get(name) is None:
+        if name not in record:
             raise MissingField(name, record)
+        if record[name] is None:
+            raise SeqcliError(f"field {name!r} is empty, and the text is written from it")
     return read_condition([record[name] for name in names])
 
 

@@ -131,6 +131,22 @@ def test_texts_from_a_list_of_numbers(cli: Cli, tmp_path: Path) -> None:
     assert cli("generate", model, "--condition", "0 1 0", "--temperature", 0).out == "bb\n"
 
 
+def test_lists_of_numbers_may_be_written_out(cli: Cli, tmp_path: Path) -> None:
+    """As pandas writes them in csv, and as JSON has them on the command line."""
+    rows: list[dict[str, object]] = [
+        {"v": f"[{n / 8}, {1e-5 if n % 3 else 2}]", "text": "ab"[n % 3 > 0]} for n in range(60)
+    ]
+    model = learn(tmp_path, rows, "v", epochs=10)
+    for condition in ("[0.5, 2]", "0.5 2"):
+        assert cli("generate", model, "--condition", condition, "--temperature", 0).out == "a\n"
+    values = ("[0.5, 2]", [0.5, 2], "[0.5 2.]", "[5e-1,2.0]")
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "a", "v": value} for value in values])
+    result = cli("predict", model, tmp_path / "in.jsonl", "--format", "plain")
+    assert (result.status, len(set(result.lines))) == (0, 1), result.err
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "a", "v": None}])
+    assert "field 'v' is empty" in cli("predict", model, tmp_path / "in.jsonl").err
+
+
 def test_texts_from_images(cli: Cli, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     rows: list[dict[str, object]] = []
