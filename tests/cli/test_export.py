@@ -88,6 +88,23 @@ def test_a_script_is_quiet_where_nobody_reads_on(cli: Cli, models: Models, tmp_p
     assert done.stderr == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_script_tells_of_a_full_disk(cli: Cli, models: Models, tmp_path: Path) -> None:
+    need_onnx()
+    assert cli("export", models("lm"), "--out", tmp_path / "exported").status == 0
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "exported/predict.py"],
+            input=b"go to rome\n" * 2,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            cwd=tmp_path,
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == ["cannot read or write: No space left on device"]
+
+
 def test_labels_thresholds_pairs_and_separators(cli: Cli, tmp_path: Path) -> None:
     need_onnx()
     from seqcli import run

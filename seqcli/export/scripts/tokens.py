@@ -171,8 +171,10 @@ def answer_lines(answer: Callable[[list[str]], list[str]]) -> None:
                     print((one or "").replace("\n", " ").replace("\r", " "))
             sys.stdout.flush()
             number += len(lines)
-    except BrokenPipeError:  # nobody reads on, nor what is not written yet
+    except OSError as error:  # nobody reads on, or the disk is full, also for what is still to come
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.exit(f"cannot read or write: {error.strerror}")
     sys.exit(int(bad))
 
 
