@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from seqcli import bundle
-from seqcli.errors import UsageError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.decode import Sampling
 from seqcli.nn.device import set_threads
 from seqcli.nn.language import LanguageModel
@@ -50,6 +50,8 @@ def generate(
     """
     if order.state is not None and samples > 1:
         raise UsageError("--state is where one text stands; leave out --samples")
+    if order.state is not None and not order.state.parent.is_dir():  # better now than at the end
+        raise SeqcliError(f"--state {order.state}: there is no folder {order.state.parent}")
     set_threads(threads)
     task, model, _ = bundle.load(folder, task_name="lm")
     _refuse_gaps(order.prompt, task.tokenizer.vocabulary)

@@ -153,7 +153,8 @@ def test_states_that_cannot_be_gone_on_with(cli: Cli, models: Models, data: Path
     assert (result.status, len(result.errors)) == (1, 1)
     assert "not a state that generate saved" in result.err
     result = cli("generate", model, "--state", "gone/s")
-    assert (result.status, len(result.errors)) == (1, 1)
+    assert (result.status, len(result.errors), result.out) == (1, 1, "")  # before it writes
+    assert "there is no folder gone" in result.err
     result = cli("generate", model, "--state", "s", "--samples", 2)
     assert (result.status, len(result.errors)) == (2, 1)
 
