@@ -75,9 +75,9 @@ def read_marks(value: Any) -> list[Mark] | None:
 def tag_marked(texts: Sequence[Any], values: Sequence[Any], origin: str) -> Marked:
     """A tag for each token: of texts, which are cut into words, or of rows of tokens as they are.
 
-    A span that ends within a token takes all of it, and one that covers no token is dropped; both
-    are counted. A row without a value has no tags. Raises SeqcliError where a value lists no spans
-    or spans overlap.
+    A span that ends within a token takes all of it, unless the span before has taken it; one that
+    is left with no token is dropped. All are counted. A row without a value has no tags. Raises
+    SeqcliError where a value lists no spans or spans overlap.
     """
     rows = [_read_row(value, f"{origin} row {at}") for at, value in enumerate(values, start=1)]
     bounds = [_bound(text) for text in texts]
@@ -106,15 +106,23 @@ def _cover(
     begins and ends. last: ends are those of the last character. counts: what became of them."""
     starts, ends = [start for start, _ in bounds], [end for _, end in bounds]
     spans: set[Span] = set()
-    for mark in marks:
+    taken = covered = 0  # where the spans before end: of tokens, and of characters
+    for mark in sorted(marks):
         stop = mark.end + last
         first, after = bisect_right(ends, mark.start), bisect_left(starts, stop)
         if first >= after:
             counts["covering no token, left out"] += 1
             continue
-        if starts[first] < mark.start or ends[after - 1] > stop:
+        if first < taken and covered <= mark.start:  # neighbours in a token, such as 10 and kg
+            first = taken
+            if first >= after:
+                counts["within a token that the span before has taken, left out"] += 1
+                continue
+            counts["beginning within a token that the span before has taken"] += 1
+        elif starts[first] < mark.start or ends[after - 1] > stop:
             counts["ending within a token, so that they take all of it"] += 1
         spans.add((mark.kind, first, after))
+        taken, covered = max(taken, after), max(covered, stop)
     counts["now tags of tokens"] += len(spans)
     return sorted(spans, key=lambda span: span[1:])
 

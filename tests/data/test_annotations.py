@@ -113,6 +113,19 @@ def test_spaces_at_the_ends_of_a_span_do_no_harm() -> None:
     assert (found.tags, len(found.notes)) == ([TAGS], 1)
 
 
+def test_spans_that_share_a_token_without_overlapping_are_no_error() -> None:
+    marks = [(2, 4, "UNIT"), (0, 2, "NUMBER"), (5, 7, "NUMBER"), (7, 14, "SIZE")]
+    found = tag_marked(["10kg 12cm long"], [marks], "t")
+    assert found.tokens == [["10kg", "12cm", "long"]]
+    assert found.tags == [["B-NUMBER", "B-NUMBER", "B-SIZE"]]
+    assert set(found.notes) == {
+        "t: marked spans now tags of tokens: 3",
+        "t: marked spans ending within a token, so that they take all of it: 2",
+        "t: marked spans within a token that the span before has taken, left out: 1",
+        "t: marked spans beginning within a token that the span before has taken: 1",
+    }
+
+
 def test_overlapping_and_unreadable_spans_are_refused() -> None:
     with pytest.raises(SeqcliError, match="t row 2: spans of 'PER' and 'LOC' overlap"):
         tag_marked([TEXT, TEXT], [[], [(0, 4, "PER"), (0, 10, "LOC")]], "t")
