@@ -94,8 +94,17 @@ def _check_plain(table: Table, names: str, role: str) -> None:
             if any(isinstance(one, dict | bytes | list) for one in inner):
                 raise SeqcliError(
                     f"{table.origin} row {number}: column {name!r} holds no {role} but "
-                    f"{str(value)[:40]}; name another column, or write it as a string"
+                    f"{str(value)[:40]}; {_advise(name, value)}"
                 )
+
+
+def _advise(name: str, value: Any) -> str:
+    """What to do about a column of objects or lists."""
+    fields = value.items() if isinstance(value, dict) else ()
+    plain = (key for key, one in fields if isinstance(one, str | int | float))
+    if inner := next(plain, None):
+        return f"name a field of it, such as '{name}.{inner}', or another column"
+    return "name another column, or write it as a string"
 
 
 def _describe(table: Table, names: str) -> str:

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 
 from seqcli.data.names import TAGS, TOKENS, has_header
 from seqcli.data.tables import Columns, Table
+from seqcli.data.values import reach
 from seqcli.errors import SeqcliError
 
 _LABEL = "__label__"
@@ -172,10 +173,11 @@ def name_columns(
     return names, True
 
 
-def read_json(path: Path) -> Table:
+def read_json(path: Path, *, wanted: Collection[str] = ()) -> Table:
     """An array of objects, or an object a line; keys that an object lacks are missing values. Also
-    an object that holds such an array under one of ROWS, or a column under each name: a list, or
-    numbered cells, as pandas writes them.
+    an object that holds such an array under one of ROWS or nothing else, or a column under each
+    name: a list, or numbered cells, as pandas writes them. A wanted column such as 'user.name' is
+    a field of objects within.
 
     Read here and not by Arrow, which turns columns of date strings into timestamps and columns of
     mixed types into JSON text.
@@ -197,11 +199,13 @@ def read_json(path: Path) -> Table:
     if not names:
         raise SeqcliError(f"{path.name} has no rows")
     rows = list(parsed.values())
+    inner = [one for one in wanted if any(reach(row, one) is not None for row in rows)]
+    names.update(dict.fromkeys(inner))
     if "annotations" in names and isinstance(rows[0].get("data"), dict):
         raise SeqcliError(
             f"{path.name} is the full export of Label Studio; export as JSON-MIN, which is read"
         )
-    return Table(path.name, Columns(list(names), lambda name: [row.get(name) for row in rows]))
+    return Table(path.name, Columns(list(names), lambda name: [reach(row, name) for row in rows]))
 
 
 def _parse_object(text: str, where: str) -> list[Any] | None:
@@ -221,12 +225,18 @@ def _parse_object(text: str, where: str) -> list[Any] | None:
     if len(held) == 1:
         return cast("list[Any]", held[0])
     columns = list(whole.values())
+    if len(columns) == 1 and _are_objects(columns[0]):
+        return cast("list[Any]", columns[0])
     if _are_columns(whole):
         return [dict(zip(whole, row, strict=True)) for row in zip(*columns, strict=True)]
     if all(isinstance(cells, dict) and "".join(cells).isdecimal() for cells in columns):
         numbers = dict.fromkeys(number for cells in columns for number in cells)
         return [{name: whole[name].get(number) for name in whole} for number in numbers]
     return [whole]
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _are_columns(whole: dict[str, Any]) -> bool:

@@ -316,7 +316,7 @@ def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
     if kind == "arrow":
         return arrow.read_arrow(path)
     if kind == "json":
-        return files.read_json(path)
+        return files.read_json(path, wanted=wanted)
     if kind == "txt" and task == "lm":
         return files.read_plain(path)
     if kind == "conllu" and task == "tag":

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
@@ -37,6 +37,21 @@ def write_cell(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(write_cell, value))
     return str(value)
+
+
+def reach(record: Mapping[str, Any], name: str) -> Any:
+    """A record's field, or of a name such as 'user.name' the field of an object within; None where
+    there is none."""
+    if name in record:
+        return record[name]
+    first, dot, rest = name.partition(".")
+    inner = record.get(first)
+    return reach(inner, rest) if dot and isinstance(inner, Mapping) else None
+
+
+def has_field(record: Mapping[str, Any], name: str) -> bool:
+    """Whether `reach` finds a field, empty or not."""
+    return name in record or reach(record, name) is not None
 
 
 def join_cells(cells: Sequence[Any]) -> str:

@@ -18,7 +18,7 @@ from seqcli.data.batches import bucket
 from seqcli.data.labels import name_some
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import Tokenizer, tokenizer_from_json
-from seqcli.data.values import read_list, write_cell
+from seqcli.data.values import has_field, reach, read_list, write_cell
 from seqcli.data.vocabulary import train_tokenizer
 from seqcli.data.words import Cut, are_characters
 from seqcli.errors import MissingField, SeqcliError, UsageError
@@ -348,7 +348,8 @@ class Tag:
         column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
         rows: list[str | list[str]] = []
         for record in records:
-            value = read_list(record.get(column, record.get("tokens", record.get("text"))))
+            names = (one for one in (column, "tokens", "text") if has_field(record, one))
+            value = read_list(reach(record, next(names, column)))
             if isinstance(value, list) and all(map(is_written, value)):
                 rows.append([write_cell(one) for one in value])
             elif isinstance(value, str):

@@ -9,7 +9,7 @@ from seqcli.config import Config, Tokens
 from seqcli.data.choice import split_columns
 from seqcli.data.columns import read_condition
 from seqcli.data.tokens import Tokenizer
-from seqcli.data.values import join_cells
+from seqcli.data.values import has_field, join_cells, reach
 from seqcli.data.vocabulary import choose_kind, train_tokenizer
 from seqcli.errors import MissingField, SeqcliError
 
@@ -64,12 +64,12 @@ def read_fields(
     names = [usual, *known[:1], *(one for one in known if one == "text")] if usual else known
     found = []
     for record in records:
-        column = asked or next((name for name in names if _holds(record, name)), names[0])
+        column = asked or next((name for name in names if _hold_all(record, name)), names[0])
         several = split_columns(column, record)
         for name in several:
-            if name not in record:
+            if not has_field(record, name):
                 raise MissingField(name, record)
-        cells = [record[name] for name in several]
+        cells = [reach(record, name) for name in several]
         written = [cell for cell in cells if cell is not None]
         if not written or not all(is_written(cell) for cell in written):
             raise SeqcliError(f"field {column!r} is not text")
@@ -82,8 +82,8 @@ def is_written(value: Any) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _holds(record: Mapping[str, Any], names: str) -> bool:
-    return all(name in record for name in split_columns(names, record))
+def _hold_all(record: Mapping[str, Any], names: str) -> bool:
+    return all(has_field(record, name) for name in split_columns(names, record))
 
 
 def describe_tokens(tokenizer: Tokenizer, reason: str = "") -> str:

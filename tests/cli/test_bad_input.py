@@ -79,7 +79,7 @@ def test_wrong_column_names_those_that_exist(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("name", "row", "said"),
     [
-        ("t.jsonl", '{"text": {"a": 1}, "label": "x"}\n', "row 1: column 'text' holds no text"),
+        ("t.jsonl", '{"text": {"a": 1}, "label": "x"}\n', "name a field of it, such as 'text.a'"),
         ("t.jsonl", '{"text": "a b", "label": {"x": 1}}\n', "row 1: column 'label' holds no label"),
         ("t.jsonl", '{"text": "a b", "label": [[0, 1, "x"]]}\n', "use seqcli tag"),
         ("t.jsonl", '{"data": {"text": "a"}, "annotations": []}\n', "export as JSON-MIN"),

@@ -88,3 +88,24 @@ def test_a_folder_that_remembers_nothing(cli: Cli, models: Callable[[str], Path]
         Path("m/config.json").write_text(json.dumps({**config, "columns": broken}))
         result = cli("predict", "m", "in.jsonl")
         assert (result.status, len(result.errors)) == (1, 1)
+
+
+@pytest.mark.parametrize("task", ["classify", "tag"])
+def test_a_field_of_an_object_within_is_trained_on_and_read_again(
+    cli: Cli, tmp_path: Path, task: str
+) -> None:
+    inner, other = list(OTHER[task].values())
+    rows = [
+        {"message": {inner: row[inner]}, other: row[other]}
+        for row in rename(make_rows(30, seed=0), task)
+    ]
+    write_jsonl(tmp_path / "t.jsonl", rows)
+    option = "--text-column" if task == "classify" else "--tokens-column"
+    named = (option, f"message.{inner}")
+    small = ("--epochs", 1, "--tokens", "word", *TINY)
+    assert cli(task, "t.jsonl", *named, "--out", "m", *small).status == 0
+    answers = cli("predict", "m", "t.jsonl")
+    assert answers.status == 0
+    assert json.loads(answers.out.splitlines()[0])["message"] == rows[0]["message"]
+    found = cli("evaluate", "m", "t.jsonl", "--json")
+    assert json.loads(found.out)["scores"]

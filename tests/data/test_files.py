@@ -177,6 +177,7 @@ def test_json_values_are_kept_as_they_are(tmp_path: Path, text: str) -> None:
         '{"data": [{"a": "x", "b": 1}, {"a": "y"}], "version": 2}',
         '{\n  "rows": [\n    {"a": "x", "b": 1},\n    {"a": "y"}\n  ]\n}\n',
         '{"a":{"0":"x","10":"y"},"b":{"0":1}}',
+        '{"3166-2": [{"a": "x", "b": 1}, {"a": "y"}]}',
     ],
 )
 def test_json_whose_rows_lie_in_an_object(tmp_path: Path, text: str) -> None:
@@ -197,6 +198,15 @@ def test_json_of_columns(tmp_path: Path, whole: dict[str, list]) -> None:
     sentence = '{"tokens": ["a", "b"], "tags": ["x", "y"]}'
     table = files.read_json(write(tmp_path / "b.json", sentence))
     assert table.columns["tokens"] == [["a", "b"]]
+
+
+def test_a_field_of_an_object_within_is_a_column_if_it_is_wanted(tmp_path: Path) -> None:
+    text = '{"user": {"name": "x", "of": {"a": 1}}, "b.c": 1}\n{"user": null, "b.c": 2}\n'
+    wanted = ["user.name", "user.of.a", "b.c", "user.age", "no"]
+    table = files.read_json(write(tmp_path / "a.jsonl", text), wanted=wanted)
+    assert list(table.columns) == ["user", "b.c", "user.name", "user.of.a"]
+    assert table.columns["user.of.a"] == [1, None]
+    assert table.columns["b.c"] == [1, 2]
 
 
 def test_the_full_export_of_label_studio(tmp_path: Path) -> None:
