@@ -193,10 +193,12 @@ def _guess_labels(table: Table, names: Sequence[str]) -> tuple[str, str]:
     few = 0 if table.header else 10
     counts = {name: _count_labels(table.columns[name], few=few) for name in names}
     able = [name for name in names if counts[name]]
-    if not able:
+    if not able or len(table.columns) == 1:
         advice = f"{list_columns(table)}; name one with --label-column"
         if len(table.columns) == 1:
-            advice = "it has one column; a table with , or ; between columns must be called .csv"
+            advice = "it has one column"
+            if table.origin.lower().removesuffix(".gz").endswith((".txt", ".text", ".tsv", ".tab")):
+                advice += "; a table with , or ; between columns must be called .csv"
         raise UsageError(f"{table.origin} has no column that looks like a label; {advice}")
     return min(able, key=lambda name: (counts[name], _measure(table.columns[name]))), ""
 

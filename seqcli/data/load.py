@@ -60,15 +60,16 @@ def load(task: str, data: Data) -> Splits:
         notes += made.notes
         if len(made):
             rows[split] = made
+        elif split == "train":
+            why = f"{made.origin} has no whole row: {'; '.join(made.notes)}"
+            raise SeqcliError(f"no rows to train on: {why}")
         else:
             notes.append(f"{made.origin} has no whole row, so there is no {split} split")
-        if split == "train" and made:
+        if split == "train":
             train = table, choice
     if "train" not in rows:
         names = sorted(found.splits, key=lambda name: name not in CANONICAL)
         why = f"{data.data} has {', '.join(names)}, and none is called train"
-        if data.train or "train" in names:
-            why = notes[-1]
         raise SeqcliError(f"no rows to train on: {why}; name a file with --train")
     if isinstance(data, ClassifyData):
         rows = settle_labels(rows, separator=data.label_separator)

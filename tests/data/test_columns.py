@@ -325,8 +325,11 @@ def test_one_row_with_two_labels_makes_lists_of_all() -> None:
 
 
 def test_no_label() -> None:
-    with pytest.raises(UsageError, match=r"like a label; it has one column; .* called \.csv"):
-        take("classify", {"text": ["good;a", "bad;b"]})
+    for column in (["good;a", "bad;b"], ["good;a", "bad;b", "good;a"]):
+        with pytest.raises(UsageError, match=r"a label; it has one column; .* called \.csv"):
+            choose("classify", Table("t.tsv", {"1": column}, header=False), {})
+    with pytest.raises(UsageError, match=r"like a label; it has one column$"):
+        take("classify", {"text": ["good", "bad"]})
     unique = [f"a{i}" for i in range(50)]
     with pytest.raises(UsageError, match="no column that looks like a label"):
         take("classify", {"1": unique, "2": unique[::-1]}, header="no")

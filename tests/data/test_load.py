@@ -125,7 +125,7 @@ def test_limit_is_drawn_from_all_rows_of_each_split(folder: Path) -> None:
         ("classify", "none*.csv", "no file matches"),
         ("classify", "none", "no such file or folder: none; a data set of the Hub"),
         ("classify", "one.csv", "every row has the label 'x'"),
-        ("classify", "blank.csv", "no rows to train on"),
+        ("classify", "blank.csv", "blank.csv: 2 rows without text, left out"),
         ("classify", "empty", "holds no data files"),
         ("classify", "t.conllu", "use seqcli tag"),
         ("classify", "t.tsv", "use seqcli tag"),
