@@ -21,17 +21,24 @@ leaves MOST_UPDATES."""
 POOL = 64
 """Batches that are sorted by length together: enough to fill batches with like lengths, few enough
 that an epoch's order stays random."""
+CLASSES = 20
+"""Classes of length, of CLASSES rows or more, by which `tells` guesses labels."""
 
 
 def bucket(
-    lengths: np.ndarray, *, budget: int | None, seed: int | None = None, epoch: int = 0
+    lengths: np.ndarray,
+    *,
+    budget: int | None,
+    seed: int | None = None,
+    epoch: int = 0,
+    mixed: bool = False,
 ) -> list[np.ndarray]:
     """Split rows into batches of about `budget` tokens, rows of like length together.
 
     lengths: (R,) tokens of each row. budget None: see `choose_budget`. With a seed the rows are
-    shuffled, sorted by length within pools of many batches, and the batches shuffled; the result
-    depends on seed and epoch alone. Without one they are sorted by length throughout, for
-    prediction. Returns row indices.
+    shuffled, sorted by length within pools of many batches (mixed: not sorted), and the batches
+    shuffled; the result depends on seed and epoch alone. Without one they are sorted by length
+    throughout, for prediction. Returns row indices.
     """
     rows = len(lengths)
     if budget is None:
@@ -40,12 +47,28 @@ def bucket(
         return cut(np.argsort(lengths, kind="stable"), lengths, budget)
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(rows)
+    if mixed:
+        return cut(order, lengths, budget)
     pool = max(1, POOL * budget * rows // max(1, int(lengths.sum())))
     batches: list[np.ndarray] = []
     for begin in range(0, rows, pool):
         part = order[begin : begin + pool]
         batches += cut(part[np.argsort(lengths[part], kind="stable")], lengths, budget)
     return [batches[at] for at in random.permutation(len(batches))]
+
+
+def tells(lengths_R: np.ndarray, labels_R: np.ndarray) -> bool:
+    """Whether a row's length nearly tells its label, so that batches of like length would hold one
+    label each and every step would undo the one before: guessing by length alone is wrong half as
+    often as always saying the commonest label, or less."""
+    classes = min(CLASSES, len(lengths_R) // CLASSES)
+    if classes < 2:
+        return False
+    edges = np.quantile(lengths_R, np.linspace(0, 1, classes + 1)[1:-1])
+    counts_CL = np.zeros((classes, labels_R.max() + 1), dtype=np.int64)
+    np.add.at(counts_CL, (np.searchsorted(edges, lengths_R), labels_R), 1)
+    usual = counts_CL.sum(axis=0).max()
+    return bool(2 * (len(labels_R) - counts_CL.max(axis=1).sum()) <= len(labels_R) - usual > 0)
 
 
 def choose_budget(tokens: int) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seqcli.config import ClassifyConfig, Request
-from seqcli.data.batches import bucket
+from seqcli.data.batches import bucket, tells
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
 from seqcli.data.sequences import Sequences
@@ -254,11 +254,13 @@ class Classify:
         rows = self.decision.draw(encoded.labels, epoch=epoch)
         if rows is None:
             rows = np.arange(len(encoded.labels))
+        lengths, labels = self.lengths(encoded.tokens)[rows], encoded.labels[rows]
         batches = bucket(
-            self.lengths(encoded.tokens)[rows],
+            lengths,
             budget=training.batch_tokens,
             seed=training.seed,
             epoch=epoch,
+            mixed=labels.ndim == 1 and tells(lengths, labels),
         )
         return [rows[batch] for batch in batches]
 

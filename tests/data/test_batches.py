@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqcli.data.batches import block_bounds, blocks, bucket, choose_budget, stream
+from seqcli.data.batches import block_bounds, blocks, bucket, choose_budget, stream, tells
 
 lengths_of_rows = st.lists(st.integers(1, 40), min_size=1, max_size=200).map(np.array)
 
@@ -35,6 +35,27 @@ def test_rows_of_like_length_come_together():
     batches = bucket(lengths, budget=1_000, seed=0)
     spread = np.mean([lengths[batch].max() - lengths[batch].min() for batch in batches])
     assert spread < 3
+
+
+def test_rows_of_any_length_come_together_where_they_are_mixed():
+    lengths = np.repeat([24, 32], 500)
+    batches = bucket(lengths, budget=280, seed=0, mixed=True)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(1_000))
+    both = np.mean([len(set(lengths[batch])) == 2 for batch in batches])
+    assert both > 0.95
+
+
+def test_lengths_that_tell_labels():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, size=1_000)
+    noise = random.integers(0, 20, size=1_000)
+    assert tells(24 + 8 * labels, labels)
+    assert tells(12 * labels + noise, labels)
+    assert not tells(noise + labels, labels)
+    assert not tells(np.sort(noise), np.sort(labels // 2))  # one label alone
+    assert not tells(np.ones(1_000), np.sort(labels))  # one length, rows sorted by label
+    assert not tells(noise, random.integers(0, 300, size=1_000))
+    assert not tells(np.array([24, 32]), np.array([0, 1]))
 
 
 def test_streams_are_contiguous_and_blocks_follow_each_other():

@@ -111,6 +111,18 @@ def test_plan_draws_from_training_rows(tmp_path: Path) -> None:
     assert sorted(np.concatenate(plain.plan(rows, 1))) == list(range(len(rows.labels)))
 
 
+def test_batches_are_mixed_where_lengths_tell_labels(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a " * (4 + 4 * (i % 2)), "label": "short" if i % 2 else "long"}
+        for i in range(200)
+    ]
+    for split in ("train", "validation"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    task, encoded_rows = encoded(tmp_path)
+    labels = [set(encoded_rows.labels[batch]) for batch in task.plan(encoded_rows, 1)]
+    assert sum(len(one) == 2 for one in labels) > len(labels) / 2
+
+
 @pytest.mark.parametrize("how", ["over", "under", "weights"])
 def test_resumed_training_is_the_same_to_the_bit(tmp_path: Path, how: str) -> None:
     (tmp_path / "data").mkdir()
