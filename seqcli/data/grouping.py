@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from seqcli.data.choice import find_named
-from seqcli.data.names import DOCUMENT, SENTENCE, TOKENS
+from seqcli.data.names import DOCUMENT, SENTENCE, TAGS, TOKENS
 from seqcli.data.tables import Columns, Table
 from seqcli.data.values import write_cell
 
@@ -19,15 +20,24 @@ ENOUGH = 20
 def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
     """A row a sentence of a table with a token a row; any other table as it is.
 
-    A new sentence begins where the column that numbers them changes, or one that tells documents
-    apart; a blank there is the value above it, as spreadsheets write it.
+    A new sentence begins where the column that numbers them changes (by its name, else by its
+    cells), or one that tells documents apart; a blank there is the value above it, as spreadsheets
+    write it.
     """
     number, document = (find_number(list(table.columns), known) for known in (SENTENCE, DOCUMENT))
-    names = [name for name in table.columns if name != number]
     given = asked.get("tokens")
-    tokens = find_named(names, [given.lower()] if given else TOKENS)
-    if number is None or tokens is None or not _are_words(table.columns[tokens]):
+    rest = [name for name in table.columns if name != number]
+    tokens = find_named(rest, [given.lower()] if given else TOKENS)
+    if tokens is None or not _are_words(table.columns[tokens]):
         return table
+    if number is None and table.header:
+        taken = {tokens, find_named(rest, TAGS), *asked.values()}
+        number = next(
+            (one for one in rest if one not in taken and _counts(table.columns[one])), None
+        )
+    if number is None:
+        return table
+    names = [name for name in table.columns if name != number]
     starts = _find_starts([table.columns[name] for name in (number, document) if name])
     if len(starts) == len(table.columns[number]):
         return table
@@ -44,6 +54,21 @@ def join_tokens(table: Table, asked: Mapping[str, str | None]) -> Table:
 def find_number(names: Sequence[str], known: Collection[str] = SENTENCE) -> str | None:
     """The column that numbers sentences, if there is one."""
     return next((name for name in names if _letters(name) in known), None)
+
+
+def _counts(values: Sequence[Any]) -> bool:
+    """Whether cells number sentences, whatever their column is called: from 0 or 1, by ones, some
+    of them repeated or blank ('1' or 'Satz 1')."""
+    cells = [cell for value in values if (cell := write_cell(value).strip())]
+    found = [re.fullmatch(r"\D*(\d+)", cell) for cell in cells]
+    numbers = [int(one[1]) for one in found if one]
+    return (
+        len(numbers) == len(cells)
+        and numbers[:1] in ([0], [1])
+        and write_cell(values[0]).strip() != ""
+        and 1 < len(set(numbers)) < len(values)
+        and all(after - before in (0, 1) for before, after in pairwise(numbers))
+    )
 
 
 def _find_starts(columns: Sequence[Sequence[Any]]) -> list[int]:

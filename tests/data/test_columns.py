@@ -439,6 +439,38 @@ def test_tokens_are_joined_where_a_column_numbers_sentences(name: str, numbers: 
     assert take("tag", columns, tokens="word")["tokens"] == rows["tokens"]
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [["1", "", "2", "", ""], ["Satz 1", "Satz 1", "Satz 2", "Satz 2", ""], [0, 0, 1, 1, 1]],
+)
+def test_numbers_of_sentences_are_found_under_any_name(numbers: list[Any]) -> None:
+    columns = {"Satz Nr.": numbers, "Wort": WORDS, "Etikett": GEO}
+    rows, _ = choose("tag", Table("t", columns), {"tokens": "Wort", "tags": "Etikett"})
+    assert rows["tokens"] == [["in", "Rome"], ["we", "eat", "ice"]]
+    assert "5 rows of a token are 2 sentences by 'Satz Nr.'" in rows.notes
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["1", "2", "3", "4", "5"],  # of rows
+        ["1", "2", "1", "2", "3"],  # of tokens within a sentence
+        ["0", "0", "0", "0", "0"],
+        ["1", "1", "4", "4", "4"],
+        ["", "1", "1", "2", "2"],
+        ["1", "1", "2", "x", "2"],
+    ],
+)
+def test_other_numbers_beside_tokens_join_nothing(numbers: list[Any]) -> None:
+    columns = {"n": numbers, "word": WORDS, "tag": GEO}
+    assert len(take("tag", columns)["tokens"]) == 5
+
+
+def test_numbers_that_are_tags_join_nothing() -> None:
+    columns = {"word": WORDS, "tag": ["0", "0", "1", "1", "1"]}
+    assert len(take("tag", columns)["tokens"]) == 5
+
+
 def test_numbers_of_sentences_may_begin_anew_in_each_document() -> None:
     columns = {"doc_id": ["a", "a", "b", "", "a"], "sentence_id": ["1", "1", "1", "", "1"]}
     taken = take("tag", {**columns, "word": WORDS, "tag": GEO})
