@@ -13,11 +13,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 TEXT = _words(
     "text sentence content review utterance query question comment tweet message sms body "
-    "description document article statement phrase headline title input 文本 内容 评论"
+    "description document article statement phrase headline title input "
+    "文本 内容 评论 正文 kommentar beschreibung"
 )
 LABEL = _words(
     "label_text label_name label labels category intent class sentiment target topic emotion "
-    "rating stars score gold_label coarse_label fine_label 标签 类别 情感倾向 情感"
+    "rating stars score gold_label coarse_label fine_label "
+    "标签 类别 情感倾向 情感 分类 kategorie klasse"
 )
 TOKENS = _words("tokens words form forms token word text sentence")
 TAGS = _words(

@@ -324,6 +324,16 @@ def test_one_row_with_two_labels_makes_lists_of_all() -> None:
     assert divided["train"]["label"] == [["x", "y"], ["z"], []]
 
 
+@pytest.mark.parametrize(
+    ("text", "label", "flag"), [("Beschreibung", "Kategorie", "Dringend"), ("正文", "分类", "置顶")]
+)
+def test_german_and_chinese_names(text: str, label: str, flag: str) -> None:
+    rows = [[f"a b {i}", "xyz"[i % 3], "01"[i % 2]] for i in range(12)]
+    columns = dict(zip((text, label, flag), map(list, zip(*rows, strict=True)), strict=True))
+    _, choice = choose("classify", Table("t", columns), {})
+    assert choice == {"text": text, "label": label}
+
+
 def test_no_label() -> None:
     for column in (["good;a", "bad;b"], ["good;a", "bad;b", "good;a"]):
         with pytest.raises(UsageError, match=r"a label; it has one column; .* called \.csv"):
