@@ -19,8 +19,9 @@ import torch
 
 from seqcli import bundle
 from seqcli.config import Request
-from seqcli.data.grouping import find_number
+from seqcli.data.grouping import Bounds, find_number
 from seqcli.data.lines import Header, Line, open_lines, parse_record, read_lines
+from seqcli.data.names import DOCUMENT
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.nn.device import autocast, choose_precision, set_threads
@@ -51,6 +52,14 @@ class Reply(NamedTuple):
     """One piece of output, line ends included, and what was wrong with its input."""
 
     text: str
+    problem: str | None = None
+
+
+class Item(NamedTuple):
+    """What a line gives to answer: its text or record, or nothing; and what is wrong with it."""
+
+    number: int
+    given: Any = None
     problem: str | None = None
 
 
@@ -108,7 +117,8 @@ class Answers:
 
     Text and JSON Lines have an answer a line. In CoNLL input a sentence has one, as soon as its
     blank line is there; `rest` answers the last sentence, which may lack it. The header of a table
-    is answered by the name of the answer, so that both can be pasted together.
+    is answered by the name of the answer, so that both can be pasted together. Where its rows are
+    tokens (tag) they are answered when the sentence is whole: the next one has begun.
     """
 
     def __init__(
@@ -136,6 +146,10 @@ class Answers:
         self.header: Header | None = None
         self.place: int | None = None  # of the tokens among columns, once known
         self.open = False  # whether a quoted cell of a table has begun and not ended
+        self.numbers: list[str] = []  # the columns that number sentences, if rows may be tokens
+        self.bounds = Bounds()
+        self.rows: list[Item] = []  # of a sentence
+        self.joins = False  # whether a sentence has had several rows
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
@@ -147,52 +161,103 @@ class Answers:
             return self._to_sentences(self._gather(lines))
         if self.reading in TABLES and self.header is None:
             return self._to_table(lines)
-        return self._to_lines(lines)
+        return self._to_numbered(lines) if self.numbers else self._to_lines(lines)
 
     def rest(self) -> Iterator[Reply]:
         """The reply to a sentence that the end of the input ends."""
         sentence, self.sentence = self.sentence, []
-        return self._to_sentences([sentence] if sentence else [])
+        rows, self.rows = self.rows, []
+        return (
+            self._to_joined([rows]) if rows else self._to_sentences([sentence] if sentence else [])
+        )
 
     def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the first lines of a table, its header among them."""
         self.header = find_header(lines[0].text, self.reading, self.read_records)
-        if self.task.name == "tag" and find_number(self.header.names):
+        if self.task.name == "tag" and (number := find_number(self.header.names)):
+            document = find_number(self.header.names, DOCUMENT)
+            self.numbers = [number, document] if document else [number]
+        yield Reply("" if self.format in ("jsonl", "conll") else f"{NAMES[self.task.name]}\n")
+        yield from self._to_numbered(lines[1:]) if self.numbers else self._to_lines(lines[1:])
+
+    def _to_numbered(self, lines: list[Line]) -> Iterator[Reply]:
+        """The replies to the sentences of a table that these lines complete."""
+        whole: list[list[Item]] = []
+        for item in self._parse(lines):
+            cells = [item.given[name] for name in self.numbers] if item.given else []
+            begins = bool(cells) and self.bounds.begins(cells)
+            if self.rows and (begins or len(self.rows) >= SENTENCE_LINES):
+                whole.append(self.rows)
+                self.rows = []
+            self.rows.append(item)
+        return self._to_joined(whole)
+
+    def _to_joined(self, sentences: list[list[Item]]) -> Iterator[Reply]:
+        """The replies to sentences of a table, a row each; the first says whether rows are tokens
+        or sentences."""
+        if sentences and not self.joins:
+            self.joins = sum(item.given is not None for item in sentences[0]) > 1
+        if sentences and not self.joins:
             self.remark(
                 f"{self.file}: each row is answered by itself; where rows are tokens, write a "
                 "sentence a line, or a token a line with blank lines between sentences (.conll)"
             )
-        yield Reply("" if self.format == "jsonl" else f"{NAMES[self.task.name]}\n")
-        yield from self._to_lines(lines[1:])
+            items = [item for one in (*sentences, self.rows) for item in one]
+            self.numbers, self.rows = [], []
+            yield from self._to_items(items)
+            return
+        tokens = [[self._find_token(item) for item in one] for one in sentences]
+        found = self._answer_tokens(tokens)
+        for at, items in enumerate(sentences):
+            for item in items:
+                if item.problem:
+                    yield Reply("", f"line {item.number}: {item.problem}")
+            if self.format in (None, "plain"):
+                cells = iter(_columns(found[at].record) if at in found else ())
+                shown = ("\t".join(next(cells)) if token else "" for token in tokens[at])
+                yield Reply("".join(f"{text}\n" for text in shown))
+            elif at in found:
+                yield Reply(self._show(found[at], {}, inputs=()))
+
+    def _find_token(self, item: Item) -> str | None:
+        """The token of a row, if it has one."""
+        return str(self.task.find_tokens(item.given)).strip(" \t") or None if item.given else None
 
     def _to_lines(self, lines: list[Line]) -> Iterator[Reply]:
+        return self._to_items(self._parse(lines))
+
+    def _parse(self, lines: list[Line]) -> list[Item]:
+        """What lines give, in turn."""
         records = self.reading in (*TABLES, "jsonl")
-        given: dict[int, Any] = {}  # texts or records, by place
-        problems: dict[int, str] = {}
-        for at, line in enumerate(lines):
+        found = []
+        for line in lines:
+            given: Any = None
+            problem = line.problem
             try:
-                if line.problem:
-                    raise SeqcliError(line.problem)
-                if not records:
-                    given[at] = line.text
-                elif line.text.strip():
-                    given[at] = (
-                        self._read_cells(line.text) if self.header else parse_record(line.text)
-                    )
+                if problem is None and not records:
+                    given = line.text
+                elif problem is None and line.text.strip():
+                    given = self._read_cells(line.text) if self.header else parse_record(line.text)
             except SeqcliError as error:
-                problems[at] = f"line {line.number}: {error}"
+                problem = str(error)
+            found.append(Item(line.number, given, problem))
+        return found
+
+    def _to_items(self, items: list[Item]) -> Iterator[Reply]:
+        records = self.reading in (*TABLES, "jsonl")
+        given = {at: item.given for at, item in enumerate(items) if item.given is not None}
         rows, wrong = read_rows(self.read_records if records else self.read, given)
-        problems |= {at: f"line {lines[at].number}: {error}" for at, error in wrong.items()}
         places = [at for at in given if at not in wrong]
         numbers = {at: number for number, at in enumerate(places)}
         found = self._answer(rows)
-        for at in range(len(lines)):
+        for at, item in enumerate(items):
             if at not in numbers:
-                yield Reply("\n", problems.get(at))
+                problem = wrong.get(at, item.problem)
+                yield Reply("\n", f"line {item.number}: {problem}" if problem else None)
                 continue
             number = numbers[at]
             inputs = {role: values[number] for role, values in rows.columns.items()}
-            known = given[at] if records else inputs
+            known = item.given if records else inputs
             yield Reply(self._show(found[number], known, inputs=inputs))
 
     def _read_cells(self, text: str) -> dict[str, str]:
@@ -225,10 +290,7 @@ class Answers:
         if self.reading == "conll" and self.place is None:
             self.reading, self.place = settle_columns([line for one in sentences for line in one])
         tokens = [find_tokens(lines, self.reading, self.place or 0) for lines in sentences]
-        filled = [[token for token in row if token is not None] for row in tokens]
-        asked = [at for at, row in enumerate(filled) if row]
-        rows = Rows({"tokens": [filled[at] for at in asked]}, "input")
-        found = dict(zip(asked, self._answer(rows), strict=True))
+        found = self._answer_tokens(tokens)
         for at, lines in enumerate(sentences):
             for line in lines:
                 if line.problem:
@@ -242,6 +304,13 @@ class Answers:
                 yield Reply("".join(f"{text}\n" for text in shown))
             elif at in found:
                 yield Reply(self._show(found[at], {}, inputs=()))
+
+    def _answer_tokens(self, tokens: list[list[str | None]]) -> dict[int, Answer]:
+        """The answers to those of some sentences that have tokens, by place."""
+        filled = [[token for token in row if token is not None] for row in tokens]
+        asked = [at for at, row in enumerate(filled) if row]
+        rows = Rows({"tokens": [filled[at] for at in asked]}, "input")
+        return dict(zip(asked, self._answer(rows), strict=True))
 
     def _answer(self, rows: Rows) -> list[Answer]:
         return self.task.answer(self.model, rows, self.request) if len(rows) else []

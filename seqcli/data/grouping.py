@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -72,16 +72,25 @@ def _counts(values: Sequence[Any]) -> bool:
 
 
 def _find_starts(columns: Sequence[Sequence[Any]]) -> list[int]:
-    """The rows where one of these columns changes, blanks aside, and the first one."""
-    starts: list[int] = []
-    before: dict[int, str] = {}
-    for row, values in enumerate(zip(*columns, strict=True)):
-        cells = enumerate(write_cell(value).strip() for value in values)
-        told = {at: cell for at, cell in cells if cell}
-        if not starts or not told.items() <= before.items():
-            starts.append(row)
-        before |= told
-    return starts
+    """The rows where a sentence begins."""
+    bounds = Bounds()
+    return [row for row, cells in enumerate(zip(*columns, strict=True)) if bounds.begins(cells)]
+
+
+class Bounds:
+    """Tells, row by row, where a sentence begins: at the first row, and where one of the cells that
+    number sentences and documents changes, blanks aside."""
+
+    def __init__(self) -> None:
+        self.before: dict[int, str] | None = None
+
+    def begins(self, cells: Iterable[Any]) -> bool:
+        """Whether the row with these cells begins a sentence."""
+        written = enumerate(write_cell(cell).strip() for cell in cells)
+        told = {at: cell for at, cell in written if cell}
+        begins = self.before is None or not told.items() <= self.before.items()
+        self.before = {**(self.before or {}), **told}
+        return begins
 
 
 def note_single_tokens(rows: Sequence[Sequence[str]], origin: str) -> list[str]:

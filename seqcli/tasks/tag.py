@@ -345,11 +345,10 @@ class Tag:
         return Rows(columns, "input")
 
     def read_records(self, records: Sequence[Mapping[str, Any]]) -> Rows:
-        column = self.config.data.tokens_column or self.columns.get("tokens", "tokens")
+        column = self._tokens_column
         rows: list[str | list[str]] = []
         for record in records:
-            names = (one for one in (column, "tokens", "text") if has_field(record, one))
-            value = read_list(reach(record, next(names, column)))
+            value = read_list(self.find_tokens(record))
             if isinstance(value, list) and all(map(is_written, value)):
                 rows.append([write_cell(one) for one in value])
             elif isinstance(value, str):
@@ -359,6 +358,15 @@ class Tag:
             else:
                 raise SeqcliError(f"field {column!r} is not a list of tokens")
         return self._read_texts(rows)
+
+    @property
+    def _tokens_column(self) -> str:
+        return self.config.data.tokens_column or self.columns.get("tokens", "tokens")
+
+    def find_tokens(self, record: Mapping[str, Any]) -> Any:
+        """What a record holds where its tokens are looked for, or None."""
+        names = (self._tokens_column, "tokens", "text")
+        return reach(record, next((one for one in names if has_field(record, one)), names[0]))
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
         scored = request.scores or request.n_best > 1

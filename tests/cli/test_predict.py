@@ -262,8 +262,51 @@ def test_a_sentence_a_row_of_tsv(cli: Cli, models: Models) -> None:
     found = answer(cli, models("tag"), b"tokens\ttags\ngo to rome\tO O O\nstay\tO\n", name="in.tsv")
     assert [len(line.split()) for line in found.lines] == [1, 3, 1]
     assert found.lines[0] == "tags"
-    rows = b"sentence_id,tokens\n1,go\n1,to\n"
-    assert "each row is answered by itself" in answer(cli, models("tag"), rows, name="in.csv").err
+    # Numbers that tell each row apart join nothing.
+    rows = b"sentence_id,tokens\n1,go to rome\n2,stay\n"
+    numbered = answer(cli, models("tag"), rows, name="in.csv")
+    assert "each row is answered by itself" in numbered.err
+    assert numbered.lines == found.lines
+
+
+TOKEN_ROWS = "sentence #,tokens\nS 1,go\n,to\n,rome\nS 2,stay\nS 3,go\nS 3,on\nS 3,\nS 3,3\n"
+
+
+def test_a_token_a_row_of_csv(cli: Cli, models: Models) -> None:
+    """A tag for each row, so that both can be pasted together, known in the light of a sentence."""
+    model = models("tag")
+    sentences = ["go to rome", "stay", "go on 3"]
+    pairs = [line.split() for line in answer(cli, model, "\n".join(sentences).encode()).lines]
+    tags = [[pair.rpartition("/")[2] for pair in line] for line in pairs]
+    found = answer(cli, model, TOKEN_ROWS.encode(), name="in.csv")
+    assert (found.status, found.err) == (0, "")
+    first, second, (go, on, three) = tags
+    assert found.lines == ["tags", *first, *second, go, on, "", three]
+    records = answer(cli, model, TOKEN_ROWS.encode(), "--format", "jsonl", name="in.csv").lines
+    assert [json.loads(line)["tokens"] for line in records] == [one.split() for one in sentences]
+    columns = answer(cli, model, TOKEN_ROWS.encode(), "--format", "conll", name="in.csv").out
+    assert [one.split("\n")[-1].split("\t")[0] for one in columns.strip().split("\n\n")] == [
+        *("rome", "stay", "3")
+    ]
+    ways = answer(cli, model, TOKEN_ROWS.encode(), "--n-best", 2, name="in.csv").lines
+    assert [len(line.split("\t")) for line in ways] == [1, 2, 2, 2, 2, 2, 2, 1, 2]
+
+
+def test_rows_of_tokens_that_cannot_be_read(cli: Cli, models: Models) -> None:
+    lines = TOKEN_ROWS.encode().splitlines()
+    lines[2:2] = [b"1,to,much", b"\xff,x", b""]
+    found = answer(cli, models("tag"), b"\n".join(lines), name="in.csv")
+    whole = answer(cli, models("tag"), TOKEN_ROWS.encode(), name="in.csv")
+    assert found.status == 1
+    assert found.lines == [*whole.lines[:2], "", "", "", *whole.lines[2:]]
+    assert [error.split(":")[1].strip() for error in found.errors] == ["line 3", "line 4"]
+
+
+def test_rows_of_tokens_in_documents(cli: Cli, models: Models) -> None:
+    """Numbers may begin anew in each."""
+    rows = "doc_id,sentence_id,tokens\na,1,go\na,1,to\nb,1,rome\nb,1,stay\n"
+    found = answer(cli, models("tag"), rows.encode(), "--format", "jsonl", name="in.csv").lines
+    assert [json.loads(line)["tokens"] for line in found] == [["go", "to"], ["rome", "stay"]]
 
 
 @pytest.mark.parametrize("content", [b"go to rome\tgo\nstay\tstay\n", b"__label__go go\n"])
