@@ -171,7 +171,14 @@ class Translator(nn.Module):
     ) -> tuple[Tensor, DecoderState, Weights | None]:
         """As `decode`, but the outputs (M, E) that scores are computed of."""
         if self.feeding and len(tokens.values) > tokens.batch:
-            return self._step_by_step(tokens, source, state, hypotheses=hypotheses)
+            found = self._step_by_step(tokens, source, state, hypotheses=hypotheses)
+            if not any("sequence" in vars(cell) for cell in (*self.lower.cells, *self.upper.cells)):
+                return found
+            # Where somebody looks on, all steps once more together: what is fed is known by now.
+            assert state.fed_RE is not None
+            fed_ME = found[0].detach().float().roll(1, 0)
+            fed_ME[tokens.first()] = state.fed_RE
+            state = state._replace(fed_RE=fed_ME)
         e_ME = self.dropout(tokens.with_values(self.target_embedding(tokens.values))).values
         first = [e_ME]
         if state.fed_RE is not None:
@@ -193,7 +200,7 @@ class Translator(nn.Module):
         joined = torch.cat([h.values, context_MH, e_ME], dim=1)
         out_ME = kernels.linear(joined, self.output.weight, self.output.bias).tanh()
         out_ME = self.dropout(tokens.with_values(out_ME)).values
-        fed_RE = out_ME.float() if self.feeding else None
+        fed_RE = out_ME[tokens.last()].float() if self.feeding else None
         return out_ME, DecoderState(lower, upper, fed_RE), weights
 
     def _step_by_step(

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Result
+from conftest import Quiet, Result, tiny
+
+from seqcli import run
 
 QUICK = ("--threads", "1", "--min-count", "1", "--split", "train", "--random-sets", "2")
 Cli = Callable[..., Result]
@@ -34,6 +36,15 @@ def test_every_task(cli: Cli, models: Models, tmp_path: Path, task: str) -> None
     assert arrays[f"{main}/mean"].shape == (len(words), content["sites"][main]["units"])
     assert page.stat().st_size < 3_000_000
     assert str(page) in result.err
+
+
+def test_a_decoder_that_is_fed_its_outputs(cli: Cli, data: Path, tmp_path: Path) -> None:
+    settings = {"input_feeding": True, "watch": "gradients"}
+    model = tmp_path / "m"
+    run.train(tiny("translate", data, **settings), model, Quiet())
+    for command in (("inspect", model), ("compare", model, model)):
+        result = cli(*command, *QUICK[:6], "--out", "x.html")
+        assert result.status == 0, result.err
 
 
 def test_spans_are_scored_as_evaluate_does(cli: Cli, models: Models, data: Path) -> None:

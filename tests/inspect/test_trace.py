@@ -38,6 +38,44 @@ def walk(cell: Any, x_TI: Tensor, *, reverse: bool) -> list[tuple[Tensor, ...]]:
     return found
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_decoder_that_is_fed_its_outputs(cell: str, layers: int) -> None:
+    """It reads step by step, and is looked at as if at once: the same states and scores."""
+    rows = rows_of("translate", 20)
+    settings: dict[str, Any] = {"input_feeding": True, "cell": cell, "layers": layers}
+    task, model = random_model("translate", rows, tokens="word", **settings, **SMALL)
+    batch = make_corpus(task, rows, max_tokens=None).batches[0]
+    decoder = [layer for layer in list_layers(model) if layer.part == "decoder"]
+    with torch.no_grad():
+        plain = batch.run(model, None).scores
+        stepwise: dict[str, list[Tensor]] = {layer.key: [] for layer in decoder}
+        for layer in decoder:
+            run = layer.cell.sequence
+
+            def record(*given: Any, run: Any = run, key: str = layer.key, **how: Any) -> Any:
+                found = run(*given, **how)
+                stepwise[key].append(found[0].values)
+                return found
+
+            layer.cell.sequence = record
+        batch.run(model, None)  # whose last call is of all steps together
+        for layer in decoder:
+            del layer.cell.sequence
+        with watched(decoder) as calls:
+            seen = batch.run(model, None).scores
+        for layer in decoder:
+            complete(layer.cell, calls[layer.key], check=True)
+    assert torch.allclose(seen, plain, atol=1e-5)
+    for layer in decoder:
+        call, steps = calls[layer.key], stepwise[layer.key][:-1]
+        assert len(call.y.values) == len(batch.places["decoder"])
+        lengths = call.y.lengths
+        for step, y_RH in enumerate(steps):
+            going = lengths > step
+            assert torch.allclose(call.y.values[call.y.first()[going] + step], y_RH, atol=1e-5)
+
+
 @pytest.mark.parametrize("cell", RECURRENT)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_states_are_those_of_the_reference_steps(cell: str, bidirectional: bool) -> None:
