@@ -153,8 +153,10 @@ def test_a_bad_line_has_an_empty_answer(cli: Cli, data: Path, tmp_path: Path) ->
     assert done.returncode == 1
     answers = done.stdout.decode().split("\n")
     assert [bool(line) for line in answers] == [True, False, False, True, False, False]
-    told = [line.partition(" cannot be read: ")[0] for line in done.stderr.decode().splitlines()]
-    assert told == ["line 2", "line 3", "line 5"]
+    told = [line.split(" cannot be read: ") for line in done.stderr.decode().splitlines()]
+    assert [line for line, _ in told] == ["line 2", "line 3", "line 5"]
+    assert told[0][1] == "write what the text is written from, a tab and the text"
+    assert told[1][1] == "no text was trained on with the condition 'fly'"
 
 
 def test_texts_with_marked_spans(cli: Cli, tmp_path: Path) -> None:

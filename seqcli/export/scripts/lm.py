@@ -41,6 +41,8 @@ def encode_condition(texts: list[str]) -> dict[str, np.ndarray]:
     facts = FACTS["condition"]
     if facts["kind"] == "label":
         numbers = {label: number for number, label in enumerate(facts["labels"])}
+        if unknown := [text for text in texts if text not in numbers]:
+            raise ValueError(f"no text was trained on with the condition {unknown[0]!r}")
         return {"condition": np.array([numbers[text] for text in texts], dtype=np.int64)}
     rows = [[float(part) for part in text.replace(",", " ").split()] for text in texts]
     if wrong := [row for row in rows if len(row) != len(facts["mean"])]:
@@ -53,6 +55,8 @@ def answer(lines: list[str]) -> list[str]:
     """Log-probability, perplexity and tokens of each line."""
     condition = {}
     if FACTS["condition"]:
+        if not all("\t" in line for line in lines):
+            raise ValueError("write what the text is written from, a tab and the text")
         given, lines = map(list, zip(*(line.split("\t", 1) for line in lines), strict=True))
         condition = encode_condition(given)
     gold = [TOKENS.encode(line, eos=True) for line in lines]
