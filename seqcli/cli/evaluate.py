@@ -96,7 +96,8 @@ def evaluate(
     )
     for note in found.rows.notes:
         say(note)
-    say(f"{len(found.rows):,} rows of {found.rows.origin}")
+    count = len(found.rows)
+    say(f"{count:,} row{'' if count == 1 else 's'} of {found.rows.origin}")
     if json_output:
         print(json.dumps(_as_json(models, found), ensure_ascii=False))
         return

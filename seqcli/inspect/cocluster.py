@@ -69,7 +69,8 @@ def cluster_all(
     most = min(MOST, *block.shape)
     if wanted is not None and wanted > min(block.shape):
         raise UsageError(
-            f"--clusters {wanted}: there are only {block.shape[0]} words and {block.shape[1]} units"
+            f"--clusters {wanted} is more than there are words ({block.shape[0]}) or units "
+            f"({block.shape[1]})"
         )
     if most < 1:
         raise SeqcliError("no unit responds to any of the words; there is nothing to look at")

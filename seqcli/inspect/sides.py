@@ -51,8 +51,8 @@ def share_responses(
     shared = [word for word in names[0] if word in names[1]][: settings.top_k]
     if len(shared) < 3:
         raise UsageError(
-            f"only {len(shared)} words are known to both and seen {settings.min_count} times; use "
-            f"more data, a lower --min-count, or models with the same tokens"
+            f"too few words ({len(shared)}) are known to both and seen {settings.min_count} times; "
+            f"use more data, a lower --min-count, or models with the same tokens"
         )
     means = []
     normalise = any(side.site.state == "c" for side in sides)
