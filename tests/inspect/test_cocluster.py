@@ -90,7 +90,7 @@ def test_words_and_units_without_any_response_stay_out() -> None:
 def test_nothing_to_cluster() -> None:
     with pytest.raises(SeqcliError, match="no unit responds"):
         cluster_all(np.zeros((5, 4)), mode="absolute", seed=1, wanted=None)
-    with pytest.raises(UsageError, match=r"--clusters 9 is more than .* words \(36\) or units \(8\)"):
+    with pytest.raises(UsageError, match=r"9 is more than .* words \(36\) or units \(8\)"):
         cluster_all(blocks()[0][:, :8], mode="absolute", seed=1, wanted=9)
 
 

@@ -164,7 +164,7 @@ def wrong(status: int, said: str, *arguments: Any) -> Any:
         wrong(2, "has only forward", "inspect", "LM", "--direction", "reverse"),
         wrong(2, "--state c: this model has only h", "inspect", "MODEL", "--state", "c"),
         wrong(2, "--clusters many", "inspect", "MODEL", "--clusters", "many"),
-        wrong(2, "--clusters 99 is more than there are words", "inspect", "MODEL", "--clusters", "99"),
+        wrong(2, "--clusters 99 is more than", "inspect", "MODEL", "--clusters", "99"),
         wrong(2, "no token occurs 5,000 times", "inspect", "MODEL", "--min-count", "5000"),
         wrong(2, "--ablate unit:99", "inspect", "MODEL", "--ablate", "unit:99"),
         wrong(2, "--probe mood is not known", "inspect", "MODEL", "--probe", "mood"),
