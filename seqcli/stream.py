@@ -209,9 +209,7 @@ class Answers:
         tokens = [[self._find_token(item) for item in one] for one in sentences]
         found = self._answer_tokens(tokens)
         for at, items in enumerate(sentences):
-            for item in items:
-                if item.problem:
-                    yield Reply("", f"line {item.number}: {item.problem}")
+            yield from _tell(items)
             if self.format in (None, "plain"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = ("\t".join(next(cells)) if token else "" for token in tokens[at])
@@ -292,9 +290,7 @@ class Answers:
         tokens = [find_tokens(lines, self.reading, self.place or 0) for lines in sentences]
         found = self._answer_tokens(tokens)
         for at, lines in enumerate(sentences):
-            for line in lines:
-                if line.problem:
-                    yield Reply("", f"line {line.number}: {line.problem}")
+            yield from _tell(lines)
             if self.format in (None, "conll"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = (
@@ -332,6 +328,13 @@ class Answers:
             }
             return json.dumps({**fields, **own}, ensure_ascii=False) + "\n"
         return answer.plain.replace("\n", " ").replace("\r", " ") + "\n"
+
+
+def _tell(lines: Sequence[Line | Item]) -> Iterator[Reply]:
+    """What is wrong with lines of a sentence."""
+    for line in lines:
+        if line.problem:
+            yield Reply("", f"line {line.number}: {line.problem}")
 
 
 def _columns(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

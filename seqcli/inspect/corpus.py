@@ -26,7 +26,7 @@ from seqcli.data.sequences import Sequences, bounds_of
 from seqcli.data.tokens import BOS, EOS, Tokenizer
 from seqcli.errors import SeqcliError
 from seqcli.nn.ragged import Ragged, to_ragged
-from seqcli.tasks.tag import crf_of
+from seqcli.nn.tagger import crf_of
 from seqcli.tasks.task import device_of
 
 BATCH_TOKENS = 4_096

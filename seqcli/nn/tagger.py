@@ -6,6 +6,8 @@ characters, H states, L tags, K labels of sentences.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -89,6 +91,11 @@ class Tagger(nn.Module):
                 recalled_BK = recalled_BK + self.forms(self.parts.of_texts(tokens))
             opinions.append(recalled_BK)
         return scores_NL, opinions
+
+
+def crf_of(model: nn.Module) -> CRF | None:
+    """The CRF of a tagger, if it has one."""
+    return cast("Tagger", model).crf
 
 
 class CharacterRecurrence(nn.Module):

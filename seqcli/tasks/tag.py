@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from seqcli.errors import MissingField, SeqcliError, UsageError
 from seqcli.nn.crf import CRF, Path, list_independent
 from seqcli.nn.ragged import Ragged, to_ragged
 from seqcli.nn.spelling import LinearModels, Parts
-from seqcli.nn.tagger import Tagger
+from seqcli.nn.tagger import Tagger, crf_of
 from seqcli.tasks.sentences import Sentences
 from seqcli.tasks.tagset import Tagset
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
@@ -398,8 +398,3 @@ class Tag:
         if self.joined:
             return "".join(tags)
         return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
-
-
-def crf_of(model: nn.Module) -> CRF | None:
-    """The CRF of a tagger, if it has one."""
-    return cast("Tagger", model).crf

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqcli.config import ClassifyData, Data, LanguageData, TagData, TranslateData
-from seqcli.data import load as loading
+from seqcli.data import holdout
 from seqcli.data.arrow import import_datasets
 from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows, Splits
@@ -437,7 +437,7 @@ def test_a_long_line_is_cut_after_a_word_and_has_no_end_there(folder: Path) -> N
     shares=st.lists(st.floats(0, 1), max_size=3).map(sorted),
 )
 def test_parts_are_the_text(lines: list[str], shares: list[float]) -> None:
-    parts = loading._cut_lines(lines, loading._find_cuts(lines, shares))
+    parts = holdout._cut_lines(lines, holdout._find_cuts(lines, shares))
     assert len(parts) == len(shares) + 1
     assert "".join(line for part in parts for line in part) == "".join(lines)
     total = sum(map(len, lines)) + len(lines)
