@@ -92,10 +92,17 @@ class TrainingView:
                 (f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}", "bold"),
                 f"  loss {event.train_loss:.4f}  valid {_name(self.watched, event.scores)} ",
                 (show_score(self.watched, event.value), "green" if event.best else ""),
+                _beside(event.scores),
                 f"  {speed:,.0f} tokens/s  {duration(event.seconds)}",
                 ("  best" if event.best else "", "green"),
             )
         )
+
+
+def _beside(scores: Mapping[str, Any]) -> str:
+    """What a network that does not answer alone has by itself."""
+    alone = scores.get("network_alone")
+    return "" if alone is None else f" (network alone {show_score('network_alone', alone)})"
 
 
 def _name(watched: str, scores: Mapping[str, Any]) -> str:

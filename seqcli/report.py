@@ -17,7 +17,7 @@ IN_CARD = {
     "classify": ("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "ece"),
     "tag": ("span_f1", "token_accuracy", "label_accuracy", "exact_match"),
     "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
-    "lm": ("cross_entropy", "perplexity", "bits_per_character", "unknown_rate"),
+    "lm": ("cross_entropy", "perplexity", "bits_per_character", "unknown_rate", "network_alone"),
 }
 """The scores of each task that a model card has."""
 EXAMPLES, SHORT = 100, 60

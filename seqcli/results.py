@@ -27,7 +27,7 @@ SHOWN = {
     "translate": ("bleu", "chrf", "exact_match", "cross_entropy"),
     "lm": (
         *("cross_entropy", "perplexity", "nats_per_character", "bits_per_character"),
-        "unknown_rate",
+        *("unknown_rate", "network_alone"),
     ),
 }
 """The rows of each task's table of scores."""

@@ -146,14 +146,16 @@ def _train(
                 "folder": str(folder),
             }
         )
-        judged = splits.validation or splits.train
+        judged, judge = splits.validation or splits.train, task.evaluate
+        if splits.validation:  # some choose anew after each epoch what others choose at the end
+            judge = getattr(task, "follow", judge)
         assert judged is not None
         last = [rows[name] for name in ("validation", "test") if rows[name] and scored]
         fit = Fit(
             task,
             model,
             encoded,
-            lambda: task.evaluate(model, judged),
+            lambda: judge(model, judged),
             precision=precision,
             snapshot=snapshot,
             prepared=time.monotonic() - began,

@@ -5,6 +5,7 @@ import pytest
 
 from seqcli import baselines
 from seqcli.baselines import bag_of_words, counts, svm
+from seqcli.data import kneser_ney
 
 GOOD = ["good", "great", "fine", "lovely"]
 BAD = ["bad", "awful", "poor", "dull"]
@@ -101,7 +102,7 @@ def test_copy() -> None:
 def test_unigram_by_hand() -> None:
     train, tokens = np.array([2, 3, 3, 4]), np.array([2, 3, 4, 0])
     assert counts.unigram(train, tokens, 5) == pytest.approx([3 / 8, 2 / 8, 1 / 8])
-    nats = baselines.lm(train, tokens, 5)
+    nats = baselines.lm(train, tokens, 5, kneser_ney.count(train, 5, 3, line_end=2))
     assert nats["unigram"].sum() == pytest.approx(-np.log(3 * 2 / 8**3))
 
 
@@ -136,7 +137,7 @@ def test_pairs_of_a_large_corpus_are_counted_in_parts(monkeypatch: pytest.Monkey
         assert np.array_equal(counts.bigram(train, tokens, 9), whole)
 
 
-def test_a_bigram_knows_more_than_a_unigram() -> None:
-    stream = np.tile([3, 4, 5, 6], 100)
-    nats = baselines.lm(stream, stream[:41], 7)
-    assert nats["bigram"].mean() < 0.1 < np.log(4) * 0.9 < nats["unigram"].mean()
+def test_longer_runs_know_more() -> None:
+    stream = np.tile([3, 4, 5, 3, 6, 5], 100)
+    nats = baselines.lm(stream, stream[:41], 7, kneser_ney.count(stream, 7, 4, line_end=2))
+    assert nats["n-grams"].mean() < 0.1 < nats["bigram"].mean() < 0.5 < nats["unigram"].mean()

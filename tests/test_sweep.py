@@ -160,7 +160,7 @@ def test_defaults_depend_on_what_a_trial_proposes(tmp_path: Path, data: Path) ->
         sweep.search("lm", give("lm", data, epochs=1), folder, over, trials=1)
         task, _, _ = bundle.load(folder)
         best = read_config(folder / sweep.BEST, "lm")
-        assert task.config == make_config("lm", {**best, "data": str(data)})
+        assert task.config == make_config("lm", {**best, "data": str(data), "ngrams": 7})
         assert task.config.training == make_config("lm", best).training
     assert task.config.training.average == 0
 

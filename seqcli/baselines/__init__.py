@@ -3,7 +3,7 @@
     classify   the most frequent label; a linear model on words and pairs of words
     tag        the tag that a word had most often, alone or after the tag before it
     translate  the source as it is
-    lm         counts of tokens and of pairs of tokens, smoothed
+    lm         counts of tokens, of pairs of tokens and of longer runs, smoothed
 
 Each is fitted on training rows only, and scored by the same functions of `metrics` as the network.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from seqcli import metrics
 from seqcli.baselines.bag_of_words import fit_bag_of_words
 from seqcli.baselines.counts import bigram, unigram
+from seqcli.data.backoff import Backoff
 from seqcli.metrics import Scores
 
 # ------------------------------------------------------------------------------------ classify
@@ -125,14 +126,18 @@ def translate(sources: Sequence[str], references: Sequence[str]) -> dict[str, Sc
 # ------------------------------------------------------------------------------------------ lm
 
 
-def lm(train: np.ndarray, tokens: np.ndarray, vocabulary: int) -> dict[str, np.ndarray]:
-    """(N − 1,) the nats of "unigram" and "bigram" on each id of the stream `tokens` but the first.
+def lm(
+    train: np.ndarray, tokens: np.ndarray, vocabulary: int, counts: Backoff
+) -> dict[str, np.ndarray]:
+    """(N − 1,) the nats of "unigram", "bigram" and "n-grams" on each id of the stream `tokens` but
+    the first.
 
-    train, tokens: (N,) ids below `vocabulary`.
+    train, tokens: (N,) ids below `vocabulary`. counts: the n-grams of `train`.
     """
     return {
         "unigram": -np.log(unigram(train, tokens, vocabulary)),
         "bigram": -np.log(bigram(train, tokens, vocabulary)),
+        "n-grams": -np.log(counts.chances(tokens, np.array([0]))[1:].astype(np.float64)),
     }
 
 

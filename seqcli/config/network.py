@@ -212,3 +212,10 @@ class LanguageNetwork(Network):
         "Output layer. full: exact. For large vocabularies: adaptive puts rarer words into "
         "clusters, sampled trains against 1,024 words drawn at random.",
     )
+    ngrams: int | None = setting(
+        None,
+        "Longest run of tokens that is counted: the network's probabilities are mixed with those "
+        "of an n-gram model. 0: network alone. Default: 7 characters, 5 byte pairs or 4 words.",
+        minimum=0,
+        maximum=12,
+    )

@@ -5,6 +5,7 @@
     predict.py    lines in, answers out, with onnxruntime and without seqcli
     tokens.py     the tokenizers, which predict.py imports
     schemes.py    of tag: how tags mark spans
+    backoff.py    of lm: how likely counts find a token; ngrams.npz, if there are any: the counts
     README.md     what goes into each graph and what comes out
 
 Before anything is written the graphs are run on batches of unlike lengths, and their scores
@@ -22,6 +23,8 @@ from seqcli.errors import SeqcliError
 PACKAGE = Path(__file__).parents[1]
 TOLERANCE = 1e-3
 """Largest difference of a score, as a share of the largest score (at least 1)."""
+SHARED = {"tag": {"schemes.py": "data/schemes.py"}, "lm": {"backoff.py": "data/backoff.py"}}
+"""Modules of this package that a script needs, too."""
 LARGEST = 2**31 - 2**20
 """Bytes of a file in the format of ONNX, at most."""
 
@@ -67,11 +70,15 @@ def export(folder: Path, out: Path) -> Exported:
     for name, content in contents.items():
         storage.write_bytes(out / f"{name}.onnx", content)
     storage.write_json(out / "model.json", facts.collect(task, model))
+    arrays = facts.pack_counts(task)
+    for name, content in arrays.items():
+        storage.write_bytes(out / name, content)
     scripts = list_scripts(task.name)
     for name, source in scripts.items():
         storage.write_text(out / name, (PACKAGE / source).read_text("utf-8"))
     storage.write_text(out / "README.md", facts.describe(task, folder, graphs, found.difference))
-    names = (*(f"{name}.onnx" for name in contents), "model.json", *scripts, "README.md")
+    graph_files = (f"{name}.onnx" for name in contents)
+    names = (*graph_files, "model.json", *arrays, *scripts, "README.md")
     return Exported([out / name for name in names], found.difference)
 
 
@@ -81,7 +88,7 @@ def list_scripts(task: str) -> dict[str, str]:
         "predict.py": f"export/scripts/{task}.py",
         "tokens.py": "export/scripts/tokens.py",
     }
-    return found | ({"schemes.py": "data/schemes.py"} if task == "tag" else {})
+    return found | SHARED.get(task, {})
 
 
 def need_onnx() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from seqcli import __version__
@@ -92,8 +94,24 @@ def _lm(task: Any, model: Any) -> dict[str, Any]:
     return {
         "states": _list_states(model.recurrent, "state"),
         "condition": task.condition.to_json() if task.condition else None,
+        "ngrams": task.ngrams.facts() if task.ngrams else None,
         "tokenizer": describe_tokenizer(task.tokenizer),
     }
+
+
+def pack_counts(task: Any) -> dict[str, bytes]:
+    """The counts beside a language model as a file of numpy's: `keys_1`, `own_1`, `rest_1`,
+    `keys_2` and so on."""
+    if task.name != "lm" or task.ngrams is None:
+        return {}
+    counts, packed = task.ngrams.counts()._asdict(), io.BytesIO()
+    arrays = {
+        f"{part}_{length}": array
+        for part, all_lengths in counts.items()
+        for length, array in enumerate(all_lengths, 1)
+    }
+    np.savez(packed, **arrays)
+    return {"ngrams.npz": packed.getvalue()}
 
 
 def _translate(task: Any, model: Any) -> dict[str, Any]:
@@ -156,6 +174,13 @@ def _notes(task: Any) -> list[str]:
         return [
             f"The tags of the graph are those of {task.scheme}, in which the network was trained; "
             f"predict.py writes them in {task.tagset.written}, as the data have them.",
+            "",
+        ]
+    if task.name == "lm" and task.ngrams:
+        return [
+            "The graph is the network alone. predict.py mixes its probabilities with those of the "
+            f"counts in ngrams.npz, which have a share of {task.ngrams.share:g}; `mix` there shows "
+            "how, also for writing texts.",
             "",
         ]
     return []

@@ -240,6 +240,8 @@ def _lm(task: Any, rows: Rows, notes: list[str], *, max_tokens: int | None = Non
     tokens_N = task.encode_stream(rows).tokens
     if task.condition is not None:
         notes.append("the texts are read as one stream, without what they are written from")
+    if task.ngrams:
+        notes.append("the network alone is looked at, without the counts beside it (--ngrams)")
     if max_tokens and len(tokens_N) > max_tokens:
         notes.append(
             f"the first {max_tokens:,} of {len(tokens_N):,} tokens are read (--max-tokens)"

@@ -69,7 +69,8 @@ def _nucleus(chance_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
 class Drawing:
     """Texts that go on from one prompt, each with luck of its own.
 
-    prompt: token ids, not empty, read after `states` (of one text; None: none were read).
+    prompt: token ids, not empty, read after `states` (of one text; None: none were read), to which
+    the `recent` tokens led.
     generators: on the CPU, one a text. banned: tokens that are never drawn. condition: what the
     texts are written from, (1,) or (1, D).
     """
@@ -84,6 +85,7 @@ class Drawing:
         generators: Sequence[torch.Generator],
         banned: Sequence[int] = (),
         states: States | None = None,
+        recent: Sequence[int] = (),
         condition: Tensor | None = None,
     ) -> None:
         self.device = next(model.parameters()).device
@@ -97,7 +99,8 @@ class Drawing:
         self.tokens_B = torch.full((len(self.generators),), last, device=self.device)
         same_B = torch.zeros_like(self.tokens_B)
         given = None if condition is None else condition.index_select(0, same_B)
-        self.texts = make_texts(model, select_states(states, same_B), given)
+        recent = [*recent, *before]
+        self.texts = make_texts(model, select_states(states, same_B), given, recent)
 
     @property
     def states(self) -> States:

@@ -13,6 +13,7 @@ from seqcli.config import LanguageNetwork
 from seqcli.nn import kernels
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.layers import make_dropout, make_embedding, make_recurrent
+from seqcli.nn.ngram_model import NgramModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 from seqcli.nn.softmax import Softmax, make_softmax
@@ -27,11 +28,14 @@ class LanguageModel(nn.Module):
         network: LanguageNetwork,
         *,
         conditioning: Callable[[int], Conditioning] | None = None,
+        ngrams: NgramModel | None = None,
         bptt: int | None = None,
     ) -> None:
-        """conditioning: makes what whole texts are written from, for outputs of a width.
-        bptt: as in `Recurrent`."""
+        """conditioning: makes what whole texts are written from, for outputs of a width. ngrams:
+        counts beside the network, of which `forward` and training know nothing. bptt: as in
+        `Recurrent`."""
         super().__init__()
+        self.ngrams = ngrams
         self.dropout = make_dropout(network)
         self.embedding = make_embedding(network, vocabulary)
         self.conditioning = conditioning(network.hidden) if conditioning else None

@@ -10,14 +10,17 @@ condition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqcli.nn import kernels
 from seqcli.nn.language import LanguageModel
 from seqcli.nn.native.step import Product
+from seqcli.nn.ngram_model import NgramModel
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States
 from seqcli.nn.softmax import FullSoftmax
@@ -113,13 +116,43 @@ class KernelTexts:
             part[: self.rows] = part.index_select(0, rows_R)
 
 
+class CountedTexts:
+    """Texts whose next tokens are also foretold by the counts beside the network. recent: the
+    tokens that were read before, as far as the counts look back."""
+
+    def __init__(self, texts: Texts, rows: int, ngrams: NgramModel, recent: Sequence[int]) -> None:
+        self.texts, self.ngrams, self.counts = texts, ngrams, ngrams.counts()
+        runs_1L = self.counts.begin(1)
+        for token in recent[-self.counts.longest :]:
+            runs_1L = self.counts.extend(runs_1L, np.array([token]))
+        self.runs_RL = np.repeat(runs_1L, rows, axis=0)
+
+    @property
+    def states(self) -> States:
+        return self.texts.states
+
+    def read(self, tokens_R: Tensor) -> Tensor:
+        logs_RV = self.texts.read(tokens_R).log_softmax(1)
+        self.runs_RL = self.counts.extend(self.runs_RL, tokens_R.cpu().numpy())
+        return self.ngrams.mix(logs_RV, self.counts.distribution(self.runs_RL))
+
+    def select(self, rows_R: Tensor) -> None:
+        self.texts.select(rows_R)
+        self.runs_RL = self.runs_RL[rows_R.cpu().numpy()]
+
+
 def select_states(states: States, rows_R: Tensor) -> States:
     """The states of the chosen texts (with repeats)."""
     return [tuple(part.index_select(0, rows_R) for part in cell) for cell in states]
 
 
-def make_texts(model: LanguageModel, states: States, given: Tensor | None) -> Texts:
-    """The fastest available reader, for as many texts as there are states."""
-    if can_step(model.recurrent) and kernels.runs_natively(model.embedding.weight):
-        return KernelTexts(model, states, given)
-    return PlainTexts(model, states, given)
+def make_texts(
+    model: LanguageModel, states: States, given: Tensor | None, recent: Sequence[int] = ()
+) -> Texts:
+    """The fastest available reader, for as many texts as there are states. recent: the tokens that
+    led to the states, the last of them at least."""
+    fast = can_step(model.recurrent) and kernels.runs_natively(model.embedding.weight)
+    texts = (KernelTexts if fast else PlainTexts)(model, states, given)
+    if model.ngrams is None:
+        return texts
+    return CountedTexts(texts, len(states[0][0]), model.ngrams, recent)

@@ -15,6 +15,7 @@ import json
 import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -23,26 +24,28 @@ from torch import Tensor, nn
 
 from seqcli import baselines, metrics
 from seqcli.config import LanguageConfig, Request
+from seqcli.data import kneser_ney
+from seqcli.data.backoff import Backoff
 from seqcli.data.batches import block_bounds, blocks, bucket, stream
 from seqcli.data.condition import Condition, condition_from_json, learn_condition
 from seqcli.data.names import TEXT
 from seqcli.data.rows import Rows
-from seqcli.data.sequences import Sequences, bounds_of
+from seqcli.data.sequences import Sequences
 from seqcli.data.tokens import EOS, SPECIALS, UNK, Tokenizer, tokenizer_from_json
 from seqcli.errors import SeqcliError
 from seqcli.nn.condition import Conditioning
 from seqcli.nn.language import LanguageModel
+from seqcli.nn.ngram_model import NgramModel
 from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import States, detach, forget
 from seqcli.nn.softmax import check_softmax
+from seqcli.tasks.likelihood import Judged, judge_stream, judge_texts, shift
 from seqcli.tasks.task import Answer, Lookup, Loss, Scores, device_of
 from seqcli.tasks.text import describe_tokens, find_condition, learn_tokenizer, read_fields
 
-EVALUATION_STREAMS = 16
-"""Streams that a text is judged in, whatever those of the training: a score must not depend on
-them."""
-EVALUATION_TOKENS = 4_096  # of a batch
+LONGEST_RUN = {"character": 7, "word": 4, "bpe": 5}
+"""Tokens of the longest runs that are counted, by kind of token, where nothing is named."""
 BPTT = {"character": 64, "word": 35, "bpe": 50}
 """Steps a gradient flows back where nothing is named; 35 words as in Zaremba et al. (2014)."""
 FORGOTTEN = 0.01
@@ -80,19 +83,11 @@ class Block(NamedTuple):
     following: np.ndarray
 
 
-class Passage(NamedTuple):
-    """A part of a text as the model read it: what `head` takes (N, H), the tokens to predict from
-    it (N,), and their places in the text, from 0 for the second token."""
-
-    places: np.ndarray
-    h: Ragged
-    gold: Tensor
-
-
 class LanguageModeling:
     """A configuration of lm with its codec; its methods are those of `Task`.
 
-    condition: what texts are written from, None for running text.
+    condition: what texts are written from, None for running text. ngrams: the counts beside the
+    network, if any; every network that is built shares them.
     """
 
     name: ClassVar[str] = "lm"
@@ -106,10 +101,12 @@ class LanguageModeling:
         config: LanguageConfig,
         tokenizer: Tokenizer,
         condition: Condition | None = None,
+        ngrams: NgramModel | None = None,
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.condition = condition
+        self.ngrams = ngrams
 
     @classmethod
     def learn(cls, config: LanguageConfig, train: Rows) -> LanguageModeling:
@@ -120,9 +117,20 @@ class LanguageModeling:
         if "condition" in train.columns:
             names = train.names.get("condition", "condition")
             condition = learn_condition(train["condition"], names.split(","))
+        longest = config.network.ngrams
+        if longest is None:
+            longest = LONGEST_RUN[tokenizer.kind]
+            config = replace(config, network=replace(config.network, ngrams=longest))
         task = cls(config, tokenizer, condition)
         task.reasons = [reason]
+        if longest:
+            task.ngrams = NgramModel.of(task._count(train, longest))
         return task
+
+    def _count(self, train: Rows, longest: int) -> Backoff:
+        tokens_N = self.encode_stream(train).tokens
+        size = len(self.tokenizer.vocabulary)
+        return kneser_ney.count(tokens_N, size, longest, line_end=EOS)
 
     @classmethod
     def restore(cls, config: LanguageConfig, files: Mapping[str, Any]) -> LanguageModeling:
@@ -130,14 +138,29 @@ class LanguageModeling:
         found = None
         if config.data.condition is not None:
             found = condition_from_json(files["condition.json"])
-        return cls(config, tokenizer_from_json(files["tokenizer.json"]), found)
+        task = cls(config, tokenizer_from_json(files["tokenizer.json"]), found)
+        if config.network.ngrams:  # None in models of before there were any
+            try:
+                task.ngrams = NgramModel(**files["ngrams.json"])
+            except (RuntimeError, TypeError):
+                raise SeqcliError(
+                    "ngrams.json of the model is corrupt; train or copy the model again"
+                ) from None
+        return task
 
     def files(self) -> dict[str, Any]:
         found = {"tokenizer.json": self.tokenizer.to_json()}
-        return found | ({"condition.json": self.condition.to_json()} if self.condition else {})
+        if self.condition:
+            found["condition.json"] = self.condition.to_json()
+        if self.ngrams:
+            found["ngrams.json"] = self.ngrams.facts()
+        return found
 
     def facts(self) -> dict[str, str]:
         found = {"tokens": describe_tokens(self.tokenizer, *self.reasons)}
+        if self.ngrams:
+            sizes = self.ngrams.sizes
+            found["n-grams"] = f"{sum(sizes):,} runs of up to {len(sizes)} tokens"
         return found | ({"condition": self.condition.describe()} if self.condition else {})
 
     def build(self) -> nn.Module:
@@ -153,6 +176,7 @@ class LanguageModeling:
             len(self.tokenizer.vocabulary),
             network,
             conditioning=make,
+            ngrams=self.ngrams,
             bptt=self.config.training.bptt or None if condition else None,
         )
 
@@ -234,56 +258,57 @@ class LanguageModeling:
         carried = forget(detach(states), FORGOTTEN) if isinstance(batch, Block) else None
         return Loss(mean, len(gold_N), len(gold_N), carried, rate)
 
-    def walk(self, model: nn.Module, tokens_N: np.ndarray) -> Iterator[Passage]:
-        """Read a stream passage by passage, so that every token but the first is predicted once.
-
-        It is read in a fixed number of contiguous streams, each from a zero state.
-        """
+    def judge(self, model: nn.Module, rows: Rows) -> Judged:
+        """Every token that is predicted of rows, in order."""
         assert isinstance(model, LanguageModel)
-        device = device_of(model)
-        steps = max(1, -(-(len(tokens_N) - 1) // EVALUATION_STREAMS))
-        states = None
-        starts = np.arange(0, len(tokens_N) - 1, steps)
-        ends = np.minimum(starts + steps, len(tokens_N) - 1)
-        width = max(1, EVALUATION_TOKENS // EVALUATION_STREAMS)
-        for begin in range(0, steps, width):
-            parts = [
-                np.arange(min(start + begin, end), min(start + begin + width, end))
-                for start, end in zip(starts, ends, strict=True)
-            ]
-            places = np.concatenate(parts)
-            bounds = bounds_of([len(part) for part in parts])
-            batch = Ragged(torch.from_numpy(tokens_N[places]).to(device), torch.from_numpy(bounds))
-            h_NH, states = model.read(batch, states)
-            gold_N = torch.from_numpy(tokens_N[places + 1]).to(device)
-            yield Passage(places, batch.with_values(h_NH), gold_N)
-
-    @torch.inference_mode()
-    def nats(self, model: nn.Module, tokens_N: np.ndarray) -> np.ndarray:
-        """(N − 1,) the −log p of every token of a stream but the first."""
-        assert isinstance(model, LanguageModel)
-        found = np.empty(len(tokens_N) - 1)
-        for places, h, gold_N in self.walk(model, tokens_N):
-            found[places] = model.head.nats(h.values, gold_N).double().cpu().numpy()
-        return found
+        if self.condition is None:
+            return judge_stream(model, self.encode_stream(rows).tokens)
+        lines = self.tokenizer.encode(rows["text"], eos=True)
+        return judge_texts(model, lines, self.condition.encode(rows["condition"]))
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:
-        return []
+        self.follow(model, rows)
+        if self.ngrams is None:
+            return []
+        return [
+            f"counts of up to {len(self.ngrams.sizes)} tokens have a share of "
+            f"{self.ngrams.share:.2f} in each probability, chosen on validation"
+        ]
+
+    def follow(self, model: nn.Module, rows: Rows) -> Scores:
+        """`tune` and `evaluate` at once, for validation rows after an epoch."""
+        found = self.judge(model, rows)
+        if self.ngrams and found.chances is not None:
+            self.ngrams.choose_share(found.logs.numpy(), found.chances)
+        return self._score(found, rows)
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
-        if self.condition is None:
-            return self.scores_of(self.nats(model, self.encode_stream(rows).tokens), rows)
-        return self.scores_of(-torch.cat(self.log_probabilities(model, rows)).numpy(), rows)
+        return self._score(self.judge(model, rows), rows)
+
+    def _score(self, found: Judged, rows: Rows) -> Scores:
+        scores = self.scores_of(-found.mixed(self.ngrams).numpy(), rows)
+        if self.ngrams:
+            scores["network_alone"] = -float(found.logs.double().mean())
+        return scores
 
     def baselines(self, train: Rows, splits: Mapping[str, Rows]) -> dict[str, dict[str, Scores]]:
         known, size = self.encode_stream(train).tokens, len(self.tokenizer.vocabulary)
+        longest = LONGEST_RUN[self.tokenizer.kind]
+        counts = self.ngrams.counts() if self.ngrams else self._count(train, longest)
         judged = {}
         for split, rows in splits.items():
-            found = baselines.lm(known, self.encode_stream(rows).tokens, size)
-            judged[split] = {name: self.scores_of(nats_N, rows) for name, nats_N in found.items()}
+            found = baselines.lm(known, self.encode_stream(rows).tokens, size, counts)
+            judged[split] = {name: self.measure(nats_N, rows) for name, nats_N in found.items()}
         return judged
 
     def scores_of(self, nats_N: np.ndarray, rows: Rows) -> Scores:
+        """As `measure`, of a model with the counts in it, which the signature then tells."""
+        scores = self.measure(nats_N, rows)
+        if self.ngrams:
+            scores["signature"] += f"|ngrams:{len(self.ngrams.sizes)},share:{self.ngrams.share:g}"
+        return scores
+
+    def measure(self, nats_N: np.ndarray, rows: Rows) -> Scores:
         """The metrics of rows, from the −log p of each of their tokens, ends counted, in order."""
         lines = self.tokenizer.encode(rows["text"], eos=True)
         lengths, characters = lines.lengths, np.array([len(text) + 1 for text in rows["text"]])
@@ -326,31 +351,15 @@ class LanguageModeling:
                 self.condition.check(value)
         return Rows(columns, "input")
 
-    @torch.inference_mode()
-    def log_probabilities(self, model: nn.Module, rows: Rows) -> list[Tensor]:
-        """For each text, the log-probability of each of its tokens and of its end."""
-        assert isinstance(model, LanguageModel)
+    def log_probabilities(self, model: LanguageModel, rows: Rows) -> Sequence[Tensor]:
+        """For each text by itself, the log-probability of each of its tokens and of its end."""
         lines = self.tokenizer.encode(rows["text"], eos=True)
         given_R = self.condition.encode(rows["condition"]) if self.condition else None
-        device = device_of(model)
-        found: list[Tensor] = [torch.empty(0)] * len(rows)
-        for batch in bucket(lines.lengths, budget=EVALUATION_TOKENS):
-            part = lines.take(batch)
-            tokens, gold_N = shift(part, device)
-            given = None if given_R is None else torch.from_numpy(given_R[batch]).to(device)
-            states, logs = None, []
-            # A batch above the budget is one long text: it is read block by block.
-            for begin in range(0, len(gold_N), EVALUATION_TOKENS):
-                end = begin + EVALUATION_TOKENS
-                bounds = tokens.offsets.clamp(begin, end) - begin
-                block = Ragged(tokens.values[begin:end], bounds)
-                h_NH, states = model.read(block, states, given)
-                logs.append(-model.head.nats(h_NH, gold_N[begin:end]).cpu())
-            for row, one in zip(batch, torch.cat(logs).split(part.lengths.tolist()), strict=True):
-                found[row] = one
-        return found
+        logs_N = judge_texts(model, lines, given_R).mixed(self.ngrams)
+        return logs_N.split(lines.lengths.tolist())
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:
+        assert isinstance(model, LanguageModel)
         answers = []
         for row, logs_T in enumerate(self.log_probabilities(model, rows)):
             total, count = float(logs_T.double().sum()), len(logs_T)
@@ -373,18 +382,6 @@ class LanguageModeling:
                 )
             answers.append(Answer(plain, record))
         return answers
-
-
-def shift(texts: Sequences, device: torch.device) -> tuple[Ragged, Tensor]:
-    """What is read of separate texts, EOS first, and what is predicted (N,), EOS last.
-
-    gold    b e EOS  o r EOS          read    EOS b e  EOS o r
-    """
-    gold_N = texts.values.astype(np.int64)
-    read_N = np.roll(gold_N, 1)
-    read_N[texts.offsets[:-1]] = EOS
-    tokens = Ragged(torch.from_numpy(read_N).to(device), torch.from_numpy(texts.offsets))
-    return tokens, torch.from_numpy(gold_N).to(device)
 
 
 def _streams(tokens_ST: np.ndarray, device: torch.device) -> Ragged:

@@ -20,6 +20,7 @@ from seqcli.errors import UsageError
 from seqcli.nn import dynamic
 from seqcli.nn.cache import Cache, mix
 from seqcli.nn.language import LanguageModel
+from seqcli.tasks.likelihood import Judged, count_stream, walk
 from seqcli.tasks.lm import LanguageModeling
 from seqcli.tasks.task import Scores, device_of
 
@@ -46,7 +47,7 @@ def with_cache(
     theta, share = thetas_Q[theta_at : theta_at + 1], SHARES[share_at]
     tokens_N = task.encode_stream(rows).tokens
     mixed_N = np.empty(len(tokens_N) - 1)
-    for places, nats_T, p_QT in _walk(task, model, tokens_N, size, theta):
+    for places, nats_T, p_QT in _walk(model, tokens_N, size, theta):
         mixed_N[places] = mix(nats_T, p_QT[0], share).double().cpu().numpy()
     chosen = {"size": size, "theta": float(theta), "share": share}
     return _note(task.scores_of(mixed_N, rows), "cache", chosen)
@@ -57,12 +58,12 @@ def _try_cache(
 ) -> tuple[Tensor, Tensor]:
     """The values of θ (Q,), and the nats of a text for each of them and each share (Q, S)."""
     tokens_N = task.encode_stream(rows).tokens
-    h_NH = next(task.walk(model, tokens_N)).h.values[:512]
+    h_NH = next(walk(model, tokens_N)).h.values[:512]
     spread = float((h_NH @ h_NH.T).std().clamp(min=1e-6))
     thetas_Q = torch.tensor([sharpness / spread for sharpness in SHARPNESS])
     shares_S1 = torch.tensor(SHARES)[:, None]
     nats_QS = torch.zeros(len(thetas_Q), len(SHARES))
-    for _, nats_T, p_QT in _walk(task, model, tokens_N, size, thetas_Q):
+    for _, nats_T, p_QT in _walk(model, tokens_N, size, thetas_Q):
         for at, p_T in enumerate(p_QT.cpu()):
             nats_QS[at] += mix(nats_T.cpu(), p_T, shares_S1).sum(1)
     return thetas_Q, nats_QS
@@ -70,14 +71,17 @@ def _try_cache(
 
 @torch.inference_mode()
 def _walk(
-    task: LanguageModeling, model: LanguageModel, tokens_N: np.ndarray, size: int, thetas_Q: Tensor
+    model: LanguageModel, tokens_N: np.ndarray, size: int, thetas_Q: Tensor
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Passage by passage of each stream: places, the network's nats (T,) and the probabilities of
+    """Passage by passage of each stream: places, the model's nats (T,) and the probabilities of
     the cache (Q, T)."""
     caches: list[Cache] = []
-    for places, h, gold_N in task.walk(model, tokens_N):
+    counted_N = count_stream(model, tokens_N)
+    for places, h, gold_N in walk(model, tokens_N):
         caches += [Cache(size) for _ in range(h.batch - len(caches))]
-        nats_N = model.head.nats(h.values, gold_N)
+        logs_N = -model.head.nats(h.values, gold_N)
+        counted = None if counted_N is None else counted_N[places]
+        nats_N = -Judged(logs_N, counted).mixed(model.ngrams)
         lengths = h.lengths.tolist()
         tensors = h.values.split(lengths), gold_N.split(lengths), nats_N.split(lengths)
         parts = np.split(places, h.offsets[1:-1].numpy())
@@ -107,8 +111,10 @@ def with_learning(
 
     best = min((dynamic.Rule(rate, DECAYS[1]) for rate in RATES), key=cost)
     best = min((dynamic.Rule(best.rate, decay) for decay in DECAYS), key=cost)
-    nats_N = dynamic.evaluate(model, stream(rows), roots, best, SEGMENT).cpu().numpy()
+    logs_N = -dynamic.evaluate(model, stream(rows), roots, best, SEGMENT).cpu()
     model.requires_grad_(False)
+    counted_N = count_stream(model, task.encode_stream(rows).tokens)
+    nats_N = -Judged(logs_N, counted_N).mixed(model.ngrams).numpy()
     return _note(task.scores_of(nats_N, rows), "dynamic", {"segment": SEGMENT, **best._asdict()})
 
 

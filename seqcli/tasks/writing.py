@@ -12,6 +12,9 @@ from seqcli.errors import SeqcliError
 from seqcli.nn.decode import Drawing, Sampling
 from seqcli.nn.language import LanguageModel
 
+LOOK_BACK = 16
+"""Tokens that a text remembers for the counts beside a network, which look less far back."""
+
 
 class Line:
     """The tokens of a text since its last line end, and how much of them was shown.
@@ -48,7 +51,8 @@ class Line:
 class Writing:
     """What a model has read and written of one text.
 
-    states: after all but the last tokens, which are `pending`. line: the tokens since the last
+    states: after all but the last tokens, which are `pending`; the last of those before them are
+    `recent`. line: the tokens since the last
     line end, because how a token is spelled may depend on those before it.
     """
 
@@ -59,6 +63,7 @@ class Writing:
         self.tokenizer = tokenizer
         self.condition = condition
         self.states = model.recurrent.initial(1)
+        self.recent: list[int] = []
         self.pending = [EOS]
         self.line: list[int] = []
 
@@ -87,12 +92,14 @@ class Writing:
             generators=generators,
             banned=(UNK, BOS),
             states=self.states,
+            recent=self.recent,
             condition=self.condition,
         )
         going = list(range(len(lines)))
         for _ in range(length):
             drawn, left = drawing.draw(), []
             if len(lines) == 1:
+                self.recent = [*self.recent, *self.pending][-LOOK_BACK:]
                 self.states, self.pending, self.line = drawing.states, drawn, lines[0].tokens
             for row, (text, token) in enumerate(zip(going, drawn, strict=True)):
                 piece = lines[text].add(token)
@@ -126,8 +133,8 @@ class Writing:
             for cell, parts in enumerate(self.states)
             for part, value in enumerate(parts)
         }
-        tensors["pending"] = torch.tensor(self.pending)
-        tensors["line"] = torch.tensor(self.line, dtype=torch.int64)
+        for name in ("recent", "pending", "line"):
+            tensors[name] = torch.tensor(getattr(self, name), dtype=torch.int64)
         if self.condition is not None:
             tensors["condition"] = self.condition
         return tensors
@@ -140,12 +147,13 @@ class Writing:
                 for cell, parts in enumerate(self.states)
             ]
             pending, line = tensors["pending"].tolist(), tensors["line"].tolist()
+            recent = tensors["recent"].tolist() if "recent" in tensors else []
         except KeyError:
             raise SeqcliError("the saved state does not fit this model; start without it") from None
         if not pending or not all(
-            0 <= token < len(self.tokenizer.vocabulary) for token in (*pending, *line)
+            0 <= token < len(self.tokenizer.vocabulary) for token in (*recent, *pending, *line)
         ):
             raise SeqcliError("the saved state is corrupt; start without it")
-        self.states, self.pending, self.line = states, pending, line
+        self.states, self.recent, self.pending, self.line = states, recent, pending, line
         if self.condition is None:
             self.condition = tensors.get("condition")

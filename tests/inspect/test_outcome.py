@@ -21,7 +21,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "tag with crf": ("tag", "span_f1", {"crf": True}),
     "tag without spans": ("tag", "token_accuracy", {}),
     "tag with a label": ("tag", "span_f1", {"with_label": "label"}),
-    "lm": ("lm", "cross_entropy", {"tokens": "character"}),
+    "lm": ("lm", "cross_entropy", {"tokens": "character", "ngrams": 0}),
     "translate": ("translate", "cross_entropy", {"max_length": 6}),  # which cuts half the rows
 }
 

@@ -209,6 +209,6 @@ def test_long_text_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     task, model = make_model("lm")
     text = " ".join(make_lines()) * 3
     (whole,) = task.log_probabilities(model, task.read([text]))
-    monkeypatch.setattr("seqcli.tasks.lm.EVALUATION_TOKENS", 50)
+    monkeypatch.setattr("seqcli.tasks.likelihood.TOKENS", 50)
     (parts,) = task.log_probabilities(model, task.read([text]))
     torch.testing.assert_close(parts, whole, atol=TOLERANCE, rtol=TOLERANCE)

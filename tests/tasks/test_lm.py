@@ -18,6 +18,7 @@ from seqcli.nn.decode import Sampling
 from seqcli.nn.penalty import penalise
 from seqcli.nn.ragged import Ragged
 from seqcli.nn.recurrent import forget
+from seqcli.tasks.likelihood import judge_stream
 from seqcli.tasks.lm import LanguageModeling
 from seqcli.tasks.writing import Writing
 
@@ -153,12 +154,12 @@ def test_a_cut_line_is_scored_without_ends_that_are_not_there(tokens: str) -> No
         read = np.concatenate([[2], ids])[joined[0] : len(ids) + 1 - joined[1]].astype(np.int64)
         assert task.encode_stream(rows).tokens.tolist() == read.tolist()
         scores = task.evaluate(model, rows)
-        nats_N = task.nats(model, read)
+        nats_N = -judge_stream(model, read).mixed(model.ngrams).numpy()
         assert scores["tokens"] == len(read) - 1
         assert scores["cross_entropy"] == pytest.approx(nats_N.mean())
         first = len("g" if tokens == "character" else "go")
         assert scores["characters"] == len(text) + 1 - joined[1] - joined[0] * first
-        assert set(task.baselines(rows, {"test": rows})["test"]) == {"unigram", "bigram"}
+        assert set(task.baselines(rows, {"test": rows})["test"]) == {"unigram", "bigram", "n-grams"}
 
 
 # ------------------------------------------------------------------------------------ signatures

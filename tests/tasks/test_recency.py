@@ -75,12 +75,15 @@ def test_cache_sums_up_all_streams() -> None:
     found = recency.with_cache(task, model, rows, size=7, validation=rows)
     chosen, total = found["cache"], 0.0
     tokens = task.encode_stream(rows).tokens
+    assert task.ngrams is not None
+    counted = task.ngrams.counts().chances(tokens, np.array([0]))[1:]
     steps = -(-(len(tokens) - 1) // 16)
     for start in range(0, len(tokens) - 1, steps):
         end = min(start + steps, len(tokens) - 1)
         read, gold = torch.from_numpy(tokens[start:end]), tokens[start + 1 : end + 1]
         h, _ = model.read(Ragged(read, torch.tensor([0, len(read)])), None)
         network = np.exp(-model.head.nats(h, torch.from_numpy(gold)).numpy())
+        network = (1 - task.ngrams.share) * network + task.ngrams.share * counted[start:end]
         cached = chances_by_hand(h.numpy(), gold, 7, chosen["theta"])
         for p, c in zip(network, cached, strict=True):
             total -= np.log(p if np.isnan(c) else (1 - chosen["share"]) * p + chosen["share"] * c)

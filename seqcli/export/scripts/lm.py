@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from backoff import Backoff
 from tokens import EOS, HERE, Tokens, answer_lines, pad, read_facts
 
 FACTS = read_facts()
 TOKENS = Tokens(FACTS["tokenizer"])
 SESSION = onnxruntime.InferenceSession(HERE / "model.onnx")
+NGRAMS = FACTS["ngrams"]
+"""The share and the sizes of the counts beside the network, if there are any."""
 
 
 def start(batch: int) -> dict[str, np.ndarray]:
@@ -30,10 +33,36 @@ def step(
     tokens: np.ndarray, lengths: np.ndarray, states: dict[str, np.ndarray], **condition: Any
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """(B, T) ids and the states before to (B, T, V) log-probabilities of the token after each, and
-    the states after. Feed what is drawn, and those states, to write a text token by token."""
+    the states after. Feed what is drawn, and those states, to write a text token by token; with
+    NGRAMS, mix them with what the counts say of texts that end so:
+
+        runs = COUNTS.begin(batch)
+        runs = COUNTS.extend(runs, tokens)  # at each step
+        logs = mix(logs, COUNTS.distribution(runs))
+    """
     names = ["log_probabilities", *(f"next_{name}" for name in states)]
     logs, *after = SESSION.run(names, {"tokens": tokens, "lengths": lengths, **states, **condition})
     return logs, dict(zip(states, after, strict=True))
+
+
+def read_counts() -> Backoff:
+    """The counts of the model, from its file."""
+    lengths = range(1, len(NGRAMS["sizes"]) + 1)
+    with np.load(HERE / "ngrams.npz") as file:
+        parts = [
+            [file[f"{part}_{length}"] for length in lengths] for part in ("keys", "own", "rest")
+        ]
+    return Backoff(*parts)
+
+
+def mix(logs: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Log-probabilities of network and counts together."""
+    share = NGRAMS["share"]
+    counted = np.log(chances, dtype=np.float64) + math.log(share)
+    return np.logaddexp(logs + math.log1p(-share), counted)
+
+
+COUNTS = read_counts() if NGRAMS else None
 
 
 def encode_condition(texts: list[str]) -> dict[str, np.ndarray]:
@@ -64,7 +93,10 @@ def answer(lines: list[str]) -> list[str]:
     logs, _ = step(read, lengths, start(len(lines)), **condition)
     answers = []
     for log, row in zip(logs, gold, strict=True):
-        total = float(log[range(len(row)), row].astype(np.float64).sum())
+        found = log[range(len(row)), row].astype(np.float64)
+        if COUNTS is not None:
+            found = mix(found, COUNTS.chances(np.array([EOS, *row]), np.array([0]))[1:])
+        total = float(found.sum())
         answers.append(f"{total:.6f}\t{math.exp(min(-total / len(row), 700)):.6f}\t{len(row)}")
     return answers
 
