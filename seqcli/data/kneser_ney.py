@@ -18,7 +18,7 @@ import numpy as np
 from seqcli.data.backoff import Backoff
 
 MOST_TOKENS = 1 << 23
-"""Tokens that are counted, the last of the text: sorting takes some 400 bytes for each."""
+"""Tokens that are counted, the last of the text: this takes some 200 bytes for each."""
 MOST_RUNS = 1 << 22
 """Runs that are kept, about; of more the rarest of the longer ones are left out."""
 

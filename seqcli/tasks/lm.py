@@ -298,17 +298,10 @@ class LanguageModeling:
         judged = {}
         for split, rows in splits.items():
             found = baselines.lm(known, self.encode_stream(rows).tokens, size, counts)
-            judged[split] = {name: self.measure(nats_N, rows) for name, nats_N in found.items()}
+            judged[split] = {name: self.scores_of(nats_N, rows) for name, nats_N in found.items()}
         return judged
 
     def scores_of(self, nats_N: np.ndarray, rows: Rows) -> Scores:
-        """As `measure`, of a model with the counts in it, which the signature then tells."""
-        scores = self.measure(nats_N, rows)
-        if self.ngrams:
-            scores["signature"] += f"|ngrams:{len(self.ngrams.sizes)},share:{self.ngrams.share:g}"
-        return scores
-
-    def measure(self, nats_N: np.ndarray, rows: Rows) -> Scores:
         """The metrics of rows, from the −log p of each of their tokens, ends counted, in order."""
         lines = self.tokenizer.encode(rows["text"], eos=True)
         lengths, characters = lines.lengths, np.array([len(text) + 1 for text in rows["text"]])
