@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqcli import __version__
+from seqcli import __version__, metrics
 from seqcli.config import flatten, make_config
+from seqcli.console import show_score
 from seqcli.data.rows import Rows
 from seqcli.data.values import write_cell
 from seqcli.tasks.task import Scores
@@ -20,6 +21,8 @@ IN_CARD = {
     "lm": ("cross_entropy", "perplexity", "bits_per_character", "unknown_rate", "network_alone"),
 }
 """The scores of each task that a model card has."""
+TOLD = 0.005
+"""How much better a baseline must be to be named, as a share of its score."""
 EXAMPLES, SHORT = 100, 60
 """Rows that are looked at for an example, and its characters at most."""
 UNFIT = re.compile(r"^\s*-|[\n\\]")
@@ -89,6 +92,26 @@ def model_card(task: Any, report: Report) -> str:
     lines += _table(["split", *names, "signature"], rows)
     lines += ["", "```sh", f"seqcli predict {report.folder.name} < lines.txt", "```", ""]
     return "\n".join(lines)
+
+
+def find_better(task: str, network: Scores, baselines: Mapping[str, Scores]) -> str | None:
+    """A sentence about the baseline whose first score is the furthest above the network's on
+    validation rows, if chance does not explain it and it is more than TOLD."""
+    best, most = None, TOLD
+    for name, scores in baselines.items():
+        compared = metrics.compare(scores.tallies, network.tallies)
+        first = next((one for one in IN_CARD[task] if one in compared), None)
+        if first is None or compared[first].better != 1:
+            continue
+        theirs, own = scores[first], network[first]
+        if abs(theirs - own) > most * abs(theirs):
+            most = abs(theirs - own) / abs(theirs)
+            best = (
+                f"the baseline {name!r} does better on validation: {first.replace('_', ' ')} "
+                f"{show_score(first, theirs)}, the network {show_score(first, own)}; train longer "
+                "(--epochs, --time), or do without a network"
+            )
+    return best
 
 
 def _figures(names: Sequence[str], scores: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ from seqcli.nn.device import (
     describe,
     set_threads,
 )
-from seqcli.report import Report, choose_example, model_card
+from seqcli.report import Report, choose_example, find_better, model_card
 from seqcli.tasks import TASKS
 from seqcli.tasks.pretrained import freeze_vectors, place_vectors, take_width
 from seqcli.tasks.task import count_parameters
@@ -235,6 +235,10 @@ def _score(
     found = {name: part for name, part in rows.items() if part}
     scores = {name: judge(task, model, part) for name, part in found.items()}
     baselines = task.baselines(splits.train, found)
+    if splits.validation and (
+        sentence := find_better(task.name, scores["validation"], baselines["validation"])
+    ):
+        say(sentence)
     report = report._replace(scores=scores, baselines=baselines)
     storage.write_json(report.folder / bundle.METRICS, {"scores": scores, "baselines": baselines})
     storage.write_text(report.folder / "README.md", model_card(task, report))
