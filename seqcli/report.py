@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from seqcli import __version__, metrics
 from seqcli.config import flatten, make_config
-from seqcli.console import show_score
 from seqcli.data.rows import Rows
 from seqcli.data.values import write_cell
 from seqcli.tasks.task import Scores
@@ -108,7 +107,7 @@ def find_better(task: str, network: Scores, baselines: Mapping[str, Scores]) -> 
             most = abs(theirs - own) / abs(theirs)
             best = (
                 f"the baseline {name!r} does better on validation: {first.replace('_', ' ')} "
-                f"{show_score(first, theirs)}, the network {show_score(first, own)}; train longer "
+                f"{theirs:.4f}, the network {own:.4f}; train longer "
                 "(--epochs, --time), or do without a network"
             )
     return best

@@ -60,7 +60,7 @@ def test_a_better_baseline_is_named() -> None:
     told = find_better("classify", right(60), others)
     assert told is not None
     assert told.startswith(
-        "the baseline 'three' does better on validation: accuracy 90.00 %, the network 60.00 %;"
+        "the baseline 'three' does better on validation: accuracy 0.9000, the network 0.6000;"
     )
     assert find_better("classify", right(60), {"two": right(62)}) is None  # may be chance
     assert find_better("classify", right(60), {}) is None
