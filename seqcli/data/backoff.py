@@ -84,6 +84,11 @@ class Backoff(NamedTuple):
                 p_V[keys[first:last] - base] += own[first:last]
         return p_RV
 
+    def follow(self, runs_RL: np.ndarray, tokens_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`extend`, and the `distribution` after it."""
+        runs_RL = self.extend(runs_RL, tokens_R)
+        return runs_RL, self.distribution(runs_RL)
+
     def _find(self, length: int, before_N: np.ndarray, tokens_N: np.ndarray) -> np.ndarray:
         """The number of each run made longer by a token, NONE where there is no such run."""
         keys = self.keys[length - 1]

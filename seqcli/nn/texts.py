@@ -19,6 +19,7 @@ from torch import Tensor
 
 from seqcli.nn import kernels
 from seqcli.nn.language import LanguageModel
+from seqcli.nn.native.counts import Follower
 from seqcli.nn.native.step import Product
 from seqcli.nn.ngram_model import NgramModel
 from seqcli.nn.ragged import Ragged
@@ -121,10 +122,13 @@ class CountedTexts:
     tokens that were read before, as far as the counts look back."""
 
     def __init__(self, texts: Texts, rows: int, ngrams: NgramModel, recent: Sequence[int]) -> None:
-        self.texts, self.ngrams, self.counts = texts, ngrams, ngrams.counts()
-        runs_1L = self.counts.begin(1)
-        for token in recent[-self.counts.longest :]:
-            runs_1L = self.counts.extend(runs_1L, np.array([token]))
+        self.texts, self.ngrams = texts, ngrams
+        counts = ngrams.counts()
+        native = kernels.runs_natively(ngrams.get_buffer("own_1"))
+        self.follow = Follower(counts).follow if native else counts.follow
+        runs_1L = counts.begin(1)
+        for token in recent[-counts.longest :]:
+            runs_1L = counts.extend(runs_1L, np.array([token]))
         self.runs_RL = np.repeat(runs_1L, rows, axis=0)
 
     @property
@@ -133,8 +137,8 @@ class CountedTexts:
 
     def read(self, tokens_R: Tensor) -> Tensor:
         logs_RV = self.texts.read(tokens_R).log_softmax(1)
-        self.runs_RL = self.counts.extend(self.runs_RL, tokens_R.cpu().numpy())
-        return self.ngrams.mix(logs_RV, self.counts.distribution(self.runs_RL))
+        self.runs_RL, chances_RV = self.follow(self.runs_RL, tokens_R.cpu().numpy())
+        return self.ngrams.mix(logs_RV, chances_RV)
 
     def select(self, rows_R: Tensor) -> None:
         self.texts.select(rows_R)

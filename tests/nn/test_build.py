@@ -94,6 +94,7 @@ def test_sanitisers_find_nothing(tmp_path):
                 "drop",
                 "lookup",
                 "ngrams",
+                "counts",
             )
         ),
         ROOT / "tests" / "test_optimizer.py",

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "backoff.h"
 #include "ngrams.h"
 #include "set.h"
 #include "threads.h"
@@ -377,6 +378,9 @@ int64_t seqcli_linear(const Linear* call) {
 
 // Returns 0, or 1 for more tokens than there are.
 int64_t seqcli_choose_tokens(const Choice* call) { return choose(*call); }
+
+// Returns 0, or 1 for a token outside the vocabulary.
+int64_t seqcli_follow_runs(const Runs* call) { return follow_runs(*call); }
 
 // Returns 0, or 1 for a gold token outside the vocabulary.
 int64_t seqcli_cross(const Vocabulary* call) { return cross(*call); }

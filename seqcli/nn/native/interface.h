@@ -84,6 +84,18 @@ struct Linear {
     void* y;
 };
 
+// Texts to which a token is appended, and what counts say comes next (backoff.h); L lengths of runs.
+struct Runs {
+    int64_t rows, vocabulary, longest, threads;  // R, V, L
+    const int64_t* sizes;        // (L) runs of each length
+    const int64_t* const* keys;  // (L) of the runs of each length, rising
+    const float* const* own;     // (L) what each run has for itself
+    const float* const* rest;    // (L) what it leaves to the shorter one, by the run before
+    const int64_t* tokens;       // (R)
+    int64_t* runs;               // (R, L - 1) at the ends of the texts, of each length; or -1
+    float* chances;              // (R, V)
+};
+
 // The `count` likeliest tokens of a vocabulary for each row (choice.h): scores x W^T + bias, W
 // (width, depth) packed as ROWS_OF.
 struct Choice {

@@ -66,6 +66,12 @@ class Choice(ctypes.Structure):
     )
 
 
+class Runs(ctypes.Structure):
+    """`struct Runs` of interface.h."""
+
+    _fields_ = _fields("rows vocabulary longest threads", "sizes keys own rest tokens runs chances")
+
+
 class Vocabulary(ctypes.Structure):
     """`struct Vocabulary` of training.h."""
 
@@ -206,6 +212,7 @@ class Library:
         self.pack = take("pack", Packing)
         self.linear = take("linear", Linear)
         self.choose = take("choose_tokens", Choice)
+        self.follow_runs = take("follow_runs", Runs)
         self._steps = {"forward": handle.seqcli_forward, "backward": handle.seqcli_backward}
         for step in self._steps.values():
             step.argtypes = [ctypes.POINTER(Recurrent), ctypes.c_int64]
