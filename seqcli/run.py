@@ -147,7 +147,7 @@ def _train(
             }
         )
         judged, judge = splits.validation or splits.train, task.evaluate
-        if splits.validation:  # some choose anew after each epoch what others choose at the end
+        if splits.validation:
             judge = getattr(task, "follow", judge)
         assert judged is not None
         last = [rows[name] for name in ("validation", "test") if rows[name] and scored]

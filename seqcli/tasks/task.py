@@ -99,7 +99,11 @@ class Task(Protocol):
         ...
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:
-        """Choose on validation rows what the weights leave open; sentences that tell of it."""
+        """Choose on validation rows what the weights leave open; sentences that tell of it.
+
+        A task for which each epoch must be tuned to be judged has `follow` too: `tune`, and the
+        scores of `evaluate`.
+        """
         ...
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
