@@ -11,6 +11,7 @@ from seqcli import __version__, metrics
 from seqcli.config import flatten, make_config
 from seqcli.data.rows import Rows
 from seqcli.data.values import write_cell
+from seqcli.metrics.paired import LOWER_IS_BETTER
 from seqcli.tasks.task import Scores
 
 IN_CARD = {
@@ -98,13 +99,16 @@ def find_better(task: str, network: Scores, baselines: Mapping[str, Scores]) -> 
     validation rows, if chance does not explain it and it is more than TOLD."""
     best, most = None, TOLD
     for name, scores in baselines.items():
-        compared = metrics.compare(scores.tallies, network.tallies)
-        first = next((one for one in IN_CARD[task] if one in compared), None)
-        if first is None or compared[first].better != 1:
+        first = next((one for one in IN_CARD[task] if one in scores and one in network), None)
+        if first is None:
             continue
         theirs, own = scores[first], network[first]
-        if abs(theirs - own) > most * abs(theirs):
-            most = abs(theirs - own) / abs(theirs)
+        ahead = (own - theirs if first in LOWER_IS_BETTER else theirs - own) / (theirs or 1)
+        if ahead <= most:  # the test takes long
+            continue
+        compared = metrics.compare(scores.tallies, network.tallies)
+        if first in compared and compared[first].better == 1:
+            most = ahead
             best = (
                 f"the baseline {name!r} does better on validation: {first.replace('_', ' ')} "
                 f"{theirs:.4f}, the network {own:.4f}; train longer "

@@ -159,7 +159,7 @@ def _train(
             precision=precision,
             snapshot=snapshot,
             prepared=time.monotonic() - began,
-            closing=sum(map(len, last)) / len(judged),
+            closing=sum(map(len, last)) / len(judged) + (judge != task.evaluate and scored),
         )
         if not fresh:
             storage.cut_lines(folder / bundle.HISTORY, fit.at.epoch)

@@ -31,11 +31,13 @@ class NgramModel(nn.Module):
     """The counts as buffers, so that they lie with the weights; `share` is λ.
 
     sizes: how many runs there are of each length. The numbers come from `of`, or from a saved
-    model.
+    model. Raises ValueError without sizes and for a share outside of (0, 1).
     """
 
     def __init__(self, sizes: list[int], share: float = SHARE) -> None:
         super().__init__()
+        if not sizes or not 0 < share < 1:
+            raise ValueError("no runs, or a share that is none")
         self.sizes = sizes
         self.share = share
         before = [1, *sizes]

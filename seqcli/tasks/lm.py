@@ -142,7 +142,7 @@ class LanguageModeling:
         if config.network.ngrams:  # None in models of before there were any
             try:
                 task.ngrams = NgramModel(**files["ngrams.json"])
-            except (RuntimeError, TypeError):
+            except (RuntimeError, TypeError, ValueError):
                 raise SeqcliError(
                     "ngrams.json of the model is corrupt; train or copy the model again"
                 ) from None
@@ -267,9 +267,9 @@ class LanguageModeling:
         return judge_texts(model, lines, self.condition.encode(rows["condition"]))
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:
-        self.follow(model, rows)
         if self.ngrams is None:
             return []
+        self.follow(model, rows)
         return [
             f"counts of up to {len(self.ngrams.sizes)} tokens have a share of "
             f"{self.ngrams.share:.2f} in each probability, chosen on validation"

@@ -195,9 +195,11 @@ def test_a_folder_keeps_counts_and_share(tmp_path: Path, data: Path) -> None:
     assert stored["baselines"]["test"].keys() == {"unigram", "bigram", "n-grams"}
     again = run.score(tmp_path / "m")
     assert again.scores["test"]["cross_entropy"] == stored["scores"]["test"]["cross_entropy"]
-    (tmp_path / "m" / "ngrams.json").write_text('{"sizes": [3, "x"], "share": 0.2}')
-    with pytest.raises(SeqcliError, match=r"ngrams\.json of the model is corrupt"):
-        bundle.load(tmp_path / "m")
+    wrong = ({"sizes": [3, "x"]}, {"sizes": []}, {"sizes": [3], "share": 1}, {"size": [3]})
+    for facts in wrong:
+        (tmp_path / "m" / "ngrams.json").write_text(json.dumps({"share": 0.2, **facts}))
+        with pytest.raises(SeqcliError, match=r"ngrams\.json of the model is corrupt"):
+            bundle.load(tmp_path / "m")
     (tmp_path / "m" / "ngrams.json").unlink()
     with pytest.raises(SeqcliError, match=r"lacks ngrams\.json"):
         bundle.load(tmp_path / "m")
