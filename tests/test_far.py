@@ -15,7 +15,14 @@ from conftest import TASKS, write_jsonl
 
 from seqcli.nn.cells import CELLS
 
-DEEP = {"cell": "lstm", "layers": 2, "residual": True, "layer_norm": True, "average": 0.9}
+DEEP = {
+    "cell": "lstm",
+    "layers": 2,
+    "residual": True,
+    "layer_norm": True,
+    "feed_forward": 2,
+    "average": 0.9,
+}
 DROPPED = {"locked_dropout": True, "embedding_dropout": 0.1, "weight_dropout": 0.2}
 CASES: dict[str, list[dict[str, Any]]] = {
     "classify": [

@@ -278,6 +278,7 @@ def _find_contradictions(config: Config) -> Iterator[str]:
             ("--weight-dropout", network.weight_dropout > 0),
             ("--residual", network.residual),
             ("--layer-norm", network.layer_norm),
+            ("--feed-forward", network.feed_forward > 0),
             ("--max-length", config.tokens.max_length is not None),
             ("--bptt", bptt is not None),
             (f"--tokens {config.tokens.tokens}", config.tokens.tokens not in ("auto", "word")),

@@ -62,6 +62,13 @@ class Network:
         False, "Residual connections: add a layer's input to its output where their sizes agree."
     )
     layer_norm: bool = setting(False, "Layer normalisation of each layer's input.")
+    feed_forward: int = setting(
+        0,
+        "Behind each recurrent layer a feed-forward layer this many times as wide; 0: none. A "
+        "transformer has its own.",
+        minimum=0,
+        maximum=16,
+    )
     initialization: Literal["orthogonal", "uniform"] = setting(
         "orthogonal",
         "Initial weights of the recurrent layers. orthogonal: orthogonal matrices from state to "

@@ -54,10 +54,20 @@ def recur(
         y = graph.concat(outputs, 2)
         size = recurrent.directions * cell.hidden_size
         x = x.with_values(x.values + y if recurrent.residual and size == width else y)
+        if recurrent.feed_forwards:
+            x = widen(recurrent.feed_forwards[at // recurrent.directions], x)
         width = size
     if recurrent.norm is not None:
         x = x.with_values(graph.normalise(recurrent.norm, x.values))
     return x, after
+
+
+def widen(layer: Any, x: Padded) -> Padded:
+    """(T, B, H) to the same, as `FeedForward`."""
+    graph = x.graph
+    read = graph.normalise(layer.norm, x.values)
+    wide = graph("Relu", graph.linear(read, layer.wide.weight, layer.wide.bias))
+    return x.with_values(x.values + graph.linear(wide, layer.narrow.weight, layer.narrow.bias))
 
 
 def pool(layer: Pool, h: Padded) -> Value:

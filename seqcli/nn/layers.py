@@ -46,6 +46,7 @@ def make_recurrent(
         residual=network.residual and not whole,
         layer_norm=network.layer_norm and not whole,
         final_norm=whole or (network.residual and network.layer_norm),
+        feed_forward=0 if whole else network.feed_forward,
         bptt=None if whole else bptt,
     )
 

@@ -22,6 +22,7 @@ from seqcli.nn import kernels
 from seqcli.nn.cells import GRU, LSTM, Elman
 from seqcli.nn.cells.cell import State
 from seqcli.nn.dropout import Dropout, weights_dropped
+from seqcli.nn.feed_forward import FeedForward
 from seqcli.nn.ragged import Ragged, offsets
 
 States = list[State]
@@ -38,7 +39,8 @@ class Recurrent(nn.Module):
 
     residual: a layer as wide as its input adds to it. layer_norm: each layer reads its input
     normalised (Ba et al. 2016), as deep stacks need it (Xiong et al. 2020); final_norm: so is the
-    output of the stack:
+    output of the stack. feed_forward: behind each layer stands a `FeedForward` this many times as
+    wide as the layer.
 
         plain     x ── cell ── x'              residual, layer norm    x ─┬─ norm ── cell ─ + ── x'
                                                                           └─────────────────┘
@@ -57,6 +59,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         layer_norm: bool = False,
         final_norm: bool = False,
+        feed_forward: int = 0,
         bptt: int | None = None,
     ) -> None:
         super().__init__()
@@ -67,6 +70,7 @@ class Recurrent(nn.Module):
         self.bptt = bptt
         self.cells = nn.ModuleList()
         self.norms = nn.ModuleList()
+        self.feed_forwards = nn.ModuleList()
         size = input_size
         for _ in range(layers):
             if layer_norm:
@@ -74,6 +78,9 @@ class Recurrent(nn.Module):
             pair = [make_cell(size) for _ in range(self.directions)]
             self.cells.extend(pair)
             size = self.directions * pair[0].hidden_size
+            if feed_forward:
+                wide = FeedForward(size, feed_forward * size, dropout=dropout, locked=locked)
+                self.feed_forwards.append(wide)
         self.norm = nn.LayerNorm(size) if final_norm else None
         self.output_size = size
 
@@ -103,6 +110,8 @@ class Recurrent(nn.Module):
             if self.residual and y_NH.shape == x.values.shape:
                 y_NH = x.values + y_NH
             x = x.with_values(y_NH)
+            if self.feed_forwards:
+                x = self.feed_forwards[at // self.directions](x)
         if self.norm is not None:
             x = x.with_values(self.norm(x.values))
         return x, after
@@ -206,8 +215,15 @@ def to_torch(recurrent: Recurrent) -> nn.RNNBase:
     kinds = [kind for kind, ours in TORCH.items() if type(cell) is ours]
     if not kinds:
         raise SeqcliError(f"torch.nn has no {type(cell).__name__} cell to give the weights to")
-    if recurrent.residual or recurrent.norms or recurrent.norm is not None:
-        raise SeqcliError("torch.nn has no residual or normalised stack to give the weights to")
+    if (
+        recurrent.residual
+        or recurrent.norms
+        or recurrent.norm is not None
+        or recurrent.feed_forwards
+    ):
+        raise SeqcliError(
+            "torch.nn has no residual, normalised or feed-forward stack to give the weights to"
+        )
     options = {"nonlinearity": cell.nonlinearity} if type(cell) is Elman else {}
     module = kinds[0](
         cell.input_size,

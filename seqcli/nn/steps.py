@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqcli.nn.kernels import precision
-from seqcli.nn.native.step import Layer
+from seqcli.nn.native.step import Layer, Product
 from seqcli.nn.recurrent import Recurrent, States
 
 
@@ -31,6 +31,7 @@ class Steps:
         self.states = states
         self.works: list[Callable[[int], object]] = []
         last = len(recurrent.cells) - 1
+        bf16 = precision() == "bf16"
         for at, (cell, state) in enumerate(zip(recurrent.cells, states, strict=True)):
             known: Any = cell
             read_CI = x_CI
@@ -38,11 +39,12 @@ class Steps:
                 read_CI = torch.empty(x_CI.shape)
                 self._normalise(recurrent.norms[at], x_CI, read_CI)
             out_CH = y_CH if at == last else torch.empty(y_CH.shape)
-            bf16 = precision() == "bf16"
             layer = Layer(known.kernel, known.weights, read_CI, out_CH, state=state, bf16=bf16)
             self.works.append(layer.run)
             if recurrent.residual and out_CH.shape == x_CI.shape:
                 self._add(x_CI, out_CH)
+            if recurrent.feed_forwards:
+                self._widen(recurrent.feed_forwards[at], out_CH, bf16=bf16)
             x_CI = out_CH
         if recurrent.norm is not None:
             self._normalise(recurrent.norm, y_CH, y_CH)
@@ -54,6 +56,15 @@ class Steps:
 
     def _normalise(self, norm: nn.Module, x_CI: Tensor, to_CI: Tensor) -> None:
         self.works.append(lambda rows: to_CI[:rows].copy_(norm(x_CI[:rows])))
+
+    def _widen(self, forward: Any, x_CH: Tensor, *, bf16: bool) -> None:
+        """Add to x what a `FeedForward` makes of it."""
+        read_CH = torch.empty(x_CH.shape)
+        self._normalise(forward.norm, x_CH, read_CH)
+        wide = Product(read_CH, forward.wide.weight, forward.wide.bias, bf16=bf16)
+        narrow = Product(wide.y_CK, forward.narrow.weight, forward.narrow.bias, bf16=bf16)
+        self.works += [wide.run, lambda rows: wide.y_CK[:rows].relu_(), narrow.run]
+        self._add(narrow.y_CK, x_CH)
 
     def _add(self, x_CH: Tensor, to_CH: Tensor) -> None:
         self.works.append(lambda rows: to_CH[:rows].add_(x_CH[:rows]))

@@ -156,7 +156,9 @@ def test_pools(pool: str, bidirectional: bool) -> None:
     check("classify", pool=pool, bidirectional=bidirectional, cell="lstm")
 
 
-@pytest.mark.parametrize("settings", [{"layer_norm": True}, {"residual": True}, {"layers": 1}])
+@pytest.mark.parametrize(
+    "settings", [{"layer_norm": True}, {"residual": True}, {"layers": 1}, {"feed_forward": 2}]
+)
 def test_stacks(settings: dict[str, Any]) -> None:
     check("tag", **{"layers": 3, "layer_norm": True, "residual": True, **settings})
 

@@ -134,9 +134,10 @@ def label_conditioning(output):
         ("gru", {"tie": False}),
         ("lstm", {"layers": 2, "tie": True}),
         ("mingru", {"layers": 3, "hidden": 5, "residual": True, "layer_norm": True}),
+        ("gru", {"layers": 2, "hidden": 5, "feed_forward": 3}),
         ("rnn", {"conditioning": label_conditioning}),
     ],
-    ids=["gru", "lstm", "mingru", "rnn from a label"],
+    ids=["gru", "lstm", "mingru", "feed-forward", "rnn from a label"],
 )
 @torch.inference_mode()
 def test_prepared_steps_are_the_general_ones_to_the_bit(cell, settings):

@@ -119,9 +119,12 @@ def test_one_mask_of_weights_for_all_blocks_of_truncated_backpropagation() -> No
     torch.testing.assert_close(outputs(2), outputs(None), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("feed_forward", [0, 3])
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("residual", [False, True])
-def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm: bool) -> None:
+def test_stack_is_that_of_torch_put_together_by_hand(
+    residual: bool, layer_norm: bool, feed_forward: int
+) -> None:
     torch.manual_seed(8)
     recurrent = Recurrent(
         lambda size: make_cell("lstm", size, 4),
@@ -131,8 +134,9 @@ def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm:
         residual=residual,
         layer_norm=layer_norm,
         final_norm=residual and layer_norm,
+        feed_forward=feed_forward,
     )
-    for norm in [*recurrent.norms, *([recurrent.norm] if recurrent.norm else [])]:
+    for norm in [one for one in recurrent.modules() if isinstance(one, nn.LayerNorm)]:
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     found, _ = recurrent(batch())
@@ -146,6 +150,11 @@ def test_stack_is_that_of_torch_put_together_by_hand(residual: bool, layer_norm:
             read = recurrent.norms[layer](x) if layer_norm else x
             y = oracle(read)[0]
             x = x + y if residual and layer else y
+            if feed_forward:
+                part = recurrent.feed_forwards[layer]
+                wide = nn.functional.linear(part.norm(x), part.wide.weight, part.wide.bias)
+                assert wide.shape[1] == 3 * x.shape[1]
+                x = x + nn.functional.linear(wide.relu(), part.narrow.weight, part.narrow.bias)
         truth.append(recurrent.norm(x) if recurrent.norm else x)
     torch.testing.assert_close(found.values, torch.cat(truth), atol=1e-5, rtol=1e-5)
 

@@ -57,6 +57,7 @@ def write(writer: Writer) -> list[Tensor]:
         ("mingru", {"attention": "none", "input_feeding": True}),
         ("minlstm", {"attention": "none", "bridge": "none"}),
         ("gru", {"attention": "general", "layers": 3, "residual": True, "layer_norm": True}),
+        ("lstm", {"attention": "general", "layers": 3, "residual": True, "feed_forward": 2}),
     ],
     ids=str,
 )

@@ -107,8 +107,10 @@ def test_classify_pairs_with_several_labels(cell: str) -> None:
     check(task, model, Request(top_k=2))
 
 
-@pytest.mark.parametrize("settings", [{"residual": True}, {"layer_norm": True}])
-def test_stacks(settings: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"residual": True}, {"layer_norm": True}, {"feed_forward": 2}]
+)
+def test_stacks(settings: dict[str, Any]) -> None:
     task, model = make_model("classify", **settings)
     check(task, model, Request(probabilities=True))
 
