@@ -279,6 +279,21 @@ def test_all_splits_read_the_columns_of_train(folder: Path) -> None:
     assert made.test.columns == {"text": ["again"] * 2, "label": ["x", "y"]}
 
 
+@pytest.mark.parametrize("train", ["satz\tmeinung\n", "Satz\tMeinung\n"])
+def test_the_header_of_a_small_split_is_that_of_train(folder: Path, train: str) -> None:
+    """Alone it could be a row as well."""
+    header, rows = "satz\tmeinung\n", [f"some text {i}\t{'xy'[i % 2]}\n" for i in range(40)]
+    fill(folder, a__tsv=train + "".join(rows), b__tsv=header + "".join(rows[:5]))
+    data = settings("classify", train="a.tsv", validation="b.tsv", test="b*.tsv")
+    splits = load("classify", data)
+    assert sizes(splits) == [40, 5, 5]
+    assert splits.test.columns == splits.train.head(5).columns
+    usual = splits.train.names
+    for small in (settings("classify", data="b.tsv"), settings("classify", test="b.tsv")):
+        rows = load_split("classify", small, usual=usual)
+        assert rows.columns == splits.test.columns
+
+
 # ---------------------------------------------------------------------------- slices, one split
 
 
