@@ -43,7 +43,8 @@ def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], 
     problem = SeqcliError("an empty header")
     for divider in TABLES[reading]:
         try:
-            return _fit_header(Header(divider, split_cells(line, divider)), read)
+            names = [cell.strip() for cell in split_cells(line, divider)]
+            return _fit_header(Header(divider, names), read)
         except SeqcliError as error:
             problem = problem if divider != TABLES[reading][0] else error
     raise UsageError(f"the header of the table: {problem}")
