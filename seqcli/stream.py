@@ -19,6 +19,7 @@ import torch
 
 from seqcli import bundle
 from seqcli.config import Request
+from seqcli.data.files import is_full
 from seqcli.data.grouping import Bounds, find_number
 from seqcli.data.lines import Header, Line, open_lines, parse_record, read_lines
 from seqcli.data.names import DOCUMENT
@@ -278,7 +279,7 @@ class Answers:
         whole: list[list[Line]] = []
         for line in lines:
             self.sentence.append(line)
-            ended = not line.problem and not line.text.strip()
+            ended = not line.problem and not is_full(line.text)
             if ended or len(self.sentence) >= SENTENCE_LINES:
                 whole.append(self.sentence)
                 self.sentence = []

@@ -379,6 +379,15 @@ def test_columns_are_read_as_in_training(cli: Cli, models: Models) -> None:
     assert hashtag[0].startswith("#rome\t")
 
 
+@pytest.mark.parametrize("name", ["in.conll", "in.txt"])
+def test_spaces_that_are_a_tokens_own(cli: Cli, models: Models, name: str) -> None:
+    """Between columns stand plain spaces; others are read as in training."""
+    content = "10\u00a0000 O\nto  O\n\u3000 O\n\nstay O\n\n"
+    found = answer(cli, models("tag"), content.encode(), name=name)
+    tokens = [line.split("\t")[0] for line in found.lines]
+    assert (found.status, tokens) == (0, ["10\u00a0000", "to", "\u3000", "", "stay", ""])
+
+
 def test_bad_line_among_columns(cli: Cli, models: Models) -> None:
     result = answer(cli, models("tag"), b"go\tX\n\xff\tX\nrome\tX\n\n", name="in.conll")
     assert result.status == 1
