@@ -21,7 +21,7 @@ from seqcli import bundle
 from seqcli.config import Request
 from seqcli.data.files import is_full
 from seqcli.data.grouping import Bounds, find_number
-from seqcli.data.lines import Header, Line, open_lines, parse_record, read_lines
+from seqcli.data.lines import Header, Line, OpenCell, open_lines, parse_record, read_lines
 from seqcli.data.names import DOCUMENT
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
@@ -262,14 +262,13 @@ class Answers:
     def _read_cells(self, text: str) -> dict[str, str]:
         """A row of a table. The line that ends a quoted cell of one before is no row."""
         assert self.header is not None
-        uneven = text.count('"') % 2 == 1 and self.header.divider != "\t"
-        if self.open and uneven:
+        if self.open and text.count('"') % 2 == 1:
             self.open = False
             raise SeqcliError("ends a row that began before; write a row on one line")
         try:
             row = self.header.read(text)
-        except SeqcliError:
-            self.open = self.open or uneven
+        except OpenCell:
+            self.open = True
             raise
         self.open = False
         return row

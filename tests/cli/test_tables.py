@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import Result
 
+from seqcli.data.delimited import read_csv
+
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
 ROWS = ["go to rome", 'say "stay, there"', "", "a, b"]
@@ -71,6 +73,21 @@ def test_cells_of_several_lines_are_no_rows(cli: Cli, models: Models) -> None:
     found = cli("predict", models("classify"), "in.csv")
     assert [bool(line) for line in found.lines] == [True, False, False, True, True]
     assert "line 3: ends a row that began before" in found.err
+
+
+def test_quotation_marks_are_read_as_in_training(cli: Cli, models: Models) -> None:
+    rows = ['"He said "hi" to me"', '"fine" ', 'a 6" pipe', '6"', 'x"y']
+    Path("in.csv").write_text("id,text\n" + "".join(f"1,{row}\n" for row in rows))
+    found = cli("predict", models("classify"), "in.csv", "--format", "jsonl")
+    assert (found.status, found.err) == (0, "")
+    trained = read_csv(Path("in.csv")).columns["text"]
+    assert [json.loads(line)["text"] for line in found.lines] == trained
+    # What is wrong with one row says nothing of the next.
+    Path("in.csv").write_text('id,text\n6"\n2,6" pipe\n1,a\rb\n"\n')
+    found = cli("predict", models("classify"), "in.csv")
+    assert [bool(line) for line in found.lines] == [True, False, True, False, False]
+    for said in ("line 2: 1 cells", "line 4: holds a carriage return", "line 5: a quoted cell"):
+        assert said in found.err
 
 
 def test_columns_that_are_not_read_may_be_empty_or_twice_there(cli: Cli, models: Models) -> None:
