@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqcli.data.conll import WIDTH, blank_comments, count_tokens, find_splitter, has_heads
+from seqcli.data.delimited import read_delimiter
 from seqcli.data.files import is_full
 from seqcli.data.lines import Header, Line, parse_record, split_cells
 from seqcli.data.names import TEXT
@@ -38,16 +39,26 @@ def read_rows(
         return read([one for at, one in given.items() if at not in wrong]), wrong
 
 
-def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
+def find_lead(lines: Sequence[Line], reading: str) -> tuple[int, str | None]:
+    """How many of these lines stand before the header of a table: blank ones and, in csv, a first
+    one such as sep=; and the divider that this names."""
+    first = lines[0].text if lines[0].number == 1 and reading == "csv" else ""
+    told = read_delimiter(first)
+    rest = enumerate(lines[1:] if told else lines, start=bool(told))
+    full = (at for at, line in rest if line.problem or line.text.strip())
+    return next(full, len(lines)), told
+
+
+def find_header(line: str, dividers: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
     """The header of a table, which `read` finds what it needs in. Raises UsageError where it does
     not."""
     problem = SeqcliError("an empty header")
-    for divider in TABLES[reading]:
+    for divider in dividers:
         try:
             names = [cell.strip() for cell in split_cells(line, divider)]
             return _fit_header(Header(divider, names), read)
         except SeqcliError as error:
-            problem = problem if divider != TABLES[reading][0] else error
+            problem = problem if divider != dividers[0] else error
     raise UsageError(f"the header of the table: {problem}")
 
 
@@ -89,9 +100,11 @@ def guess(file: str, lines: list[Line], task: Any) -> str | None:
         return kind
     if first is None:
         return None
-    if kind in TABLES and not lines[0].problem:
+    if kind in TABLES:
+        at, told = find_lead(lines, kind)
         with contextlib.suppress(SeqcliError):
-            find_header(lines[0].text, kind, task.read_records)
+            line = lines[at].text if at < len(lines) else ""
+            find_header(line, told or TABLES[kind], task.read_records)
             return kind
     if task.name == "tag" and (kind == "tsv" or (file != "-" and _are_tagged(lines, task))):
         return "conll"

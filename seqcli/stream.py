@@ -31,6 +31,7 @@ from seqcli.reading import (
     TABLES,
     doubt,
     find_header,
+    find_lead,
     find_tokens,
     guess,
     read_rows,
@@ -118,7 +119,8 @@ class Answers:
 
     Text and JSON Lines have an answer a line. In CoNLL input a sentence has one, as soon as its
     blank line is there; `rest` answers the last sentence, which may lack it. The header of a table
-    is answered by the name of the answer, so that both can be pasted together. Where its rows are
+    is answered by the name of the answer, so that both can be pasted together; what stands before
+    it, blank lines or sep=; by blank lines. Where its rows are
     tokens (tag) they are answered when the sentence is whole: the next one has begun.
     """
 
@@ -144,6 +146,7 @@ class Answers:
         pairs = request.score_pairs
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
+        self.dividers = ""  # of a table, once they are known
         self.header: Header | None = None
         self.place: int | None = None  # of the tokens among columns, once known
         self.open = False  # whether a quoted cell of a table has begun and not ended
@@ -174,12 +177,19 @@ class Answers:
 
     def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the first lines of a table, its header among them."""
-        self.header = find_header(lines[0].text, self.reading, self.read_records)
+        at, told = find_lead(lines, self.reading)
+        self.dividers = told or self.dividers or TABLES[self.reading]
+        silent = self.format in ("jsonl", "conll")
+        yield Reply("" if silent else "\n" * at)
+        if at == len(lines):
+            return
+        self.header = find_header(lines[at].text, self.dividers, self.read_records)
         if self.task.name == "tag" and (number := find_number(self.header.names)):
             document = find_number(self.header.names, DOCUMENT)
             self.numbers = [number, document] if document else [number]
-        yield Reply("" if self.format in ("jsonl", "conll") else f"{NAMES[self.task.name]}\n")
-        yield from self._to_numbered(lines[1:]) if self.numbers else self._to_lines(lines[1:])
+        yield Reply("" if silent else f"{NAMES[self.task.name]}\n")
+        rest = lines[at + 1 :]
+        yield from self._to_numbered(rest) if self.numbers else self._to_lines(rest)
 
     def _to_numbered(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the sentences of a table that these lines complete."""
