@@ -473,7 +473,7 @@ def write_texts(folder: Path, **texts: str) -> None:
 
 def test_folders_called_by_their_labels(folder: Path) -> None:
     write_texts(folder / "imdb/train/pos", a="good film", b="fine")
-    write_texts(folder / "imdb/train/neg", a="bad film", b="poor", c="")
+    write_texts(folder / "imdb/train/neg", a="bad film", b="poor", c="", d="\n", e="\r\n\n")
     write_texts(folder / "imdb/train/unsup", a="who knows")
     write_texts(folder / "imdb/test/pos", a="great")
     write_texts(folder / "imdb/test/neg", a="awful")
@@ -482,7 +482,7 @@ def test_folders_called_by_their_labels(folder: Path) -> None:
     assert splits.train["label"] == ["neg", "neg", "pos", "pos"]
     assert splits.train["text"] == ["bad film", "poor", "good film", "fine"]
     assert splits.validation["text"] == ["awful", "great"]
-    assert "1 row without text, left out" in " ".join(splits.notes)
+    assert "3 rows without text, left out" in " ".join(splits.notes)
     alone = load_split("classify", settings("classify", data="imdb"))
     assert alone["label"] == ["neg", "pos"]
 
