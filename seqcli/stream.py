@@ -41,6 +41,9 @@ from seqcli.tasks.task import Answer, device_of
 
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
+UNDECIDED = 100
+"""Sentences of a token by which it is not known yet whether rows of a table are tokens: so many of
+them wait for an answer, at most."""
 NAMES = {
     "classify": "label",
     "tag": "tags",
@@ -153,7 +156,8 @@ class Answers:
         self.numbers: list[str] = []  # the columns that number sentences, if rows may be tokens
         self.bounds = Bounds()
         self.rows: list[Item] = []  # of a sentence
-        self.joins = False  # whether a sentence has had several rows
+        self.waiting: list[list[Item]] = []  # sentences until one tells what rows are
+        self.joins = False  # whether one has told that rows are tokens
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
@@ -172,7 +176,9 @@ class Answers:
         sentence, self.sentence = self.sentence, []
         rows, self.rows = self.rows, []
         return (
-            self._to_joined([rows]) if rows else self._to_sentences([sentence] if sentence else [])
+            self._to_joined([rows], last=True)
+            if rows
+            else self._to_sentences([sentence] if sentence else [])
         )
 
     def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
@@ -203,11 +209,16 @@ class Answers:
             self.rows.append(item)
         return self._to_joined(whole)
 
-    def _to_joined(self, sentences: list[list[Item]]) -> Iterator[Reply]:
-        """The replies to sentences of a table, a row each; the first says whether rows are tokens
-        or sentences."""
+    def _to_joined(self, sentences: list[list[Item]], *, last: bool = False) -> Iterator[Reply]:
+        """The replies to sentences of a table, a row each; they wait until one of them tells
+        whether rows are tokens or sentences. last: none will."""
+        sentences, self.waiting = self.waiting + sentences, []
         if sentences and not self.joins:
-            self.joins = sum(item.given is not None for item in sentences[0]) > 1
+            told = next((way for one in sentences if (way := self._tell(one)) is not None), None)
+            if told is None and not last and len(sentences) < UNDECIDED:
+                self.waiting = sentences
+                return
+            self.joins = bool(told)
         if sentences and not self.joins:
             self.remark(
                 f"{self.file}: each row is answered by itself; where rows are tokens, write a "
@@ -220,13 +231,22 @@ class Answers:
         tokens = [[self._find_token(item) for item in one] for one in sentences]
         found = self._answer_tokens(tokens)
         for at, items in enumerate(sentences):
-            yield from _tell(items)
+            yield from _report(items)
             if self.format in (None, "plain"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = ("\t".join(next(cells)) if token else "" for token in tokens[at])
                 yield Reply("".join(f"{text}\n" for text in shown))
             elif at in found:
                 yield Reply(self._show(found[at], {}, inputs=()))
+
+    def _tell(self, sentence: list[Item]) -> bool | None:
+        """Whether rows are tokens, by one sentence: it has several of them, or of a single row
+        several tokens. None where it has one token, which says nothing."""
+        given = {at: item.given for at, item in enumerate(sentence) if item.given is not None}
+        if len(given) > 1:
+            return True
+        rows, _ = read_rows(self.read_records, given)
+        return False if any(len(tokens) > 1 for tokens in rows["tokens"]) else None
 
     def _find_token(self, item: Item) -> str | None:
         """The token of a row, if it has one."""
@@ -300,7 +320,7 @@ class Answers:
         tokens = [find_tokens(lines, self.reading, self.place or 0) for lines in sentences]
         found = self._answer_tokens(tokens)
         for at, lines in enumerate(sentences):
-            yield from _tell(lines)
+            yield from _report(lines)
             if self.format in (None, "conll"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = (
@@ -340,7 +360,7 @@ class Answers:
         return answer.plain.replace("\n", " ").replace("\r", " ") + "\n"
 
 
-def _tell(lines: Sequence[Line | Item]) -> Iterator[Reply]:
+def _report(lines: Sequence[Line | Item]) -> Iterator[Reply]:
     """What is wrong with lines of a sentence."""
     for line in lines:
         if line.problem:
