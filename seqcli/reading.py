@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from seqcli.data.conll import WIDTH, blank_comments, count_tokens, has_heads
+from seqcli.data.conll import WIDTH, blank_comments, count_tokens, find_splitter, has_heads
+from seqcli.data.delimited import read_delimiter
+from seqcli.data.files import is_full
 from seqcli.data.lines import Header, Line, parse_record, split_cells
 from seqcli.data.names import TEXT
 from seqcli.data.places import kind_of
@@ -37,15 +39,26 @@ def read_rows(
         return read([one for at, one in given.items() if at not in wrong]), wrong
 
 
-def find_header(line: str, reading: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
+def find_lead(lines: Sequence[Line], reading: str) -> tuple[int, str | None]:
+    """How many of these lines stand before the header of a table: blank ones and, in csv, a first
+    one such as sep=; and the divider that this names."""
+    first = lines[0].text if lines[0].number == 1 and reading == "csv" else ""
+    told = read_delimiter(first)
+    rest = enumerate(lines[1:] if told else lines, start=bool(told))
+    full = (at for at, line in rest if line.problem or line.text.strip())
+    return next(full, len(lines)), told
+
+
+def find_header(line: str, dividers: str, read: Callable[[list[dict[str, str]]], Rows]) -> Header:
     """The header of a table, which `read` finds what it needs in. Raises UsageError where it does
     not."""
     problem = SeqcliError("an empty header")
-    for divider in TABLES[reading]:
+    for divider in dividers:
         try:
-            return _fit_header(Header(divider, split_cells(line, divider)), read)
+            names = [cell.strip() for cell in split_cells(line, divider)]
+            return _fit_header(Header(divider, names), read)
         except SeqcliError as error:
-            problem = problem if divider != TABLES[reading][0] else error
+            problem = problem if divider != dividers[0] else error
     raise UsageError(f"the header of the table: {problem}")
 
 
@@ -87,9 +100,11 @@ def guess(file: str, lines: list[Line], task: Any) -> str | None:
         return kind
     if first is None:
         return None
-    if kind in TABLES and not lines[0].problem:
+    if kind in TABLES:
+        at, told = find_lead(lines, kind)
         with contextlib.suppress(SeqcliError):
-            find_header(lines[0].text, kind, task.read_records)
+            line = lines[at].text if at < len(lines) else ""
+            find_header(line, told or TABLES[kind], task.read_records)
             return kind
     if task.name == "tag" and (kind == "tsv" or (file != "-" and _are_tagged(lines, task))):
         return "conll"
@@ -103,7 +118,8 @@ def guess(file: str, lines: list[Line], task: Any) -> str | None:
 def _are_tagged(lines: list[Line], task: Any) -> bool:
     """Whether lines are a token each, with a tag of the model behind it: not only with marks, which
     are tags of parts of speech and end sentences as well."""
-    cells = [line.text.split() for line in lines if line.text.strip() and line.text[0] != "#"]
+    texts = [line.text for line in lines if is_full(line.text) and line.text[0] != "#"]
+    cells = list(map(find_splitter(texts), texts))
     tags = {row[-1] for row in cells}
     widths = {len(row) for row in cells}
     named = any(map(str.isalpha, "".join(tags)))
@@ -138,8 +154,9 @@ def settle_columns(lines: Sequence[Line]) -> tuple[str, int | None]:
     """How columns of some sentences are read, and the place of their tokens: behind a first column
     that numbers them, and as CoNLL-U where they are those of CoNLL-X, as in training. None: not
     known yet, since no sentence has two tokens."""
-    split = _splitter(lines)
-    cells = list(map(split, blank_comments([line.text for line in lines], split)))
+    texts = [line.text for line in lines]
+    split = find_splitter(texts)
+    cells = list(map(split, blank_comments(texts, split)))
     width = max(map(len, cells), default=0)
     if width == WIDTH and has_heads(cells):
         return "conllu", 0
@@ -155,12 +172,13 @@ def find_tokens(lines: Sequence[Line], reading: str, place: int = 0) -> list[str
 
     "# …" within a sentence is a comment where its columns are not as many as those of other lines.
     """
-    split = _splitter(lines)
+    texts = [line.text for line in lines]
+    split = find_splitter(texts)
     if reading == "conllu":
-        cells = [split(line.text) for line in lines]
+        cells = list(map(split, texts))
         return [row[1] if len(row) > 1 and row[0].isdecimal() else None for row in cells]
-    texts = blank_comments([line.text for line in lines], split)
-    cells = [split(text) for text in texts]
+    texts = blank_comments(texts, split)
+    cells = list(map(split, texts))
     noted = [text.startswith(("# ", "-DOCSTART-")) for text in texts]
     width = next((len(row) for row, note in zip(cells, noted, strict=True) if row and not note), 0)
     return [
@@ -169,9 +187,3 @@ def find_tokens(lines: Sequence[Line], reading: str, place: int = 0) -> list[str
         else None
         for row, note in zip(cells, noted, strict=True)
     ]
-
-
-def _splitter(lines: Sequence[Line]) -> Callable[[str], list[str]]:
-    """What divides the columns of lines: tabs, if there are any, else spaces."""
-    separator = "\t" if any("\t" in line.text for line in lines) else None
-    return lambda text: text.split(separator) if text.strip() else []

@@ -19,8 +19,9 @@ import torch
 
 from seqcli import bundle
 from seqcli.config import Request
+from seqcli.data.files import is_full
 from seqcli.data.grouping import Bounds, find_number
-from seqcli.data.lines import Header, Line, open_lines, parse_record, read_lines
+from seqcli.data.lines import Header, Line, OpenCell, open_lines, parse_record, read_lines
 from seqcli.data.names import DOCUMENT
 from seqcli.data.rows import Rows
 from seqcli.errors import SeqcliError, UsageError
@@ -30,6 +31,7 @@ from seqcli.reading import (
     TABLES,
     doubt,
     find_header,
+    find_lead,
     find_tokens,
     guess,
     read_rows,
@@ -39,6 +41,9 @@ from seqcli.tasks.task import Answer, device_of
 
 SENTENCE_LINES = 10_000
 """CoNLL input without a blank line is answered after so many lines: memory stays bounded."""
+UNDECIDED = 100
+"""Sentences of a token by which it is not known yet whether rows of a table are tokens: so many of
+them wait for an answer, at most."""
 NAMES = {
     "classify": "label",
     "tag": "tags",
@@ -117,7 +122,8 @@ class Answers:
 
     Text and JSON Lines have an answer a line. In CoNLL input a sentence has one, as soon as its
     blank line is there; `rest` answers the last sentence, which may lack it. The header of a table
-    is answered by the name of the answer, so that both can be pasted together. Where its rows are
+    is answered by the name of the answer, so that both can be pasted together; what stands before
+    it, blank lines or sep=; by blank lines. Where its rows are
     tokens (tag) they are answered when the sentence is whole: the next one has begun.
     """
 
@@ -143,13 +149,15 @@ class Answers:
         pairs = request.score_pairs
         self.read = task.read_pairs if pairs else task.read
         self.read_records = task.read_pair_records if pairs else task.read_records
+        self.dividers = ""  # of a table, once they are known
         self.header: Header | None = None
         self.place: int | None = None  # of the tokens among columns, once known
         self.open = False  # whether a quoted cell of a table has begun and not ended
         self.numbers: list[str] = []  # the columns that number sentences, if rows may be tokens
         self.bounds = Bounds()
         self.rows: list[Item] = []  # of a sentence
-        self.joins = False  # whether a sentence has had several rows
+        self.waiting: list[list[Item]] = []  # sentences until one tells what rows are
+        self.joins = False  # whether one has told that rows are tokens
 
     def to(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies that these lines complete."""
@@ -168,17 +176,26 @@ class Answers:
         sentence, self.sentence = self.sentence, []
         rows, self.rows = self.rows, []
         return (
-            self._to_joined([rows]) if rows else self._to_sentences([sentence] if sentence else [])
+            self._to_joined([rows], last=True)
+            if rows
+            else self._to_sentences([sentence] if sentence else [])
         )
 
     def _to_table(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the first lines of a table, its header among them."""
-        self.header = find_header(lines[0].text, self.reading, self.read_records)
+        at, told = find_lead(lines, self.reading)
+        self.dividers = told or self.dividers or TABLES[self.reading]
+        silent = self.format in ("jsonl", "conll")
+        yield Reply("" if silent else "\n" * at)
+        if at == len(lines):
+            return
+        self.header = find_header(lines[at].text, self.dividers, self.read_records)
         if self.task.name == "tag" and (number := find_number(self.header.names)):
             document = find_number(self.header.names, DOCUMENT)
             self.numbers = [number, document] if document else [number]
-        yield Reply("" if self.format in ("jsonl", "conll") else f"{NAMES[self.task.name]}\n")
-        yield from self._to_numbered(lines[1:]) if self.numbers else self._to_lines(lines[1:])
+        yield Reply("" if silent else f"{NAMES[self.task.name]}\n")
+        rest = lines[at + 1 :]
+        yield from self._to_numbered(rest) if self.numbers else self._to_lines(rest)
 
     def _to_numbered(self, lines: list[Line]) -> Iterator[Reply]:
         """The replies to the sentences of a table that these lines complete."""
@@ -192,11 +209,16 @@ class Answers:
             self.rows.append(item)
         return self._to_joined(whole)
 
-    def _to_joined(self, sentences: list[list[Item]]) -> Iterator[Reply]:
-        """The replies to sentences of a table, a row each; the first says whether rows are tokens
-        or sentences."""
+    def _to_joined(self, sentences: list[list[Item]], *, last: bool = False) -> Iterator[Reply]:
+        """The replies to sentences of a table, a row each; they wait until one of them tells
+        whether rows are tokens or sentences. last: none will."""
+        sentences, self.waiting = self.waiting + sentences, []
         if sentences and not self.joins:
-            self.joins = sum(item.given is not None for item in sentences[0]) > 1
+            told = next((way for one in sentences if (way := self._tell(one)) is not None), None)
+            if told is None and not last and len(sentences) < UNDECIDED:
+                self.waiting = sentences
+                return
+            self.joins = bool(told)
         if sentences and not self.joins:
             self.remark(
                 f"{self.file}: each row is answered by itself; where rows are tokens, write a "
@@ -209,13 +231,22 @@ class Answers:
         tokens = [[self._find_token(item) for item in one] for one in sentences]
         found = self._answer_tokens(tokens)
         for at, items in enumerate(sentences):
-            yield from _tell(items)
+            yield from _report(items)
             if self.format in (None, "plain"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = ("\t".join(next(cells)) if token else "" for token in tokens[at])
                 yield Reply("".join(f"{text}\n" for text in shown))
             elif at in found:
                 yield Reply(self._show(found[at], {}, inputs=()))
+
+    def _tell(self, sentence: list[Item]) -> bool | None:
+        """Whether rows are tokens, by one sentence: it has several of them, or of a single row
+        several tokens. None where it has one token, which says nothing."""
+        given = {at: item.given for at, item in enumerate(sentence) if item.given is not None}
+        if len(given) > 1:
+            return True
+        rows, _ = read_rows(self.read_records, given)
+        return False if any(len(tokens) > 1 for tokens in rows["tokens"]) else None
 
     def _find_token(self, item: Item) -> str | None:
         """The token of a row, if it has one."""
@@ -261,14 +292,13 @@ class Answers:
     def _read_cells(self, text: str) -> dict[str, str]:
         """A row of a table. The line that ends a quoted cell of one before is no row."""
         assert self.header is not None
-        uneven = text.count('"') % 2 == 1 and self.header.divider != "\t"
-        if self.open and uneven:
+        if self.open and text.count('"') % 2 == 1:
             self.open = False
             raise SeqcliError("ends a row that began before; write a row on one line")
         try:
             row = self.header.read(text)
-        except SeqcliError:
-            self.open = self.open or uneven
+        except OpenCell:
+            self.open = True
             raise
         self.open = False
         return row
@@ -278,7 +308,7 @@ class Answers:
         whole: list[list[Line]] = []
         for line in lines:
             self.sentence.append(line)
-            ended = not line.problem and not line.text.strip()
+            ended = not line.problem and not is_full(line.text)
             if ended or len(self.sentence) >= SENTENCE_LINES:
                 whole.append(self.sentence)
                 self.sentence = []
@@ -290,7 +320,7 @@ class Answers:
         tokens = [find_tokens(lines, self.reading, self.place or 0) for lines in sentences]
         found = self._answer_tokens(tokens)
         for at, lines in enumerate(sentences):
-            yield from _tell(lines)
+            yield from _report(lines)
             if self.format in (None, "conll"):
                 cells = iter(_columns(found[at].record) if at in found else ())
                 shown = (
@@ -330,7 +360,7 @@ class Answers:
         return answer.plain.replace("\n", " ").replace("\r", " ") + "\n"
 
 
-def _tell(lines: Sequence[Line | Item]) -> Iterator[Reply]:
+def _report(lines: Sequence[Line | Item]) -> Iterator[Reply]:
     """What is wrong with lines of a sentence."""
     for line in lines:
         if line.problem:

@@ -23,7 +23,7 @@ _CONLLU = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
     """Whether the lines begin as columns of equal number in blocks divided by blank lines."""
-    split = _splitter(lines[:HEAD])
+    split = find_splitter(lines[:HEAD])
     lines = blank_comments(lines[:HEAD], split)
     widths = [len(split(line)) if is_full(line) else 0 for line in lines]
     pairs = list(itertools.pairwise(widths))
@@ -41,7 +41,7 @@ def read_conll(path: Path) -> Table:
     each row is a sentence's list of cells. A file in the columns of CoNLL-X is read as CoNLL-U.
     """
     lines = read_lines(path)
-    split = _splitter(lines)
+    split = find_splitter(lines)
     lines = blank_comments(lines, split)
     rows = (i for i, line in enumerate(lines) if is_full(line) and not line.startswith(_ASIDES))
     some = list(itertools.islice(rows, HEAD)) or [0]
@@ -195,8 +195,11 @@ def _read_sentences(
     return [*sentences, current] if current else sentences
 
 
-def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
-    """How a line is split into columns: at tabs if one of the first lines with tokens has any."""
-    if any("\t" in line for line in lines[:100] if not line.startswith(("-DOCSTART-", "#"))):
-        return lambda line: line.rstrip("\r ").split("\t")
-    return lambda line: [cell for cell in line.rstrip("\r").split(" ") if cell]
+def find_splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
+    """How a line is split into columns, a blank one into none: at tabs if one of the first lines
+    with tokens has any, else at spaces, of which a non-breaking or ideographic one is a token's."""
+    head = [line for line in lines[:100] if is_full(line)]
+    tokens = [line for line in head if not line.startswith(("-DOCSTART-", "#"))]
+    if any("\t" in line for line in tokens or head):
+        return lambda line: line.rstrip("\r ").split("\t") if is_full(line) else []
+    return lambda line: [cell for cell in line.strip(" \t\r").split(" ") if cell]

@@ -40,10 +40,10 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     """
     csv.field_size_limit(sys.maxsize)
     lines = list(io.StringIO(read_text(path), newline=""))
-    told = re.fullmatch(r'"?sep=(.)"?\s*', lines[0])  # as Excel writes it
+    told = read_delimiter(lines[0])
     if told:
         lines[0] = "\n"
-    delimiter = told[1] if told else _sniff(lines)
+    delimiter = told or _sniff(lines)
     records = list(_read_records(lines, delimiter))
     if not records:
         raise SeqcliError(f"{path.name} has no rows")
@@ -56,6 +56,12 @@ def read_csv(path: Path, *, wanted: Collection[str] = ()) -> Table:
     note = f"{path.name}: quotation marks that open no quoted cell are read as characters"
     notes = (f"{note} (line {where})",) if strays else ()
     return Table(path.name, dict(zip(names, columns, strict=True)), header, notes=notes)
+
+
+def read_delimiter(line: str) -> str | None:
+    """The delimiter that a first line such as sep=; names, as Excel writes it."""
+    told = re.fullmatch(r'"?sep=(.)"?\s*', line)
+    return told and told[1]
 
 
 def _sniff(lines: Sequence[str]) -> str:

@@ -34,9 +34,17 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def read_text(path: Path) -> str:
+    """`read_any_text` of a file that must not be empty: line ends alone are nothing."""
+    text = read_any_text(path)
+    if not text.strip("\r\n"):
+        raise SeqcliError(f"{path.name} is empty")
+    return text
+
+
+def read_any_text(path: Path) -> str:
     """The whole file as text, without a byte order mark.
 
-    Raises SeqcliError where it cannot be read, is empty, or is not UTF-8 (naming the line).
+    Raises SeqcliError where it cannot be read or is not UTF-8 (naming the line).
     """
     try:
         with open_bytes(path) as file:
@@ -45,7 +53,7 @@ def read_text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or error
         raise SeqcliError(f"cannot read {path}: {reason}") from None
     try:
-        text = content.decode("utf-8").removeprefix("\ufeff")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         _refuse_bytes(path, content)
         line = content.count(b"\n", 0, error.start) + 1
@@ -55,9 +63,6 @@ def read_text(path: Path) -> str:
             f"{path.name} is not UTF-8 (line {line}); if it is {guess}{either}, convert it: "
             f"iconv -f {guess} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
-    if not text.strip("\r\n"):
-        raise SeqcliError(f"{path.name} is empty")
-    return text
 
 
 def _refuse_bytes(path: Path, content: bytes) -> None:

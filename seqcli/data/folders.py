@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqcli.data.files import read_text
+from seqcli.data.files import read_any_text
 from seqcli.data.names import find_split
 from seqcli.data.tables import Columns, Table
 from seqcli.errors import SeqcliError
@@ -58,9 +58,7 @@ def _repeat_labels(labels: dict[str, list[Path]]) -> list[str]:
 
 
 def _read(path: Path) -> str:
-    if not path.stat().st_size:
-        return ""
     try:
-        return read_text(path)
+        return read_any_text(path)
     except SeqcliError as error:
         raise SeqcliError(f"{path.parent}: {error}") from None

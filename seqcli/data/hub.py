@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from functools import partial
 from typing import Any
 
 from seqcli.data.arrow import import_datasets, make_table
 from seqcli.data.names import CANONICAL, find_split
-from seqcli.data.places import Found, Reader
+from seqcli.data.places import Found, Reader, plainly
 from seqcli.errors import SeqcliError, UsageError
 
 PATIENCE = 2.5  # seconds to wait for the Hub's first answer
@@ -58,7 +57,7 @@ def find(name: str, *, subset: str | None = None, revision: str | None = None) -
     title = f"{full}/{subset}" if subset else full
     readers: dict[str, Reader] = {}
     for split in sorted(data, key=lambda split: split not in CANONICAL):
-        reader = partial(
+        reader = plainly(
             make_table,
             data[split].data,
             data[split].features,

@@ -116,6 +116,13 @@ def parse_record(text: str) -> dict[str, Any]:
     return record
 
 
+class OpenCell(SeqcliError):
+    """A quoted cell does not end on its line."""
+
+    def __init__(self) -> None:
+        super().__init__("a quoted cell goes on beyond the line; write a row on one line")
+
+
 class Header(NamedTuple):
     """The first line of a table: what divides its cells, and the names of its columns."""
 
@@ -123,7 +130,8 @@ class Header(NamedTuple):
     names: list[str]
 
     def read(self, line: str) -> dict[str, str]:
-        """A row as a record. Raises SeqcliError for a row that is not whole."""
+        """A row as a record. Raises SeqcliError for a row that is not whole, OpenCell if it may go
+        on."""
         cells = split_cells(line, self.divider)
         if len(cells) != len(self.names):
             raise SeqcliError(f"{len(cells)} cells, and the header has {len(self.names)}")
@@ -131,13 +139,16 @@ class Header(NamedTuple):
 
 
 def split_cells(line: str, divider: str) -> list[str]:
-    """The cells of a line; in csv they may be quoted, within the line."""
+    """The cells of a line; in csv they may be quoted, within the line. A quotation mark elsewhere
+    is a character, as in training."""
     if divider == "\t":
         return line.split("\t")
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader([line, ""], delimiter=divider)
     try:
-        csv.field_size_limit(sys.maxsize)
-        return next(csv.reader([line], delimiter=divider, strict=True), [""])
+        cells = next(reader)
     except csv.Error:
-        raise SeqcliError(
-            "a quoted cell goes on beyond the line; write a row on one line"
-        ) from None
+        raise SeqcliError("holds a carriage return; write a row on one line") from None
+    if reader.line_num > 1:
+        raise OpenCell
+    return cells or [""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +15,16 @@ from seqcli.data.columns import choose
 from seqcli.data.holdout import SEED, hold_out_rows, hold_out_text
 from seqcli.data.labels import check_labels, note_labels, settle_labels
 from seqcli.data.names import CANONICAL, SPLIT, SPLITS
-from seqcli.data.places import Asked, Found, Reader, find_file, find_local, is_path
+from seqcli.data.places import (
+    Asked,
+    Found,
+    Reader,
+    find_file,
+    find_local,
+    is_path,
+    list_names,
+    plainly,
+)
 from seqcli.data.rows import Rows, Splits
 from seqcli.data.sample import sample_folder
 from seqcli.data.tables import Table
@@ -33,12 +42,13 @@ def load(task: str, data: Data) -> Splits:
     notes = list(found.notes)
     rows: dict[str, Rows] = {}
     train: tuple[Table, Choice] | None = None
+    wanted = list_names(asked)
     for split in ("train", "validation", "test"):
         given = getattr(data, split)
-        reader = _pick(task, given, asked, found) if given else found.splits.get(split)
+        reader = _pick(task, given, found) if given else found.splits.get(split)
         if reader is None:
             continue
-        table = reader()
+        table = reader(wanted)
         try:
             made, choice = _choose_like(task, table, asked, train)
         except UsageError as error:
@@ -56,6 +66,7 @@ def load(task: str, data: Data) -> Splits:
             notes.append(f"{made.origin} has no whole row, so there is no {split} split")
         if split == "train":
             train = table, choice
+            wanted |= list_names(made.names)
     if "train" not in rows:
         names = sorted(found.splits, key=lambda name: name not in CANONICAL)
         why = f"{data.data} has {', '.join(names)}, and none is called train"
@@ -87,12 +98,13 @@ def load_split(
     usual: the column of each role that is taken where DATA has it and none is named.
     Raises SeqcliError where there is no such split.
     """
-    asked, found = _find(task, data)
+    usual = usual or {}
+    asked, found = _find(task, data, known=list_names(usual))
     name, start, stop = _parse(split)
     name = CANONICAL.get(name, name)
     given = getattr(data, name) if name in SPLITS else None
     if given:
-        reader = _pick(task, given, asked, found)
+        reader = _pick(task, given, found)
     elif found.whole and name not in found.splits:
         reader = partial(_slice, found.whole, start, stop)
     elif found.single or name in found.splits:
@@ -105,7 +117,8 @@ def load_split(
                 f"{data.data or data.train} has no split {split!r}; its splits: {there}"
             )
         return made
-    rows, _ = choose(task, reader(), asked, usual=usual or {})
+    wanted = list_names(asked) | list_names(usual)
+    rows, _ = choose(task, reader(wanted), asked, usual=usual)
     if isinstance(data, ClassifyData):
         rows = settle_labels({split: rows}, separator=data.label_separator)[split]
     if not len(rows):
@@ -145,8 +158,8 @@ def load_own_split(
 # ------------------------------------------------------------------------------ finding the rows
 
 
-def _find(task: str, data: Data) -> tuple[Asked, Found]:
-    """The columns asked for, and what DATA led to."""
+def _find(task: str, data: Data, known: Collection[str] = ()) -> tuple[Asked, Found]:
+    """The columns asked for, and what DATA led to. known: other names that tell a header."""
     asked = {role: getattr(data, setting, None) for role, setting in ROLES[task].items()}
     if isinstance(data, ClassifyData) and data.label_separator == "":
         raise UsageError("--label-separator is empty; leave it out, or name what divides labels")
@@ -163,13 +176,13 @@ def _find(task: str, data: Data) -> tuple[Asked, Found]:
         if is_path(data.data):
             raise SeqcliError(f"no such file or folder: {data.data}")
         found = hub.find(data.data, subset=data.subset, revision=data.revision)
-    return asked, _divide(found, asked) if found.single else found
+    return asked, _divide(found, asked, known) if found.single else found
 
 
-def _divide(found: Found, asked: Asked) -> Found:
+def _divide(found: Found, asked: Asked, known: Collection[str]) -> Found:
     """The splits of a single table, one of whose columns, that nothing else was asked of, says to
     which each row belongs."""
-    table = found.splits["train"]()
+    table = found.splits["train"](list_names(asked).union(known))
     for name in table.columns if table.header else ():
         if name.lower() not in SPLIT or name in asked.values():
             continue
@@ -183,10 +196,10 @@ def _divide(found: Found, asked: Asked) -> Found:
             sizes = ", ".join(f"{split} {said.count(split):,}" for split in parts)
             note = f"{table.origin}: rows of each split by column {name!r}: {sizes}"
             readers: dict[str, Reader] = {
-                split: partial(_same, part) for split, part in parts.items()
+                split: plainly(_same, part) for split, part in parts.items()
             }
-            return Found(readers, (note,), whole=partial(_same, table))
-    return Found({"train": partial(_same, table)}, found.notes, single=True)
+            return Found(readers, (note,), whole=plainly(_same, table))
+    return Found({"train": plainly(_same, table)}, found.notes, single=True)
 
 
 def _same(table: Table) -> Table:
@@ -209,13 +222,13 @@ def _choose_like(
         return choose(task, table, asked)
 
 
-def _pick(task: str, value: str, asked: Asked, found: Found) -> Reader:
+def _pick(task: str, value: str, found: Found) -> Reader:
     """What --train, --validation or --test names: a split of DATA, a slice of one, or files."""
     name, start, stop = _parse(value)
     name = name if name in found.splits else CANONICAL.get(name, name)
     if name in found.splits:
         return partial(_slice, found.splits[name], start, stop)
-    reader = find_file(task, value, asked)
+    reader = find_file(task, value)
     if reader is None:
         known = f" (splits of DATA: {', '.join(found.splits)})" if found.splits else ""
         raise UsageError(f"no such file or split: {value}{known}")
@@ -228,8 +241,8 @@ def _parse(value: str) -> tuple[str, str, str]:
     return (match[1], match[2], match[3]) if match else (value, "", "")
 
 
-def _slice(reader: Reader, start: str, stop: str) -> Table:
-    table = reader()
+def _slice(reader: Reader, start: str, stop: str, wanted: Collection[str]) -> Table:
+    table = reader(wanted)
     if not (start or stop):
         return table
     return table.cut(_bound(len(next(iter(table.columns.values()), ())), start, stop))

@@ -113,8 +113,9 @@ def has_header(
     others = [record for record in records[1:] if record != records[0]]  # parts may repeat it
     below = [[record[i] for record in others if i < len(record)] for i in range(len(first))]
     pairs = list(zip(first, below, strict=True))
-    known = {cell for cell in first if cell in wanted or simplify(cell) in _KNOWN}
-    if any(cell in known and not _comes_often(cell, values) for cell, values in pairs):
+    known = {*_KNOWN, *(name.lower() for name in wanted)}
+    named = {cell for cell in first if not known.isdisjoint((cell.lower(), simplify(cell)))}
+    if any(cell in named and not _comes_often(cell, values) for cell, values in pairs):
         return True
     if len(first) > 1 and all(is_language(cell) or _names_language(cell) for cell in first):
         return True

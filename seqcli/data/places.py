@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import glob
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from seqcli.data import arrow, conll, delimited, files, folders
 from seqcli.data.columns import choose
@@ -46,7 +47,7 @@ ABOUT = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.
 """What the library datasets writes beside its data."""
 
 Asked = Mapping[str, str | None]  # the column that the user named for a role
-Reader = Callable[[], Table]
+Reader = Callable[[Collection[str]], Table]  # from names of columns, by which it tells a header
 Family = tuple[str, str]  # the kind of its files, and their names without the split word
 
 
@@ -91,7 +92,7 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
     if path.is_dir():
         if task == "classify" and (parts := folders.find_labelled(path)):
             readers: dict[str, Reader] = {
-                split: partial(folders.read_labelled, one) for split, one in parts.items()
+                split: plainly(folders.read_labelled, one) for split, one in parts.items()
             }
             return Found(readers, (f"{place}: a text a file, and its folder is its label",))
         return choose_family(task, list_items(path), asked, where=place)
@@ -99,11 +100,11 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
         items = _group(_match(place))
         if any(find_split(item.name)[0] for item in items):
             return choose_family(task, items, asked, where=place)
-    reader = find_file(task, place, asked)
+    reader = find_file(task, place)
     return reader and Found({"train": reader}, single=True)
 
 
-def find_file(task: str, place: str, asked: Asked) -> Reader | None:
+def find_file(task: str, place: str) -> Reader | None:
     """A file, all files of a glob, or for translate 'a.en,a.de' or a prefix, as one split."""
     path = Path(place).expanduser()
     if path.is_file():
@@ -112,20 +113,20 @@ def find_file(task: str, place: str, asked: Asked) -> Reader | None:
                 f"{place} is one side of parallel text; name both in the direction to translate: "
                 f"{place},{path.with_suffix('.…')}"
             )
-        return partial(read, task, Item(_stem(path), "", (path,)), asked)
+        return partial(read, task, Item(_stem(path), "", (path,)))
     if path.exists() and not path.is_dir():
         raise SeqcliError(f"{place} is not a regular file; save it as .csv, .jsonl, .txt, … first")
     if glob.has_magic(place):
-        return partial(read, task, Item(place, "", tuple(_match(place))), asked)
+        return partial(read, task, Item(place, "", tuple(_match(place))))
     if task == "translate":
         pair = [Path(part.strip()).expanduser() for part in place.split(",")]
         if len(pair) == 2 and all(one.is_file() for one in pair):
             origin = " and ".join(one.name for one in pair)
-            return partial(files.read_parallel, pair, ("source", "target"), origin=origin)
+            return plainly(files.read_parallel, pair, ("source", "target"), origin=origin)
         around = list_items(path.parent) if path.parent.is_dir() else []
         for item in around:
             if item.kind == "parallel" and item.name == path.name:
-                return partial(read, task, item, asked)
+                return partial(read, task, item)
     return None
 
 
@@ -235,9 +236,7 @@ def choose_family(task: str, items: Sequence[Item], asked: Asked, *, where: str)
     if aside:
         notes.append(f"{where}: not used: {', '.join(aside)}")
     named = {item.name: item for item in items if item.kind == chosen[0]} | taken
-    readers: dict[str, Reader] = {
-        name: partial(read, task, item, asked) for name, item in named.items()
-    }
+    readers: dict[str, Reader] = {name: partial(read, task, item) for name, item in named.items()}
     return Found(readers, tuple(notes))
 
 
@@ -268,7 +267,7 @@ def _try(
     for key, splits in families.items():
         item = min(splits.values(), key=lambda one: sum(path.stat().st_size for path in one.files))
         try:
-            rows, _ = choose(task, read(task, item, asked), asked)
+            rows, _ = choose(task, read(task, item, list_names(asked)), asked)
         except SeqcliError as error:
             reasons.append(str(error))
             continue
@@ -281,14 +280,24 @@ def _try(
 # ------------------------------------------------------------------------------------- reading
 
 
-def read(task: str, item: Item, asked: Asked) -> Table:
+def plainly(make: Callable[..., Table], *arguments: Any, **options: Any) -> Reader:
+    """A reader of what has no header to tell."""
+    return lambda wanted: make(*arguments, **options)
+
+
+def list_names(columns: Asked) -> set[str]:
+    """The names of the columns of some roles, where several may stand between commas."""
+    several = [names for names in columns.values() if names]
+    return {part.strip() for names in several for part in (names, *names.split(","))}
+
+
+def read(task: str, item: Item, wanted: Collection[str]) -> Table:
     """An item's table. Raises SeqcliError, also where its files do not go together."""
     if item.kind == "parallel":
         names = [_side(path) for path in item.files]
         table = files.read_parallel(item.files, names, origin=item.name)
         place = f"{item.files[0].absolute().parent.name}/{item.name}"
         return dataclasses.replace(table, place=place)
-    wanted = [part for names in asked.values() if names for part in {names, *names.split(",")}]
     tables = [_read_file(task, path, wanted) for path in item.files]
     first = tables[0]
     if len(tables) == 1:
@@ -307,7 +316,7 @@ def read(task: str, item: Item, asked: Asked) -> Table:
     return dataclasses.replace(first, origin=str(item), columns=columns, notes=notes)
 
 
-def _read_file(task: str, path: Path, wanted: Sequence[str]) -> Table:
+def _read_file(task: str, path: Path, wanted: Collection[str]) -> Table:
     kind = kind_of(path) or "txt"
     if kind == "csv":
         return delimited.read_csv(path, wanted=wanted)

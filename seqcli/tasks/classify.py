@@ -339,7 +339,8 @@ class Classify:
         texts = read_fields(records, TEXT, asked=asked, usual=usual)
         if data.pair_column is None:
             return self.read(texts)
-        others = read_fields(records, (), asked=data.pair_column, usual=None)
+        usual = self.columns.get("pair")
+        others = read_fields(records, (), asked=data.pair_column, usual=usual)
         return Rows({"text": texts, "pair": others}, "input")
 
     def answer(self, model: nn.Module, rows: Rows, request: Request) -> list[Answer]:

@@ -361,7 +361,7 @@ class Tag:
 
     @property
     def _tokens_column(self) -> str:
-        return self.config.data.tokens_column or self.columns.get("tokens", "tokens")
+        return self.columns.get("tokens") or self.config.data.tokens_column or "tokens"
 
     def find_tokens(self, record: Mapping[str, Any]) -> Any:
         """What a record holds where its tokens are looked for, or None."""

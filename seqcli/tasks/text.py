@@ -55,16 +55,18 @@ def read_fields(
     asked: str | None,
     usual: str | None,
 ) -> list[str]:
-    """Each record's text: from the column that training was told to read (asked), else the one it
-    found (usual), else the first of the well-known names. Of several columns, between commas, the
-    texts are joined. Raises SeqcliError where none is there or it holds no text.
+    """Each record's text: from the column that training read (usual; asked, if it had none by that
+    name), else, where it was not told which, from the first of the well-known names. Of several
+    columns, between commas, the texts are joined. Raises SeqcliError where none is there or it
+    holds no text.
 
     Beside the column of training only `text` and the first well-known name are read: another may
     hold anything."""
     names = [usual, *known[:1], *(one for one in known if one == "text")] if usual else known
+    named = asked and (usual or asked)  # training takes a name that is asked for in any case
     found = []
     for record in records:
-        column = asked or next((name for name in names if _hold_all(record, name)), names[0])
+        column = named or next((name for name in names if _hold_all(record, name)), names[0])
         several = split_columns(column, record)
         for name in several:
             if not has_field(record, name):

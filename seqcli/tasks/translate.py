@@ -264,7 +264,7 @@ class Translate:
     def _fields(self, records: Sequence[Mapping[str, Any]], side: str) -> list[str]:
         known = [pair[side == "target"] for pair in PAIRS] + ([*TEXT] if side == "source" else [])
         asked, usual = getattr(self.config.data, side), self.columns.get(side)
-        flat = [_unfold(record, asked or usual) for record in records]
+        flat = [_unfold(record, usual or asked) for record in records]
         return read_fields(flat, known, asked=asked, usual=usual)
 
     def read_pairs(self, lines: Sequence[str]) -> Rows:

@@ -74,6 +74,32 @@ def test_a_column_that_was_asked_for_is_the_only_one(cli: Cli, tmp_path: Path) -
     assert "no field 'review'" in result.err
 
 
+@pytest.mark.parametrize("task", OTHER)
+def test_a_column_that_was_asked_for_in_other_letters(cli: Cli, tmp_path: Path, task: str) -> None:
+    rows = rename(make_rows(30, seed=1), task)
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    options = [f"--{name}" if task == "translate" else f"--{name}-column" for name in OTHER[task]]
+    asked = [one for pair in zip(options, OTHER[task].values(), strict=True) for one in pair]
+    small = ("--epochs", 1, "--tokens", "word", *TINY)
+    spelt = [one if one.startswith("--") else one.upper() for one in asked]
+    assert cli(task, "train.jsonl", *spelt, "--out", "m", *small).status == 0
+    write_jsonl(tmp_path / "in.jsonl", rows[:2])
+    found = cli("predict", "m", "in.jsonl")
+    assert (found.status, found.err) == (0, "")
+
+
+def test_names_between_spaces(cli: Cli, tmp_path: Path) -> None:
+    """Of several columns that were asked for, and in headers."""
+    rows = [f"{i}, some text, {'xy'[i % 2]} {i}, {'xy'[i % 2]}\n" for i in range(30)]
+    (tmp_path / "train.csv").write_text("id, title, body, label\n" + "".join(rows))
+    asked = ("--text-column", "title, body")
+    assert cli("classify", "train.csv", *asked, "--out", "m", *TINY).status == 0
+    found = cli("predict", "m", "train.csv")
+    assert (found.status, found.lines[0], len(found.lines)) == (0, "label", 31), found.err
+    (tmp_path / "in.jsonl").write_text('{"title": "some text", "body": "x 1"}\n')
+    assert cli("predict", "m", "in.jsonl").status == 0
+
+
 def test_a_folder_that_remembers_nothing(cli: Cli, models: Callable[[str], Path]) -> None:
     """Models of earlier versions read the well-known names."""
     import shutil

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import TASKS, Result, call, command, spawn
 
+from seqcli.stream import UNDECIDED
+
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
 TEXT = ["go to rome", "", "stay in oslo on day 3", "  ", "\u2028 odd \x85 spaces\u00a0", "été 巴黎"]
@@ -292,6 +294,35 @@ def test_a_token_a_row_of_csv(cli: Cli, models: Models) -> None:
     assert [len(line.split("\t")) for line in ways] == [1, 2, 2, 2, 2, 2, 2, 1, 2]
 
 
+def test_rows_of_tokens_that_begin_with_short_sentences(cli: Cli, models: Models) -> None:
+    """The first of several rows, or with several tokens, tells what rows are."""
+    model = models("tag")
+    whole = answer(cli, model, TOKEN_ROWS.encode(), name="in.csv").lines
+    stay = answer(cli, model, b"stay\n").lines[0].rpartition("/")[2]
+    head, _, rest = TOKEN_ROWS.partition("\n")
+    for few in (1, 2, 40):
+        short = "".join(f"T {number},stay\n" for number in range(few))
+        found = answer(cli, model, f"{head}\n{short}{rest}".encode(), name="in.csv")
+        assert (found.status, found.err) == (0, "")
+        assert found.lines == [whole[0], *[stay] * few, *whole[1:]]
+        alone = answer(cli, model, f"{head}\n{short}".encode(), name="in.csv")
+        assert alone.lines == ["tags", *[f"stay/{stay}"] * few]
+        sentences = answer(cli, model, f"{head}\n{short}8,go to rome\n9,\n".encode(), name="in.csv")
+        assert [len(line.split()) for line in sentences.lines] == [1] * (few + 1) + [3, 0]
+
+
+def test_rows_that_tell_nothing_wait_up_to_a_number(models: Models) -> None:
+    process = spawn("predict", models("tag"), "--input", "csv")
+    assert process.stdin
+    assert process.stdout
+    rows = [f"{number},stay\n" for number in range(UNDECIDED + 1)]
+    process.stdin.write("".join(["sentence_id,tokens\n", *rows]).encode())
+    process.stdin.flush()
+    assert [process.stdout.readline()[:5] for _ in range(len(rows))][1:] == [b"stay/"] * UNDECIDED
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_rows_of_tokens_that_cannot_be_read(cli: Cli, models: Models) -> None:
     lines = TOKEN_ROWS.encode().splitlines()
     lines[2:2] = [b"1,to,much", b"\xff,x", b""]
@@ -377,6 +408,15 @@ def test_columns_are_read_as_in_training(cli: Cli, models: Models) -> None:
     assert answer(cli, model, "\n".join(rows).encode(), name="in.conll").lines == plain
     hashtag = answer(cli, model, b"#rome\tX\n\n", name="in.conll").lines
     assert hashtag[0].startswith("#rome\t")
+
+
+@pytest.mark.parametrize("name", ["in.conll", "in.txt"])
+def test_spaces_that_are_a_tokens_own(cli: Cli, models: Models, name: str) -> None:
+    """Between columns stand plain spaces; others are read as in training."""
+    content = "10\u00a0000 O\nto  O\n\u3000 O\n\nstay O\n\n"
+    found = answer(cli, models("tag"), content.encode(), name=name)
+    tokens = [line.split("\t")[0] for line in found.lines]
+    assert (found.status, tokens) == (0, ["10\u00a0000", "to", "\u3000", "", "stay", ""])
 
 
 def test_bad_line_among_columns(cli: Cli, models: Models) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Result
+from conftest import Result, spawn
+
+from seqcli.data.delimited import read_csv
 
 Cli = Callable[..., Result]
 Models = Callable[[str], Path]
@@ -71,6 +73,54 @@ def test_cells_of_several_lines_are_no_rows(cli: Cli, models: Models) -> None:
     found = cli("predict", models("classify"), "in.csv")
     assert [bool(line) for line in found.lines] == [True, False, False, True, True]
     assert "line 3: ends a row that began before" in found.err
+
+
+def test_quotation_marks_are_read_as_in_training(cli: Cli, models: Models) -> None:
+    rows = ['"He said "hi" to me"', '"fine" ', 'a 6" pipe', '6"', 'x"y']
+    Path("in.csv").write_text("id,text\n" + "".join(f"1,{row}\n" for row in rows))
+    found = cli("predict", models("classify"), "in.csv", "--format", "jsonl")
+    assert (found.status, found.err) == (0, "")
+    trained = read_csv(Path("in.csv")).columns["text"]
+    assert [json.loads(line)["text"] for line in found.lines] == trained
+    # What is wrong with one row says nothing of the next.
+    Path("in.csv").write_text('id,text\n6"\n2,6" pipe\n1,a\rb\n"\n')
+    found = cli("predict", models("classify"), "in.csv")
+    assert [bool(line) for line in found.lines] == [True, False, True, False, False]
+    for said in ("line 2: 1 cells", "line 4: holds a carriage return", "line 5: a quoted cell"):
+        assert said in found.err
+
+
+@pytest.mark.parametrize("lead", ["sep=;\n", "\n", '"sep=;"\n\n'])
+def test_lines_before_the_header(cli: Cli, models: Models, lead: str) -> None:
+    model, table = models("classify"), "text;id\ngo to rome;1, 2\nstay;3\n"
+    Path("in.csv").write_text(table)
+    plain = cli("predict", model, "in.csv").lines
+    records = cli("predict", model, "in.csv", "--format", "jsonl")
+    Path("in.csv").write_text(lead + table)
+    assert cli("predict", model, "in.csv", "--format", "jsonl") == records
+    found = cli("predict", model, "in.csv")
+    assert (found.status, found.err) == (0, "")
+    assert found.lines == [""] * lead.count("\n") + plain
+    assert cli("predict", model, "in.csv", "--input", "csv").lines == found.lines
+    Path("in.csv").write_text(lead)
+    alone = cli("predict", model, "in.csv", "--input", "csv")
+    assert alone.lines == [""] * lead.count("\n")
+    assert cli("predict", model, "in.csv").status == 0
+
+
+def test_a_divider_that_is_named_is_known_when_the_header_comes(models: Models) -> None:
+    process = spawn("predict", models("classify"), "--input", "csv")
+    assert process.stdin
+    assert process.stdout
+    lines = []
+    for sent in (b"sep=:\n", b"\n", b"text:id\n", b"go, or stay; or not:1\n"):
+        process.stdin.write(sent)
+        process.stdin.flush()
+        lines.append(process.stdout.readline())
+    assert lines[:3] == [b"\n", b"\n", b"label\n"]
+    assert lines[3].strip() in (b"go", b"stay")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_columns_that_are_not_read_may_be_empty_or_twice_there(cli: Cli, models: Models) -> None:

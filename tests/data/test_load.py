@@ -279,6 +279,21 @@ def test_all_splits_read_the_columns_of_train(folder: Path) -> None:
     assert made.test.columns == {"text": ["again"] * 2, "label": ["x", "y"]}
 
 
+@pytest.mark.parametrize("train", ["satz\tmeinung\n", "Satz\tMeinung\n"])
+def test_the_header_of_a_small_split_is_that_of_train(folder: Path, train: str) -> None:
+    """Alone it could be a row as well."""
+    header, rows = "satz\tmeinung\n", [f"some text {i}\t{'xy'[i % 2]}\n" for i in range(40)]
+    fill(folder, a__tsv=train + "".join(rows), b__tsv=header + "".join(rows[:5]))
+    data = settings("classify", train="a.tsv", validation="b.tsv", test="b*.tsv")
+    splits = load("classify", data)
+    assert sizes(splits) == [40, 5, 5]
+    assert splits.test.columns == splits.train.head(5).columns
+    usual = splits.train.names
+    for small in (settings("classify", data="b.tsv"), settings("classify", test="b.tsv")):
+        rows = load_split("classify", small, usual=usual)
+        assert rows.columns == splits.test.columns
+
+
 # ---------------------------------------------------------------------------- slices, one split
 
 
@@ -458,7 +473,7 @@ def write_texts(folder: Path, **texts: str) -> None:
 
 def test_folders_called_by_their_labels(folder: Path) -> None:
     write_texts(folder / "imdb/train/pos", a="good film", b="fine")
-    write_texts(folder / "imdb/train/neg", a="bad film", b="poor", c="")
+    write_texts(folder / "imdb/train/neg", a="bad film", b="poor", c="", d="\n", e="\r\n\n")
     write_texts(folder / "imdb/train/unsup", a="who knows")
     write_texts(folder / "imdb/test/pos", a="great")
     write_texts(folder / "imdb/test/neg", a="awful")
@@ -467,7 +482,7 @@ def test_folders_called_by_their_labels(folder: Path) -> None:
     assert splits.train["label"] == ["neg", "neg", "pos", "pos"]
     assert splits.train["text"] == ["bad film", "poor", "good film", "fine"]
     assert splits.validation["text"] == ["awful", "great"]
-    assert "1 row without text, left out" in " ".join(splits.notes)
+    assert "3 rows without text, left out" in " ".join(splits.notes)
     alone = load_split("classify", settings("classify", data="imdb"))
     assert alone["label"] == ["neg", "pos"]
 
