@@ -282,8 +282,7 @@ class LanguageModeling:
     def follow(self, model: nn.Module, rows: Rows) -> Scores:
         """`tune` and `evaluate` at once, for validation rows after an epoch."""
         found = self.judge(model, rows)
-        if self.ngrams and found.chances is not None:
-            self.ngrams.choose_share(found.logs.numpy(), found.chances)
+        found.choose_share(self.ngrams)
         return self._score(found, rows)
 
     def rank(self, scores: Scores) -> list[float]:
