@@ -41,6 +41,13 @@ BLANK: dict[str, Any] = {
 """What is said of a line without text."""
 
 
+class Written(NamedTuple):
+    """The tokens of an answer, and what is said of it."""
+
+    tokens: list[int]
+    record: dict[str, Any]
+
+
 class Lot(NamedTuple):
     """The rows of a batch, and the share of its known target tokens that are guessed instead."""
 
@@ -287,15 +294,15 @@ class Translate:
         if request.score_pairs:
             return self._answer_pairs(model, rows, request)
         texts = rows["source"]
-        found = [_choose_distinct(best, request) for best in self.search(model, texts, request)]
-        written: list[list[dict[str, Any]]] = [
-            [{"translation": self.target.decode(one.tokens), **one.facts()} for one in best]
-            for best in found
-        ]
-        if request.alignment or request.copy_unknown:
-            self._explain(model, texts, found, written, request)
+        found = [list(map(self._write, best)) for best in self.search(model, texts, request)]
+        if request.copy_unknown:  # which decides how they read
+            self._explain(model, texts, found, request)
+        found = [_choose_distinct(best, request.n_best) for best in found]
+        if request.alignment and not request.copy_unknown:
+            self._explain(model, texts, found, request)
         answers = []
-        for text, best in zip(texts, written, strict=True):
+        for text, ways in zip(texts, found, strict=True):
+            best = [one.record for one in ways]
             if not text.strip():
                 best = [one | {name: BLANK[name] for name in BLANK if name in one} for one in best]
             record: dict[str, Any] = dict(best[0])
@@ -311,21 +318,23 @@ class Translate:
             answers.append(Answer("\t".join(parts), record))
         return answers
 
+    def _write(self, found: Hypothesis) -> Written:
+        record = {"translation": self.target.decode(found.tokens), **found.facts()}
+        return Written(found.tokens, record)
+
     def _explain(
         self,
         model: nn.Module,
         texts: Sequence[str],
-        found: list[list[Hypothesis]],
-        written: list[list[dict[str, Any]]],
+        written: list[list[Written]],
         request: Request,
     ) -> None:
         """Add alignments, and unknown words of the source, to what was written."""
-        places = [(row, at) for row, best in enumerate(found) for at in range(len(best))]
-        outputs = [found[row][at].tokens for row, at in places]
-        matrices = self.attend(model, [texts[row] for row, _ in places], outputs)
-        for (row, at), ids, matrix_TS in zip(places, outputs, matrices, strict=True):
-            record = written[row][at]
-            source = self.source.split(texts[row])[: matrix_TS.shape[1]]
+        pairs = [(text, one) for text, ways in zip(texts, written, strict=True) for one in ways]
+        outputs = [one.tokens for _, one in pairs]
+        matrices = self.attend(model, [text for text, _ in pairs], outputs)
+        for (text, (ids, record)), matrix_TS in zip(pairs, matrices, strict=True):
+            source = self.source.split(text)[: matrix_TS.shape[1]]
             if request.copy_unknown:
                 record["translation"] = copy_unknown(self.target, ids, matrix_TS, source)
             if request.alignment:
@@ -359,13 +368,12 @@ def _unfold(record: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
     return record
 
 
-def _choose_distinct(best: list[Hypothesis], request: Request) -> list[Hypothesis]:
-    """The best hypotheses that read differently; unknown words are not written unless copied."""
-    found: dict[tuple[int, ...], Hypothesis] = {}
-    for one in best:
-        shown = one.tokens if request.copy_unknown else [n for n in one.tokens if n > EOS]
-        found.setdefault(tuple(shown), one)
-    return list(found.values())[: request.n_best]
+def _choose_distinct(ways: list[Written], count: int) -> list[Written]:
+    """The first `count` that read differently."""
+    found: dict[str, Written] = {}
+    for one in ways:
+        found.setdefault(one.record["translation"], one)
+    return list(found.values())[:count]
 
 
 def check_length(line: str) -> None:

@@ -20,6 +20,7 @@ from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import UsageError
 from seqcli.events import Step
 from seqcli.fit import Fit
+from seqcli.nn.beam import Hypothesis
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
 from seqcli.tasks.forcing import mix_guesses, teach
 from seqcli.tasks.translate import Translate
@@ -139,6 +140,29 @@ def test_unknown_words_are_not_counted_unless_they_are_written() -> None:
                 assert len({one["translation"] for one in ways}) == len(ways)
     (blank,) = task.answer(model, task.read(["  "]), Request(alignment=True))
     assert blank.plain.split("\t") == ["", ""]
+
+
+def test_answers_that_read_alike_are_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other pieces of the same word, and a word that is copied or known."""
+
+    def answer(kind: str, found: list[list[int]], text: str, **asked: Any) -> list[str]:
+        task, model, _ = make_task(tokens=kind)
+        ranked = [Hypothesis(tokens, -at - 1.0, -at - 1.0) for at, tokens in enumerate(found)]
+        monkeypatch.setattr(task, "search", lambda *_: [ranked])
+        (got,) = task.answer(model, task.read([text]), Request(n_best=3, **asked))
+        ways = got.record["n_best"]
+        assert got.plain.split("\t")[1::2] == [f"{one['score']:.6f}" for one in ways]
+        return [one["translation"] for one in ways]
+
+    names = make_task(tokens="bpe")[0].target.vocabulary
+    whole, left, right = (names.index(name) for name in ("er", "e", "r"))
+    assert answer("bpe", [[whole], [left, right], [left]], "go") == ["er", "e"]
+    known = make_task(tokens="word")[0]
+    (rome,) = known.target.encode(["rome"]).values.tolist()
+    assert known.source.split("rome") == ["rome"]
+    ways = [[UNK], [rome], [rome, rome]]
+    assert answer("word", ways, "rome", copy_unknown=True) == ["rome", "rome rome"]
+    assert answer("word", ways, "rome") == ["", "rome", "rome rome"]
 
 
 def test_given_targets_are_scored_whole_whatever_training_cut() -> None:
