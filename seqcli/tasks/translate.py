@@ -35,10 +35,12 @@ LONGEST_LINE = 20_000
 """Characters that are translated at once, at most: ten pages."""
 
 BLANK: dict[str, Any] = {
-    **{"translation": "", "alignment": ""},
+    "alignment": "",
     **{"source_tokens": [], "target_tokens": [], "attention": []},
 }
 """What is said of a line without text."""
+NOTHING = Hypothesis([], 0.0, 0.0)
+"""The one answer to a line without text, which is certain."""
 
 
 class Written(NamedTuple):
@@ -195,7 +197,7 @@ class Translate:
     def search(
         self, model: nn.Module, texts: Sequence[str], request: Request
     ) -> list[list[Hypothesis]]:
-        """The best hypotheses of each text."""
+        """The best hypotheses of each text; of a blank one `NOTHING`."""
         assert isinstance(model, Translator | Ensemble)
         asks = request.coverage_penalty or request.alignment or request.copy_unknown
         models = model.models if isinstance(model, Ensemble) else [model]
@@ -203,7 +205,8 @@ class Translate:
             raise UsageError(
                 "coverage, alignment and copying need attention; this model has --attention none"
             )
-        source = self.encode_source(texts)
+        filled = [row for row, text in enumerate(texts) if text.strip()]
+        source = self.encode_source([texts[row] for row in filled])
         search = Search(
             beam=max(request.beam, request.n_best),
             length_penalty=request.length_penalty,
@@ -211,7 +214,7 @@ class Translate:
             no_repeat=request.no_repeat_ngram,
             min_length=request.min_length,
         )
-        found: list[list[Hypothesis]] = [[] for _ in texts]
+        found = [[NOTHING] for _ in texts]
         for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // search.beam)):
             part = source.take(rows)
             limits = [
@@ -221,7 +224,7 @@ class Translate:
             encoded = model.encode(to_ragged(part, device_of(model)))
             results = beam_search(model, encoded, search, begin=BOS, end=EOS, limits=limits)
             for row, result in zip(rows, results, strict=True):
-                found[row] = result
+                found[filled[row]] = result
         return found
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:

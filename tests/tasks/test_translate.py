@@ -165,6 +165,26 @@ def test_answers_that_read_alike_are_given_once(monkeypatch: pytest.MonkeyPatch)
     assert answer("word", ways, "rome") == ["", "rome", "rome rome"]
 
 
+def test_a_blank_line_has_one_empty_answer_that_is_certain() -> None:
+    task, model, _ = make_task()
+    texts = ["go to rome", "", " \t"]
+    for options, columns in (
+        ({"n_best": 3}, ["", "0.000000"]),
+        ({"scores": True}, ["", "0.000000"]),
+        ({"n_best": 3, "alignment": True}, ["", "0.000000", ""]),
+        ({"min_length": 4}, [""]),
+    ):
+        request = Request(**options)
+        whole, *blank = task.answer(model, task.read(texts), request)
+        assert whole.plain.count("\t") >= len(columns) - 1
+        for answer in blank:
+            assert answer.plain.split("\t") == columns
+            assert (answer.record["translation"], answer.record["log_probability"]) == ("", 0)
+            assert len(answer.record.get("n_best", [1])) == 1
+        alone = task.answer(model, task.read([""]), request)
+        assert [one.plain for one in alone] == [blank[0].plain]
+
+
 def test_given_targets_are_scored_whole_whatever_training_cut() -> None:
     task, model, _ = make_task(tokens="word", max_length=2)
     lines = ["go to rome\trome aller", "go to rome\trome aller aller aller aller", ""]
