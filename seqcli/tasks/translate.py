@@ -36,7 +36,9 @@ LONGEST_LINE = 20_000
 
 BLANK: dict[str, Any] = {
     "alignment": "",
-    **{"source_tokens": [], "target_tokens": [], "attention": []},
+    "source_tokens": [],
+    "target_tokens": [],
+    "attention": [],
 }
 """What is said of a line without text."""
 NOTHING = Hypothesis([], 0.0, 0.0)

@@ -351,4 +351,24 @@ def test_ensembles_that_cannot_be(cli: Cli, models: Models, tmp_path: Path) -> N
     assert cli("predict", model, lines, "--with", models("classify")).status == 2
     assert cli("predict", models("classify"), lines, "--with", model).status == 2
     assert cli("predict", model, lines, "--min-length", "5", "--max-length", "4").status == 2
-    assert cli("predict", model, lines, "--score-pairs", "--alignment").status == 2
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--alignment", "--copy-unknown", "--scores", "--n-best=2", "--beam=2", "--min-length=2"),
+        *("--max-length=2", "--no-repeat-ngram=2", "--coverage-penalty=0.1"),
+    ],
+)
+def test_given_pairs_are_not_searched_for(cli: Cli, models: Models, option: str) -> None:
+    refused = cli("predict", models("translate"), "gone.tsv", "--score-pairs", option)
+    assert (refused.status, len(refused.errors)) == (2, 1)
+    assert refused.errors[0].endswith("leave out " + option.partition("=")[0])
+
+
+def test_given_pairs_are_scored_with_a_length_penalty(cli: Cli, models: Models) -> None:
+    pairs = Path("pairs.jsonl")
+    pairs.write_text('{"source": "go to rome", "target": "rome aller"}\n')
+    options = ("predict", models("translate"), pairs, "--score-pairs", "--length-penalty")
+    one, none = (json.loads(cli(*options, value).lines[0]) for value in (1, 0))
+    assert none["score"] == none["log_probability"] == one["log_probability"] < one["score"]
