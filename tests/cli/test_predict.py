@@ -158,6 +158,8 @@ def test_classify_forms(cli: Cli, models: Models) -> None:
     assert set(chances) == {"go", "stay"}
     assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
     assert label == max(chances, key=lambda name: chances[name])
+    limited = answer(cli, models("classify"), b"go to rome\n", "--probabilities", "--top-k", 1)
+    assert limited.lines[0].split("\t") == [label, *pairs[:1]]
     options = ("--probabilities", "--format", "jsonl")
     record = json.loads(answer(cli, models("classify"), b"go to rome\n", *options).out)
     assert (record["text"], record["label"]) == ("go to rome", label)
