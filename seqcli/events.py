@@ -28,8 +28,8 @@ class Step(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """After one of `epochs` epochs at most. watched: the score that chooses the best epoch. value:
-    what it is. best: whether none before was better. tokens and seconds: of the epoch's updates."""
+    """After one of `epochs` epochs at most. watched: the score that is followed. value: what it
+    is. best: whether none before was better. tokens and seconds: of the epoch's updates."""
 
     epoch: int
     epochs: int

@@ -40,8 +40,9 @@ NON_MONOTONE = 5
 
 @dataclass
 class Position:
-    """Where a training stands; plain numbers, written into a checkpoint. elapsed: seconds of it
-    all, judging: of the last evaluation; they matter to a training that has a time only."""
+    """Where a training stands; plain numbers, written into a checkpoint. ranks: what each epoch is
+    compared by. elapsed: seconds of it all, judging: of the last evaluation; they matter to a
+    training that has a time only."""
 
     epoch: int = 1
     position: int = 0
@@ -50,12 +51,11 @@ class Position:
     items: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    best: float | None = None
     best_epoch: int = 0
     stale: int = 0
     factor: float = 1.0
     finished: bool = False
-    values: list[float] = field(default_factory=list)
+    ranks: list[list[float]] = field(default_factory=list)
     elapsed: float = 0.0
     judging: float = 0.0
 
@@ -221,20 +221,19 @@ class Fit:
                 f"{self.task.watched} on validation is {value} after step {at.step} (epoch "
                 f"{at.epoch}): training diverged; {advise(self.training)}. {KEPT}"
             )
-        sign = 1 if self.task.higher_is_better else -1
+        rank = rank_epoch(self.task, scores)
         # Of equal epochs the later is kept: it has seen more at a smaller step size.
-        best = at.best is None or sign * value >= sign * at.best
-        better = at.best is None or value != at.best
+        best = not at.ranks or rank >= max(at.ranks)
         if best:
-            at.best, at.best_epoch = value, at.epoch
-        if best and better:
+            at.best_epoch = at.epoch
+        if improves(rank, at.ranks):
             at.stale = 0
         else:
             at.stale += 1
             if training.schedule == "plateau":
                 at.factor /= 2
-        at.values.append(sign * value)
-        if self.training.optimizer == "asgd" and not self.average and stalls(at.values):
+        at.ranks.append(rank)
+        if self.training.optimizer == "asgd" and not self.average and stalls(at.ranks):
             self.average = Average(self.model, None)
         event = Evaluation(
             at.epoch,
@@ -354,8 +353,24 @@ def schedule(training: Training, progress: float) -> float:
     return 1.0
 
 
-def stalls(values: list[float]) -> bool:
-    """Whether the last of the validation scores (higher is better) is below the best of those
-    more than `NON_MONOTONE` epochs before it: the trigger of NT-ASGD (Merity et al. 2018)."""
-    earlier = values[: -1 - NON_MONOTONE]
-    return bool(earlier) and values[-1] < max(earlier)
+def rank_epoch(task: Task, scores: Scores) -> list[float]:
+    """What an epoch is compared by: the watched score, or what the task says; higher is better."""
+    if ranked := getattr(task, "rank", None):
+        return ranked(scores)
+    value = float(scores[task.watched])
+    return [value if task.higher_is_better else -value]
+
+
+def improves(rank: list[float], earlier: list[list[float]]) -> bool:
+    """Whether any score of a rank is better than all that were in its place."""
+    if not earlier:
+        return True
+    return any(now > max(before) for now, *before in zip(rank, *earlier, strict=True))
+
+
+def stalls(ranks: list[list[float]]) -> bool:
+    """Whether the last rank is below those more than `NON_MONOTONE` epochs before it in a score,
+    and above them in none: the trigger of NT-ASGD (Merity et al. 2018)."""
+    earlier = ranks[: -1 - NON_MONOTONE]
+    best = [max(before) for before in zip(*earlier, strict=True)]
+    return bool(best) and ranks[-1] != best and not improves(ranks[-1], earlier)

@@ -25,8 +25,10 @@ from seqcli.nn.native.lookup import Entries
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 LEAST = 100_000
 """Weights of a table from which on `Rows` is faster than touching all (BENCHMARKS.md)."""
-
-
+STRONGEST = 0.1
+"""The share of a vector that a step's weight decay takes, up to which `Rows` can make up for it."""
+LEAST_LEFT = -300.0
+"""The logarithm of what decay leaves of a vector, below which all rows are brought up to date."""
 LONG = 300  # (β₁ / √β₂)^300 = 2e-14
 FADING = (BETAS[0] / BETAS[1] ** 0.5) ** np.arange(LONG, 0, -1)
 
@@ -151,7 +153,9 @@ class Optimizer:
 def _wants_rows(module: Any, training: Training) -> bool:
     """Not where all rows are used at every step: as scores, or for a running mean."""
     tied = getattr(module, "tied", False)
-    able = training.optimizer == "adamw" and not training.average and not tied
+    pace = getattr(module, "pace", 1.0)
+    mild = training.learning_rate * pace * training.weight_decay <= STRONGEST
+    able = training.optimizer == "adamw" and not training.average and not tied and mild
     weight = getattr(module, module.by_rows)
     here = weight.requires_grad and kernels.runs_natively(weight)
     return able and here and weight.numel() >= LEAST
@@ -234,6 +238,8 @@ class Rows:
             )
         )
         self.read_now = 0
+        if self.log[1, self.now] < LEAST_LEFT:  # soon its inverse would be no number
+            self.settle()
 
     def _call(self, **fields: Any) -> library.Rows:
         return library.Rows(

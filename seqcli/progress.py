@@ -26,10 +26,9 @@ class TrainingView:
     """An `Observer` that draws a training on stderr: a live bar where there is a terminal, and a
     line an epoch everywhere."""
 
-    def __init__(self, *, higher_is_better: bool, time: str | None = None) -> None:
+    def __init__(self, *, time: str | None = None) -> None:
         self.limit = parse_duration(time, "--time") if time else math.inf
         self.watched = ""  # known with the first evaluation
-        self.better = max if higher_is_better else min
         self.best: float | None = None
         self.loss = 0.0
         self.speed = 0.0
@@ -85,7 +84,8 @@ class TrainingView:
 
     def _evaluation(self, event: Evaluation) -> None:
         self.watched = event.watched
-        self.best = event.value if self.best is None else self.better(self.best, event.value)
+        if event.best:
+            self.best = event.value
         speed = event.tokens / max(event.seconds, 1e-9)
         stderr.print(
             Text.assemble(

@@ -90,7 +90,9 @@ def model_card(task: Any, report: Report) -> str:
         others = report.baselines[split]
         rows += [[f"{split}, {name}", *_figures(names, one), ""] for name, one in others.items()]
     lines += _table(["split", *names, "signature"], rows)
-    lines += ["", "```sh", f"seqcli predict {report.folder.name} < lines.txt", "```", ""]
+    # What a text is written from has no place in a plain line.
+    given = "lines.jsonl" if getattr(task.config.data, "condition", None) else "lines.txt"
+    lines += ["", "```sh", f"seqcli predict {report.folder.name} < {given}", "```", ""]
     return "\n".join(lines)
 
 

@@ -231,9 +231,8 @@ class _Pruned(Exception):
 class _Watch:
     """An observer that reports each epoch's score to Optuna and gives up a poor trial."""
 
-    def __init__(self, trial: Any, better: Callable[[float, float], float]) -> None:
+    def __init__(self, trial: Any) -> None:
         self.trial = trial
-        self.better = better
         self.best: float | None = None
         self.watched = ""
 
@@ -246,7 +245,8 @@ class _Watch:
     def event(self, event: Event) -> None:
         if isinstance(event, Evaluation):
             self.watched = event.watched
-            self.best = event.value if self.best is None else self.better(self.best, event.value)
+            if event.best:
+                self.best = event.value
             self.trial.report(self.best, event.epoch)
             if self.trial.should_prune():
                 raise _Pruned
@@ -265,7 +265,7 @@ def _try(
     """One trial: its model becomes the folder's where it is the best so far."""
     state = _optuna().trial.TrialState
     place = folder / f"trial-{trial.number}"
-    watch = _Watch(trial, max if TASKS[task].higher_is_better else min)
+    watch = _Watch(trial)
     proposed = drop_useless(task, {**settings, **trial.params})
     try:
         chosen = make_config(task, proposed)

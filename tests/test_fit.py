@@ -16,7 +16,7 @@ from seqcli import bundle, run
 from seqcli.data.load import load
 from seqcli.errors import SeqcliError
 from seqcli.events import Evaluation, Step, Trouble
-from seqcli.fit import Fit, schedule, stalls
+from seqcli.fit import Fit, improves, schedule, stalls
 from seqcli.tasks import TASKS as BY_NAME
 
 EPOCHS = 3
@@ -354,10 +354,22 @@ def test_asgd_averages_once_validation_stalls(data: Path) -> None:
 
 
 def test_trigger_of_asgd() -> None:
-    assert not stalls([0.5] * 9)
-    assert not stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1])  # the best is not long enough ago
-    assert stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.8])
-    assert not stalls([0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9])
+    def trigger(*scores: float) -> bool:
+        return stalls([[score] for score in scores])
+
+    assert not trigger(*[0.5] * 9)
+    assert not trigger(0.9, 0.1, 0.1, 0.1, 0.1, 0.1)  # the best is not long enough ago
+    assert trigger(0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.8)
+    assert not trigger(0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9)
+    between = [[0.1, 9.0]] * 5
+    assert stalls([[0.9, 2.0], *between, [0.8, 2.0]])
+    assert not stalls([[0.9, 2.0], *between, [0.8, 3.0]])
+
+
+def test_a_rank_improves_by_any_score() -> None:
+    assert improves([0.1, 0.1], [])
+    assert improves([0.1, 0.6], [[0.2, 0.5], [0.3, 0.4]])
+    assert not improves([0.3, 0.5], [[0.2, 0.5], [0.3, 0.4]])
 
 
 # ---------------------------------------------------------------------------- how it is trained
@@ -367,9 +379,31 @@ def test_early_stopping_keeps_the_best_epoch(data: Path) -> None:
     fit = make_fit(data, [0.1, 0.5, 0.4, 0.5, 0.3], epochs=9, patience=3)
     found = [event for event in fit.events() if isinstance(event, Evaluation)]
     assert [event.best for event in found] == [True, True, False, True, False]
-    assert (fit.at.best_epoch, fit.at.best) == (4, 0.5)
+    assert (fit.at.best_epoch, max(fit.at.ranks)) == (4, [0.5])
     endless = make_fit(data, [0.5] * 9, epochs=9, patience=0)
     assert sum(isinstance(event, Evaluation) for event in endless.events()) == 9
+
+
+def make_ranked(data: Path, ranks: list[list[float]], **settings: Any) -> Fit:
+    """A training whose watched score never changes, and whose task ranks its epochs."""
+    fit, given = make_fit(data, [0.5] * len(ranks), epochs=len(ranks), **settings), iter(ranks)
+    fit.task.rank = lambda scores: next(given)
+    return fit
+
+
+def test_while_a_score_of_a_rank_improves_training_is_not_stale(data: Path) -> None:
+    """The first of them decides which epoch is kept, then the next."""
+    ranks = [[-math.inf, 1.0], [-math.inf, 3.0], [-math.inf, 2.0], [0.2, 4.0], [0.1, 5.0]]
+    ranks += [[0.1, 5.0], [0.2, 3.0], [0.9, 9.0]]
+    fit = make_ranked(data, ranks, patience=3)
+    found = [event.best for event in fit.events() if isinstance(event, Evaluation)]
+    assert found == [True, True, False, True, False, False, False, True]
+    tired = make_ranked(data, ranks, patience=2, schedule="plateau")
+    found = [event.best for event in tired.events() if isinstance(event, Evaluation)]
+    assert (len(found), tired.at.best_epoch, tired.at.factor) == (7, 4, 1 / 8)
+    again = make_fit(data, [])
+    again._restore(tired.snapshot())
+    assert again.at == tired.at
 
 
 def test_the_best_epoch_is_what_is_saved(tmp_path: Path, data: Path) -> None:

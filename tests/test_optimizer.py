@@ -77,6 +77,24 @@ def test_the_same_as_adamw_of_torch(decay: float, settle: int, instruction_set: 
     torch.testing.assert_close(ours.embedding.weight, theirs.embedding.weight, rtol=0, atol=2e-4)
 
 
+def test_much_decay_between_two_settlements() -> None:
+    """What is left of a vector is soon too little to divide by."""
+    ours, theirs = Toy(), Toy()
+    update = Optimizer(ours, replace(TRAINING, weight_decay=90.0, learning_rate=0.001))
+    plain = torch.optim.AdamW(theirs.parameters(), weight_decay=90.0, lr=0.005)
+    for step in range(1_300):  # exp(−1,300 log(1 − 0.45)) is no number
+        update.clear()
+        plain.zero_grad()
+        for model in (ours, theirs):
+            model.embedding(torch.tensor([step % 7, step // 100])).sum().backward()
+        update.step(0.005)
+        plain.step()
+    (rows,) = update.rows
+    assert rows.now < 1_300
+    update.settle()
+    torch.testing.assert_close(ours.embedding.weight, theirs.embedding.weight, rtol=0, atol=1e-4)
+
+
 def run(model: Toy, update: Optimizer, *, first: int, last: int) -> None:
     for step, rate, tokens, sign in batches():
         if first <= step < last:
@@ -118,6 +136,11 @@ def test_tensors_of_another_model_are_refused() -> None:
 @pytest.mark.parametrize("change", [{"optimizer": "sgd"}, {"average": 0.9}])
 def test_left_alone_where_every_vector_is_read_at_every_step(change: dict) -> None:
     assert not Optimizer(Toy(), replace(TRAINING, **change)).rows
+    model = Toy()
+    model.embedding.pace = 15.0
+    strong = {"learning_rate": 0.01, "weight_decay": 0.7}
+    assert not Optimizer(model, replace(TRAINING, **strong)).rows
+    assert Optimizer(Toy(), replace(TRAINING, **strong)).rows
     model = Toy()
     model.embedding.tied = True
     assert not Optimizer(model, TRAINING).rows

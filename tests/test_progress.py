@@ -26,6 +26,6 @@ def step(**changed: Any) -> Step:
 )
 def test_time_left(event: Step, time: str | None, left: str) -> None:
     """By all that the training took so far, also before it was resumed."""
-    view = TrainingView(higher_is_better=True, time=time)
+    view = TrainingView(time=time)
     view.event(event)
     assert f"· {left} left" in view.progress.tasks[0].fields["status"]

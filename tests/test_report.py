@@ -48,6 +48,15 @@ def test_a_card_shows_signatures_and_settings_whole() -> None:
     assert found[-1] == ["test", "0.5000", f"`{signature}`"]
 
 
+@pytest.mark.parametrize(("condition", "given"), [(None, "lines.txt"), ("label", "lines.jsonl")])
+def test_a_card_names_a_kind_of_input_that_can_be_read(condition: str | None, given: str) -> None:
+    rows = Rows({"text": ["a", "b"]} | ({"condition": ["x", "y"]} if condition else {}), "test")
+    task = CLASSES["lm"].learn(tiny("lm", None, condition=condition), rows)
+    assert f"seqcli predict m < {given}\n" in model_card(
+        task, Report("lm", Path("m"), 1, 1, {}, {})
+    )
+
+
 def test_a_better_baseline_is_named() -> None:
     """By hand: of a hundred rows the network has 60 right, the baselines 59, 62, 90 and 80."""
     gold = ["a", "b"] * 50

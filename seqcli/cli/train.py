@@ -216,12 +216,8 @@ def suggest(config: Config, folder: Path, example: str) -> str:
 
 def _view(config: Config) -> TrainingView:
     from seqcli.progress import TrainingView
-    from seqcli.tasks import TASKS
 
-    return TrainingView(
-        higher_is_better=TASKS[config.task].higher_is_better,
-        time=config.training.time,
-    )
+    return TrainingView(time=config.training.time)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from seqcli.config.setting import find_useless, setting
 from seqcli.errors import UsageError
@@ -92,7 +92,11 @@ class Request(Decoding):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.score_pairs and (self.n_best > 1 or self.alignment or self.copy_unknown):
-            raise UsageError(
-                "--score-pairs answers with a number alone; leave out the other answers"
-            )
+        useful = ("score_pairs", "length_penalty")  # which is part of the score in JSON Lines
+        for item in fields(self) if self.score_pairs else ():
+            if item.name not in useful and getattr(self, item.name) != item.default:
+                option = "--" + item.name.replace("_", "-")
+                raise UsageError(
+                    "--score-pairs searches for nothing and answers with a number alone; "
+                    f"leave out {option}"
+                )

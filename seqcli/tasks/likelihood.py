@@ -43,6 +43,11 @@ class Judged(NamedTuple):
     logs: Tensor
     chances: np.ndarray | None
 
+    def choose_share(self, ngrams: NgramModel | None) -> None:
+        """Let the counts have the share that makes these tokens likeliest."""
+        if ngrams is not None and self.chances is not None:
+            ngrams.choose_share(self.logs.numpy(), self.chances)
+
     def mixed(self, ngrams: NgramModel | None) -> Tensor:
         """(N,) the log-probability of each token by both."""
         if ngrams is None or self.chances is None:

@@ -53,6 +53,10 @@ FORGOTTEN = 0.01
 but once an epoch otherwise, though every prompt and every text to be judged does."""
 
 
+NEARLY_ALL = 0.95
+"""The share of the counts from which on a network only smooths them, as an untrained one does."""
+
+
 class Corpus(NamedTuple):
     """Running text as one stream of ids (N,), opened by EOS."""
 
@@ -278,9 +282,16 @@ class LanguageModeling:
     def follow(self, model: nn.Module, rows: Rows) -> Scores:
         """`tune` and `evaluate` at once, for validation rows after an epoch."""
         found = self.judge(model, rows)
-        if self.ngrams and found.chances is not None:
-            self.ngrams.choose_share(found.logs.numpy(), found.chances)
+        found.choose_share(self.ngrams)
         return self._score(found, rows)
+
+    def rank(self, scores: Scores) -> list[float]:
+        """By the score, then by that of the network alone: with nearly all of the share, the counts
+        hide what it learns."""
+        if "network_alone" not in scores:
+            return [-scores[self.watched]]
+        hidden = self.ngrams and self.ngrams.share > NEARLY_ALL
+        return [-math.inf if hidden else -scores[self.watched], -scores["network_alone"]]
 
     def evaluate(self, model: nn.Module, rows: Rows) -> Scores:
         return self._score(self.judge(model, rows), rows)

@@ -202,7 +202,7 @@ class ManyLabels:
         return baselines.classify_many(texts, gold, judged, self.labels)
 
     def answer(self, p_RL: np.ndarray, request: Request) -> list[Answer]:
-        shown = len(self.labels) if request.probabilities else request.top_k
+        shown = request.top_k or (len(self.labels) if request.probabilities else 0)
         answers = []
         names = self.name(self.choose(p_RL))
         for row, said in zip(p_RL.tolist(), names, strict=True):

@@ -214,7 +214,7 @@ class OneLabel:
         return baselines.classify(texts, gold, judged, self.labels)
 
     def answer(self, p_RL: np.ndarray, request: Request) -> list[Answer]:
-        shown = len(self.labels) if request.probabilities else request.top_k
+        shown = request.top_k or (len(self.labels) if request.probabilities else 0)
         answers = []
         for row, best in zip(p_RL.tolist(), self.choose(p_RL).tolist(), strict=True):
             label = self.labels[best]

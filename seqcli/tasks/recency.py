@@ -6,6 +6,7 @@ text, never on the text that is judged.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Iterator
@@ -100,22 +101,32 @@ def with_learning(
     def stream(source: Rows, limit: int | None = None) -> Tensor:
         return torch.from_numpy(task.encode_stream(source).tokens[:limit]).to(device)
 
+    def adapt(tokens_N: Tensor, rule: dynamic.Rule) -> Judged:
+        nats_N = dynamic.evaluate(model, tokens_N, roots, rule, SEGMENT).double().cpu()
+        return Judged(-nats_N, count_stream(model, tokens_N.cpu().numpy()))
+
     model.eval().requires_grad_(True)
     roots = dynamic.measure(model, stream(train, MEASURED), SEGMENT)
     tried = stream(validation, TRIED)
+    ngrams = copy.copy(model.ngrams)  # with the share that is right beside a network that adapts
 
     @functools.cache
+    def attempt(rule: dynamic.Rule) -> Judged:
+        return adapt(tried, rule)
+
     def cost(rule: dynamic.Rule) -> float:
-        nats = float(dynamic.evaluate(model, tried, roots, rule, SEGMENT).double().sum())
+        found = attempt(rule)
+        found.choose_share(ngrams)
+        nats = -float(found.mixed(ngrams).sum())
         return nats if math.isfinite(nats) else math.inf
 
     best = min((dynamic.Rule(rate, DECAYS[1]) for rate in RATES), key=cost)
     best = min((dynamic.Rule(best.rate, decay) for decay in DECAYS), key=cost)
-    logs_N = -dynamic.evaluate(model, stream(rows), roots, best, SEGMENT).cpu()
+    attempt(best).choose_share(ngrams)
+    nats_N = -adapt(stream(rows), best).mixed(ngrams).numpy()
     model.requires_grad_(False)
-    counted_N = count_stream(model, task.encode_stream(rows).tokens)
-    nats_N = -Judged(logs_N, counted_N).mixed(model.ngrams).numpy()
-    return _note(task.scores_of(nats_N, rows), "dynamic", {"segment": SEGMENT, **best._asdict()})
+    chosen = {"segment": SEGMENT, **best._asdict()} | ({"share": ngrams.share} if ngrams else {})
+    return _note(task.scores_of(nats_N, rows), "dynamic", chosen)
 
 
 def _check(task: LanguageModeling) -> None:

@@ -53,7 +53,7 @@ class Task(Protocol):
 
     name: ClassVar[str]
     watched: str
-    """The validation score that chooses the best epoch."""
+    """The validation score that chooses the best epoch, where the task has no `rank`."""
     higher_is_better: ClassVar[bool]
     config: Any
     columns: Mapping[str, str]
@@ -102,7 +102,9 @@ class Task(Protocol):
         """Choose on validation rows what the weights leave open; sentences that tell of it.
 
         A task for which each epoch must be tuned to be judged has `follow` too: `tune`, and the
-        scores of `evaluate`.
+        scores of `evaluate`. One whose watched score does not tell all has `rank`: the scores by
+        which that epoch is compared with others, higher ones being better. The first decides
+        which epoch is kept, then the next; while any of them improves, training is not stale.
         """
         ...
 

@@ -35,10 +35,21 @@ LONGEST_LINE = 20_000
 """Characters that are translated at once, at most: ten pages."""
 
 BLANK: dict[str, Any] = {
-    **{"translation": "", "alignment": ""},
-    **{"source_tokens": [], "target_tokens": [], "attention": []},
+    "alignment": "",
+    "source_tokens": [],
+    "target_tokens": [],
+    "attention": [],
 }
 """What is said of a line without text."""
+NOTHING = Hypothesis([], 0.0, 0.0)
+"""The one answer to a line without text, which is certain."""
+
+
+class Written(NamedTuple):
+    """The tokens of an answer, and what is said of it."""
+
+    tokens: list[int]
+    record: dict[str, Any]
 
 
 class Lot(NamedTuple):
@@ -188,7 +199,7 @@ class Translate:
     def search(
         self, model: nn.Module, texts: Sequence[str], request: Request
     ) -> list[list[Hypothesis]]:
-        """The best hypotheses of each text."""
+        """The best hypotheses of each text; of a blank one `NOTHING`."""
         assert isinstance(model, Translator | Ensemble)
         asks = request.coverage_penalty or request.alignment or request.copy_unknown
         models = model.models if isinstance(model, Ensemble) else [model]
@@ -196,7 +207,8 @@ class Translate:
             raise UsageError(
                 "coverage, alignment and copying need attention; this model has --attention none"
             )
-        source = self.encode_source(texts)
+        filled = [row for row, text in enumerate(texts) if text.strip()]
+        source = self.encode_source([texts[row] for row in filled])
         search = Search(
             beam=max(request.beam, request.n_best),
             length_penalty=request.length_penalty,
@@ -204,7 +216,7 @@ class Translate:
             no_repeat=request.no_repeat_ngram,
             min_length=request.min_length,
         )
-        found: list[list[Hypothesis]] = [[] for _ in texts]
+        found = [[NOTHING] for _ in texts]
         for rows in bucket(source.lengths, budget=max(1, DECODING_TOKENS // search.beam)):
             part = source.take(rows)
             limits = [
@@ -214,7 +226,7 @@ class Translate:
             encoded = model.encode(to_ragged(part, device_of(model)))
             results = beam_search(model, encoded, search, begin=BOS, end=EOS, limits=limits)
             for row, result in zip(rows, results, strict=True):
-                found[row] = result
+                found[filled[row]] = result
         return found
 
     def tune(self, model: nn.Module, rows: Rows) -> list[str]:
@@ -287,15 +299,15 @@ class Translate:
         if request.score_pairs:
             return self._answer_pairs(model, rows, request)
         texts = rows["source"]
-        found = [_choose_distinct(best, request) for best in self.search(model, texts, request)]
-        written: list[list[dict[str, Any]]] = [
-            [{"translation": self.target.decode(one.tokens), **one.facts()} for one in best]
-            for best in found
-        ]
-        if request.alignment or request.copy_unknown:
-            self._explain(model, texts, found, written, request)
+        found = [list(map(self._write, best)) for best in self.search(model, texts, request)]
+        if request.copy_unknown:  # which decides how they read
+            self._explain(model, texts, found, request)
+        found = [_choose_distinct(best, request.n_best) for best in found]
+        if request.alignment and not request.copy_unknown:
+            self._explain(model, texts, found, request)
         answers = []
-        for text, best in zip(texts, written, strict=True):
+        for text, ways in zip(texts, found, strict=True):
+            best = [one.record for one in ways]
             if not text.strip():
                 best = [one | {name: BLANK[name] for name in BLANK if name in one} for one in best]
             record: dict[str, Any] = dict(best[0])
@@ -311,21 +323,23 @@ class Translate:
             answers.append(Answer("\t".join(parts), record))
         return answers
 
+    def _write(self, found: Hypothesis) -> Written:
+        record = {"translation": self.target.decode(found.tokens), **found.facts()}
+        return Written(found.tokens, record)
+
     def _explain(
         self,
         model: nn.Module,
         texts: Sequence[str],
-        found: list[list[Hypothesis]],
-        written: list[list[dict[str, Any]]],
+        written: list[list[Written]],
         request: Request,
     ) -> None:
         """Add alignments, and unknown words of the source, to what was written."""
-        places = [(row, at) for row, best in enumerate(found) for at in range(len(best))]
-        outputs = [found[row][at].tokens for row, at in places]
-        matrices = self.attend(model, [texts[row] for row, _ in places], outputs)
-        for (row, at), ids, matrix_TS in zip(places, outputs, matrices, strict=True):
-            record = written[row][at]
-            source = self.source.split(texts[row])[: matrix_TS.shape[1]]
+        pairs = [(text, one) for text, ways in zip(texts, written, strict=True) for one in ways]
+        outputs = [one.tokens for _, one in pairs]
+        matrices = self.attend(model, [text for text, _ in pairs], outputs)
+        for (text, (ids, record)), matrix_TS in zip(pairs, matrices, strict=True):
+            source = self.source.split(text)[: matrix_TS.shape[1]]
             if request.copy_unknown:
                 record["translation"] = copy_unknown(self.target, ids, matrix_TS, source)
             if request.alignment:
@@ -359,13 +373,12 @@ def _unfold(record: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
     return record
 
 
-def _choose_distinct(best: list[Hypothesis], request: Request) -> list[Hypothesis]:
-    """The best hypotheses that read differently; unknown words are not written unless copied."""
-    found: dict[tuple[int, ...], Hypothesis] = {}
-    for one in best:
-        shown = one.tokens if request.copy_unknown else [n for n in one.tokens if n > EOS]
-        found.setdefault(tuple(shown), one)
-    return list(found.values())[: request.n_best]
+def _choose_distinct(ways: list[Written], count: int) -> list[Written]:
+    """The first `count` that read differently."""
+    found: dict[str, Written] = {}
+    for one in ways:
+        found.setdefault(one.record["translation"], one)
+    return list(found.values())[:count]
 
 
 def check_length(line: str) -> None:

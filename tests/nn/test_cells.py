@@ -272,6 +272,18 @@ def test_minimal_cells_agree_with_a_numpy_reading_of_the_paper(name):
         np.testing.assert_allclose(found.values[t].detach().numpy(), h, atol=1e-6)
 
 
+def test_gates_of_minlstm_that_vanish_together_still_share() -> None:
+    """Of 3·10⁻⁹ and 8·10⁻⁹ as of any others; and of such that no float32 holds."""
+    cell = make_cell("minlstm", 1, 2, nonlinearity="tanh")
+    f, i = np.array([-19.0, -150.0]), np.array([-18.0, -149.0])
+    with torch.no_grad():
+        cell.weight.zero_()
+        cell.bias.copy_(torch.from_numpy(np.concatenate([f, i, [0.5, 0.5]])))
+    (found,) = cell.step(torch.zeros(1, 1), (torch.zeros(1, 2),))[1]
+    wanted = 1.0 / (1 + np.exp(f - i))
+    np.testing.assert_allclose(found[0].detach().numpy(), wanted, atol=1e-6)
+
+
 def sigmoid(a: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-a))
 

@@ -17,6 +17,7 @@ from seqcli.data import kneser_ney
 from seqcli.data.rows import Rows
 from seqcli.data.tokens import BOS, EOS, UNK
 from seqcli.errors import SeqcliError
+from seqcli.events import Evaluation
 from seqcli.nn.decode import Drawing, Sampling
 from seqcli.nn.language import LanguageModel
 from seqcli.nn.ngram_model import NgramModel
@@ -103,6 +104,30 @@ def test_the_share_is_tuned_on_validation_rows_only() -> None:
     assert after < before
     assert task.files()["ngrams.json"]["share"] == task.ngrams.share
     assert task.follow(model, rows)["cross_entropy"] == after
+
+
+def test_epochs_are_told_apart_by_the_network_while_counts_have_the_share() -> None:
+    task, model, rows = make()
+    scores = task.follow(model, rows)
+    alone = scores["network_alone"]
+    assert task.ngrams is not None
+    task.ngrams.share = 0.96
+    assert task.rank(scores) == [-np.inf, -alone]
+    task.ngrams.share = 0.94
+    assert task.rank(scores) == [-scores["cross_entropy"], -alone]
+    without, model, rows = make(ngrams=0)
+    scores = without.follow(model, rows)
+    assert without.rank(scores) == [-scores["cross_entropy"]]
+
+
+def test_a_network_that_learns_is_trained_on_beside_good_counts(tmp_path: Path, data: Path) -> None:
+    """So good that what both give stands still or even gets worse at first."""
+    config = tiny("lm", data, epochs=4, patience=1, tokens="word")
+    found = Quiet()
+    run.train(config, tmp_path / "m", found)
+    epochs = [event for event in found.events if isinstance(event, Evaluation)]
+    assert [event.best for event in epochs] == [True] * 4
+    assert max(event.value for event in epochs[1:]) > epochs[0].value
 
 
 @torch.inference_mode()

@@ -153,6 +153,7 @@ def test_answers(cli: Cli, model: Path) -> None:
         assert line == "|".join(said)
     ranked = cli("predict", model, "in.txt", "--top-k", 2)
     assert [line.count("=") for line in ranked.lines] == [2, 2, 2]
+    assert cli("predict", model, "in.txt", "--top-k", 2, "--probabilities").out == ranked.out
     few = json.loads(cli("predict", model, "in.txt", "--format", "jsonl").lines[0])
     assert set(few["probabilities"]) == set(few["labels"])
 

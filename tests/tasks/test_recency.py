@@ -142,7 +142,34 @@ def test_learning_on_helps_on_text_of_another_kind() -> None:
     repeated = Rows({"text": ["stay in oslo on day 3"] * 60}, "test")
     found = recency.with_learning(task, model, repeated, train=rows, validation=repeated)
     assert found["cross_entropy"] < task.evaluate(model, repeated)["cross_entropy"]
-    assert set(found["dynamic"]) == {"segment", "rate", "decay"}
+    assert set(found["dynamic"]) == {"segment", "rate", "decay", "share"}
+
+
+def test_rate_and_share_are_chosen_for_network_and_counts_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Best with the counts is a network that knows what they do not, though it knows least."""
+    task, model, rows = make()
+    assert task.ngrams is not None
+    tokens = task.encode_stream(rows).tokens
+    counted = task.ngrams.counts().chances(tokens, np.array([0]))[1:]
+    rare = counted < np.median(counted)
+    nats = {rate: np.full(len(counted), 1.0 + rate) for rate in recency.RATES}
+    nats[3e-4] = np.where(rare, 0.1, 9.0)
+
+    def adapt(model: Any, tokens: Any, roots: Any, rule: dynamic.Rule, segment: int) -> Any:
+        return torch.from_numpy(nats[rule.rate] + abs(rule.decay - 0.1)).float()
+
+    monkeypatch.setattr(dynamic, "evaluate", adapt)
+    found = recency.with_learning(task, model, rows, train=rows, validation=rows)
+    chosen = found["dynamic"]
+    assert (chosen["rate"], chosen["decay"]) == (3e-4, 0.1)
+    shares = np.linspace(0.001, 0.999, 999)[:, None]
+    mixed = -np.log((1 - shares) * np.exp(-nats[3e-4]) + shares * counted).mean(1)
+    assert chosen["share"] == pytest.approx(shares[mixed.argmin(), 0], abs=2e-3)
+    assert found["cross_entropy"] == pytest.approx(mixed.min(), rel=1e-4)
+    assert found["signature"].endswith(f",share={chosen['share']:.4g}")
+    assert task.ngrams.share == 0.25  # the model's is for a network that stays as it is
 
 
 # -------------------------------------------------------------------------------- command line

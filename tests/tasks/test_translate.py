@@ -20,6 +20,7 @@ from seqcli.data.vocabulary import train_tokenizer
 from seqcli.errors import UsageError
 from seqcli.events import Step
 from seqcli.fit import Fit
+from seqcli.nn.beam import Hypothesis
 from seqcli.tasks.alignment import copy_unknown, number_words, pharaoh
 from seqcli.tasks.forcing import mix_guesses, teach
 from seqcli.tasks.translate import Translate
@@ -139,6 +140,49 @@ def test_unknown_words_are_not_counted_unless_they_are_written() -> None:
                 assert len({one["translation"] for one in ways}) == len(ways)
     (blank,) = task.answer(model, task.read(["  "]), Request(alignment=True))
     assert blank.plain.split("\t") == ["", ""]
+
+
+def test_answers_that_read_alike_are_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other pieces of the same word, and a word that is copied or known."""
+
+    def answer(kind: str, found: list[list[int]], text: str, **asked: Any) -> list[str]:
+        task, model, _ = make_task(tokens=kind)
+        ranked = [Hypothesis(tokens, -at - 1.0, -at - 1.0) for at, tokens in enumerate(found)]
+        monkeypatch.setattr(task, "search", lambda *_: [ranked])
+        (got,) = task.answer(model, task.read([text]), Request(n_best=3, **asked))
+        ways = got.record["n_best"]
+        assert got.plain.split("\t")[1::2] == [f"{one['score']:.6f}" for one in ways]
+        return [one["translation"] for one in ways]
+
+    names = make_task(tokens="bpe")[0].target.vocabulary
+    whole, left, right = (names.index(name) for name in ("er", "e", "r"))
+    assert answer("bpe", [[whole], [left, right], [left]], "go") == ["er", "e"]
+    known = make_task(tokens="word")[0]
+    (rome,) = known.target.encode(["rome"]).values.tolist()
+    assert known.source.split("rome") == ["rome"]
+    ways = [[UNK], [rome], [rome, rome]]
+    assert answer("word", ways, "rome", copy_unknown=True) == ["rome", "rome rome"]
+    assert answer("word", ways, "rome") == ["", "rome", "rome rome"]
+
+
+def test_a_blank_line_has_one_empty_answer_that_is_certain() -> None:
+    task, model, _ = make_task()
+    texts = ["go to rome", "", " \t"]
+    for options, columns in (
+        ({"n_best": 3}, ["", "0.000000"]),
+        ({"scores": True}, ["", "0.000000"]),
+        ({"n_best": 3, "alignment": True}, ["", "0.000000", ""]),
+        ({"min_length": 4}, [""]),
+    ):
+        request = Request(**options)
+        whole, *blank = task.answer(model, task.read(texts), request)
+        assert whole.plain.count("\t") >= len(columns) - 1
+        for answer in blank:
+            assert answer.plain.split("\t") == columns
+            assert (answer.record["translation"], answer.record["log_probability"]) == ("", 0)
+            assert len(answer.record.get("n_best", [1])) == 1
+        alone = task.answer(model, task.read([""]), request)
+        assert [one.plain for one in alone] == [blank[0].plain]
 
 
 def test_given_targets_are_scored_whole_whatever_training_cut() -> None:
@@ -307,4 +351,24 @@ def test_ensembles_that_cannot_be(cli: Cli, models: Models, tmp_path: Path) -> N
     assert cli("predict", model, lines, "--with", models("classify")).status == 2
     assert cli("predict", models("classify"), lines, "--with", model).status == 2
     assert cli("predict", model, lines, "--min-length", "5", "--max-length", "4").status == 2
-    assert cli("predict", model, lines, "--score-pairs", "--alignment").status == 2
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--alignment", "--copy-unknown", "--scores", "--n-best=2", "--beam=2", "--min-length=2"),
+        *("--max-length=2", "--no-repeat-ngram=2", "--coverage-penalty=0.1"),
+    ],
+)
+def test_given_pairs_are_not_searched_for(cli: Cli, models: Models, option: str) -> None:
+    refused = cli("predict", models("translate"), "gone.tsv", "--score-pairs", option)
+    assert (refused.status, len(refused.errors)) == (2, 1)
+    assert refused.errors[0].endswith("leave out " + option.partition("=")[0])
+
+
+def test_given_pairs_are_scored_with_a_length_penalty(cli: Cli, models: Models) -> None:
+    pairs = Path("pairs.jsonl")
+    pairs.write_text('{"source": "go to rome", "target": "rome aller"}\n')
+    options = ("predict", models("translate"), pairs, "--score-pairs", "--length-penalty")
+    one, none = (json.loads(cli(*options, value).lines[0]) for value in (1, 0))
+    assert none["score"] == none["log_probability"] == one["log_probability"] < one["score"]
