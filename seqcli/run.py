@@ -129,9 +129,7 @@ def _train(
     model = task.build().to(device)
     encoded = task.encode(splits.train)
     found = _complete(task, model, encoded, fresh=fresh)
-    if fresh:
-        storage.make_folder(folder)
-    with storage.locked(folder):
+    with storage.claimed(folder) if fresh else storage.locked(folder):
         if fresh:
             bundle.create(folder, task)
         parameters = count_parameters(model)

@@ -161,7 +161,6 @@ def search(
     read_space(task, over)
     make_config(task, drop_useless(task, settings))
     _optuna()
-    folder.mkdir(parents=True, exist_ok=True)
     plan = {
         "task": task,
         "version": __version__,
@@ -169,8 +168,9 @@ def search(
         "trials": trials,
         "settings": dict(settings),
     }
-    storage.write_json(folder / PLAN, plan)
-    return _search(folder, plan, seconds, tell, stop)
+    with storage.claimed(folder):
+        storage.write_json(folder / PLAN, plan)
+        return _search(folder, plan, seconds, tell, stop)
 
 
 def resume(
@@ -182,14 +182,15 @@ def resume(
     stop: Callable[[], int] = lambda: 0,
 ) -> Swept:
     """Go on with a sweep, up to `trials` trials in all; by default as many as it began with. One
-    that was interrupted does not count."""
-    plan = bundle.read_json(folder / PLAN)
-    if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
-        raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
-    if trials is not None:
-        plan["trials"] = trials
-        storage.write_json(folder / PLAN, plan)
-    return _search(folder, plan, seconds, tell, stop)
+    that was interrupted does not count. Raises SeqcliError where the sweep is at work."""
+    with storage.locked(folder):
+        plan = bundle.read_json(folder / PLAN)
+        if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
+            raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
+        if trials is not None:
+            plan["trials"] = trials
+            storage.write_json(folder / PLAN, plan)
+        return _search(folder, plan, seconds, tell, stop)
 
 
 def _search(
