@@ -55,7 +55,7 @@ def train(
 ) -> Repeated:
     """Train with `count` seeds from the configured one on, into `folder` (new or empty). Raises
     `run.Interrupted` as a single training does; `resume` goes on with the seed that was
-    interrupted."""
+    interrupted. Where the first cannot begin, as without data, the folder stays empty."""
     first = config.training.seed
     plan = {
         "task": config.task,
@@ -65,7 +65,11 @@ def train(
     }
     with storage.claimed(folder):
         storage.write_json(folder / PLAN, plan)
-        return _train(folder, plan, observe, stop)
+        try:
+            return _train(folder, plan, observe, stop)
+        finally:
+            if not any(folder.glob("seed-*")):  # nothing began that could be gone on with
+                (folder / PLAN).unlink()
 
 
 def resume(

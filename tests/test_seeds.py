@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY, Quiet, Result, tiny
+from conftest import TINY, Quiet, Result, tiny, write_jsonl
 
 from seqcli import bundle, run, seeds, storage
 from seqcli.errors import SeqcliError
@@ -116,6 +116,15 @@ def test_seeds_at_work_keep_their_folder(tmp_path: Path, data: Path) -> None:
     with pytest.raises(SeqcliError, match=r"^another training began in .*m meanwhile"):
         seeds.train(config, folder, observe([]), count=2)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_seeds_that_cannot_begin_leave_nothing(tmp_path: Path) -> None:
+    """Here the data can be read, but there is nothing to learn from them."""
+    rows = [{"tokens": ["go", str(number)], "tags": ["O", "O"]} for number in range(20)]
+    config = tiny("tag", write_jsonl(tmp_path / "t.jsonl", rows))
+    with pytest.raises(SeqcliError, match="every training token has the tag 'O'"):
+        seeds.train(config, tmp_path / "m", observe([]), count=2)
+    assert not (tmp_path / "m").exists()
 
 
 def test_command_line(cli: Cli, data: Path) -> None:

@@ -206,9 +206,17 @@ def test_commands_that_begin_together_have_a_folder_each(
     assert [path.name for path in Path("runs").iterdir()] == ["lm-gru-2"]
 
 
-def test_a_training_that_cannot_begin_leaves_nothing(cli: Cli) -> None:
-    assert cli("lm", "gone.txt").status == 1
-    assert not Path("runs").exists()
+@pytest.mark.parametrize(
+    "words", [("classify",), ("classify", "--seeds", 2), ("sweep", "classify", "--trials", 2)]
+)
+@pytest.mark.parametrize("out", [(), ("--out", "m")])
+def test_a_training_that_cannot_begin_leaves_nothing(
+    cli: Cli, words: tuple[object, ...], out: tuple[str, ...]
+) -> None:
+    result = cli(*words, "gone.csv", *out)
+    assert (result.status, result.errors) == (1, ["error: no such file or folder: gone.csv"])
+    assert "trial" not in result.err
+    assert not list(Path().iterdir())
 
 
 def test_out_is_never_overwritten(cli: Cli, data: Path) -> None:
