@@ -254,7 +254,11 @@ def _signals() -> Iterator[Any]:
         if not caught[0]:
             told.start()
         caught[0] = number
-        signal.signal(number, before[number])
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last not on Windows
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
@@ -267,8 +271,7 @@ def _signals() -> Iterator[Any]:
         yield lambda: caught[0]
     finally:
         told.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 @contextmanager
