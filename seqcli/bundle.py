@@ -69,11 +69,8 @@ class Bundle(NamedTuple):
 
 
 def create(folder: Path, task: Any) -> None:
-    """Create a model folder with configuration and codec. Raises SeqcliError if that fails, or if
-    the folder holds a model already."""
+    """Create a model folder with configuration and codec. Raises SeqcliError if that fails."""
     make_folder(folder)
-    if (folder / "config.json").exists():
-        raise SeqcliError(f"another training began in {folder} meanwhile; choose another --out")
     config = {
         "task": task.name,
         "version": __version__,

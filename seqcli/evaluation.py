@@ -11,6 +11,7 @@ from torch import nn
 
 from seqcli import bundle, metrics
 from seqcli.config import Request, for_other_rows
+from seqcli.data.choice import ROLES
 from seqcli.data.labels import note_unknown
 from seqcli.data.load import load, load_own_split, load_split
 from seqcli.data.rows import Rows
@@ -92,6 +93,7 @@ def evaluate(
     chosen = for_other_rows(first.config.data, data, columns, task=first.name, limit=limit)
     find = load_own_split if data is None else load_split
     rows = find(first.name, chosen, split, usual=first.columns)
+    _check_roles(folders, tasks, rows)
     if data is not None and "label" in rows.columns:
         rows = replace(rows, notes=(*rows.notes, *note_unknown(rows, first.labels)))
     scores, worst = [], None
@@ -130,6 +132,18 @@ def _load_tasks(folders: Sequence[Path]) -> list[Any]:
                 f"compare models of one task"
             )
     return tasks
+
+
+def _check_roles(folders: Sequence[Path], tasks: Sequence[Any], rows: Rows) -> None:
+    """Raise UsageError where a model reads what the rows, chosen for the first one, lack."""
+    for folder, task in zip(folders, tasks, strict=True):
+        for role, name in ROLES[task.name].items():
+            if getattr(task.config.data, name) and role not in rows.columns:
+                raise UsageError(
+                    f"{folder} reads --{name.replace('_', '-')} {getattr(task.config.data, name)} "
+                    f"too, and the rows are read for {folders[0]}, which does not; name {folder} "
+                    f"first"
+                )
 
 
 def _judge_with_memory(task: Any, model: nn.Module, rows: Rows, *, cache: int) -> Scores:

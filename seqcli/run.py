@@ -56,17 +56,19 @@ def train(
     *,
     stop: Callable[[], int] = lambda: 0,
     score: bool = True,
+    splits: Splits | None = None,
 ) -> Report:
     """Train a new model into `folder` (new or empty).
 
     score: judge the finished model and the baselines; without, the report has no scores. stop:
     asked after each step; the number of a signal ends the training with `Interrupted` once
-    its state is saved. Raises SeqcliError for data or settings that cannot work.
+    its state is saved. splits: what `prepare` returned, to read the data once for several
+    trainings. Raises SeqcliError for data or settings that cannot work.
     """
     began = time.monotonic()
-    choose_device(config.training.device)  # a wrong one is told before anything is written
     config = take_width(config)
-    splits = _load(config, observer)
+    splits = splits or prepare(config)
+    _tell(splits, observer)
     assert splits.train is not None
     task = TASKS[config.task].learn(config, splits.train)
     task.columns = dict(splits.train.names)
@@ -78,7 +80,8 @@ def resume(folder: Path, observer: Observer, *, stop: Callable[[], int] = lambda
     began = time.monotonic()
     task = bundle.load_task(folder)
     tensors, facts = bundle.load_checkpoint(folder)
-    splits = _load(task.config, observer)
+    splits = prepare(task.config)
+    _tell(splits, observer)
     if facts.get("data") != fingerprint(splits):
         raise SeqcliError(
             "the training data changed since the interruption; restore it, or start anew"
@@ -101,13 +104,19 @@ def recall(folder: Path) -> Report:
     return Report(task.name, folder, best, parameters, scores, baselines)
 
 
-def _load(config: Config, observer: Observer) -> Splits:
+def prepare(config: Config) -> Splits:
+    """The rows of a training. Raises SeqcliError for data or a device that cannot work, before
+    anything is written."""
+    choose_device(config.training.device)
     splits = load(config.task, config.data)
-    for note in splits.notes:
-        observer.note(note)
     if splits.train is None or not len(splits.train):
         raise SeqcliError("no rows to train on; name a file with --train or as DATA")
     return splits
+
+
+def _tell(splits: Splits, observer: Observer) -> None:
+    for note in splits.notes:
+        observer.note(note)
 
 
 def _train(
@@ -129,9 +138,7 @@ def _train(
     model = task.build().to(device)
     encoded = task.encode(splits.train)
     found = _complete(task, model, encoded, fresh=fresh)
-    if fresh:
-        storage.make_folder(folder)
-    with storage.locked(folder):
+    with storage.claimed(folder) if fresh else storage.locked(folder):
         if fresh:
             bundle.create(folder, task)
         parameters = count_parameters(model)

@@ -53,8 +53,9 @@ def train(
     count: int,
     stop: Callable[[], int] = lambda: 0,
 ) -> Repeated:
-    """Train with `count` seeds from the configured one on. Raises `run.Interrupted` as a single
-    training does; `resume` goes on with the seed that was interrupted."""
+    """Train with `count` seeds from the configured one on, into `folder` (new or empty). Raises
+    `run.Interrupted` as a single training does; `resume` goes on with the seed that was
+    interrupted. Where the first cannot begin, as without data, the folder stays empty."""
     first = config.training.seed
     plan = {
         "task": config.task,
@@ -62,20 +63,25 @@ def train(
         "seeds": list(range(first, first + count)),
         "settings": flatten(config),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    storage.write_json(folder / PLAN, plan)
-    return _train(folder, plan, observe, stop)
+    with storage.claimed(folder):
+        storage.write_json(folder / PLAN, plan)
+        try:
+            return _train(folder, plan, observe, stop)
+        finally:
+            if not any(folder.glob("seed-*")):  # nothing began that could be gone on with
+                (folder / PLAN).unlink()
 
 
 def resume(
     folder: Path, observe: Observe, *, task_name: str, stop: Callable[[], int] = lambda: 0
 ) -> Repeated:
     """Go on with interrupted trainings; what is finished stays. Raises SeqcliError where all are
-    finished, or where they are of another task."""
-    plan = read_plan(folder, task_name)
-    if "scores" in plan:
-        raise SeqcliError(f"nothing to resume in {folder}: all its trainings are finished")
-    return _train(folder, plan, observe, stop)
+    finished, are of another task or at work."""
+    with storage.locked(folder):
+        plan = read_plan(folder, task_name)
+        if "scores" in plan:
+            raise SeqcliError(f"nothing to resume in {folder}: all its trainings are finished")
+        return _train(folder, plan, observe, stop)
 
 
 def read_plan(folder: Path, task_name: str) -> dict[str, Any]:

@@ -142,6 +142,29 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder, unless it exists and is empty, and keep it as `locked` does. What is made and
+    left empty is removed. Raises SeqcliError where another training has or had it meanwhile."""
+    made = not folder.exists()
+    make_folder(folder)
+    with locked(folder):
+        if any(folder.iterdir()):
+            raise SeqcliError(f"another training began in {folder} meanwhile; choose another --out")
+        try:
+            yield
+        finally:
+            if made:
+                remove_empty(folder)
+
+
+def remove_empty(*folders: Path) -> None:
+    """Remove these folders, in order, up to the first that holds something."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write in the block into a SeqcliError with the path and the reason."""
     try:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from seqcli import __version__, bundle, run, storage
 from seqcli.config import Setting, drop_useless, list_settings, make_config
 from seqcli.config.setting import parse
+from seqcli.data.rows import Splits
 from seqcli.errors import SeqcliError, UsageError
 from seqcli.events import Evaluation, Event
 from seqcli.report import Report
@@ -155,13 +156,14 @@ def search(
     defaults may depend on what a trial proposes. over: as `read_space` takes it.
 
     tell: hears of each trial at its end. Ends after `trials` trials or so many seconds; raises
-    `run.Interrupted` on a signal. Raises SeqcliError where optuna is missing or no trial ended
-    well.
+    `run.Interrupted` on a signal. Raises SeqcliError where optuna is missing, no trial ended well
+    or, before anything is written, where none could because of the data.
     """
+    until = time.monotonic() + seconds
     read_space(task, over)
-    make_config(task, drop_useless(task, settings))
+    config = make_config(task, drop_useless(task, settings))
     _optuna()
-    folder.mkdir(parents=True, exist_ok=True)
+    splits = run.prepare(config)
     plan = {
         "task": task,
         "version": __version__,
@@ -169,8 +171,9 @@ def search(
         "trials": trials,
         "settings": dict(settings),
     }
-    storage.write_json(folder / PLAN, plan)
-    return _search(folder, plan, seconds, tell, stop)
+    with storage.claimed(folder):
+        storage.write_json(folder / PLAN, plan)
+        return _search(folder, plan, splits, until, tell, stop)
 
 
 def resume(
@@ -182,24 +185,27 @@ def resume(
     stop: Callable[[], int] = lambda: 0,
 ) -> Swept:
     """Go on with a sweep, up to `trials` trials in all; by default as many as it began with. One
-    that was interrupted does not count."""
-    plan = bundle.read_json(folder / PLAN)
-    if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
-        raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
-    if trials is not None:
-        plan["trials"] = trials
-        storage.write_json(folder / PLAN, plan)
-    return _search(folder, plan, seconds, tell, stop)
+    that was interrupted does not count. Raises SeqcliError where the sweep is at work."""
+    until = time.monotonic() + seconds
+    with storage.locked(folder):
+        plan = bundle.read_json(folder / PLAN)
+        if not isinstance(plan, dict) or not {"task", "over", "trials", "settings"} <= plan.keys():
+            raise SeqcliError(f"{folder / PLAN} is not the plan of a sweep; start anew")
+        if trials is not None:
+            plan["trials"] = trials
+            storage.write_json(folder / PLAN, plan)
+        config = make_config(plan["task"], drop_useless(plan["task"], plan["settings"]))
+        return _search(folder, plan, run.prepare(config), until, tell, stop)
 
 
 def _search(
     folder: Path,
     plan: Mapping[str, Any],
-    seconds: float,
+    splits: Splits,
+    until: float,
     tell: Callable[[Trial], None],
     stop: Callable[[], int],
 ) -> Swept:
-    began = time.monotonic()
     task, settings = plan["task"], plan["settings"]
     space = read_space(task, plan["over"])
     study = _open(folder, task, seed=make_config(task, drop_useless(task, settings)).training.seed)
@@ -208,11 +214,11 @@ def _search(
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     distributions = {name: _distribution(one) for name, one in space.items()}
     while (ended := _count_ended(study)) < plan["trials"]:
-        left = seconds - (time.monotonic() - began)
+        left = until - time.monotonic()
         if left <= 0 and ended:  # one is tried however slowly the program started
             break
         trial = study.ask(distributions)
-        _try(task, settings, folder, study, trial, left=left, stop=stop)
+        _try(task, settings, folder, study, trial, splits, left=left, stop=stop)
         tell(_describe(study.trials[trial.number]))
     return _finish(folder, task, study)
 
@@ -258,6 +264,7 @@ def _try(
     folder: Path,
     study: Any,
     trial: Any,
+    splits: Splits,
     *,
     left: float,
     stop: Callable[[], int],
@@ -273,7 +280,7 @@ def _try(
         if math.isfinite(left) and training.time is None:  # the last trial is cut short by it
             training = dataclasses.replace(training, time=f"{max(left, 1):.0f}s")
         timed = dataclasses.replace(chosen, training=training)  # type: ignore[arg-type]
-        run.train(timed, place, watch, stop=stop, score=False)
+        run.train(timed, place, watch, stop=stop, score=False, splits=splits)
     except _Pruned:
         study.tell(trial, state=state.PRUNED)
     except run.Interrupted as interruption:

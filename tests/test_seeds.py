@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY, Quiet, Result, tiny
+from conftest import TINY, Quiet, Result, tiny, write_jsonl
 
-from seqcli import bundle, run, seeds
+from seqcli import bundle, run, seeds, storage
 from seqcli.errors import SeqcliError
 
 Cli = Callable[..., Result]
@@ -93,6 +94,37 @@ def test_interrupted_seeds_go_on(tmp_path: Path, data: Path) -> None:
         seeds.resume(folder, observe([]), task_name="tag")
     with pytest.raises(SeqcliError, match="trainings of tag, not of lm"):
         seeds.resume(folder, observe([]), task_name="lm")
+
+
+def test_seeds_at_work_keep_their_folder(tmp_path: Path, data: Path) -> None:
+    """From other seeds, and from --resume, which would remove a training that has no checkpoint."""
+    config, folder = tiny("tag", data), tmp_path / "m"
+    folder.mkdir()
+    with storage.locked(folder):
+        with pytest.raises(SeqcliError, match=r"^another training is at work in .*m; "):
+            seeds.train(config, folder, observe([]), count=2)
+        assert not list(folder.iterdir())
+    with pytest.raises(run.Interrupted):
+        seeds.train(config, folder, observe([]), count=2, stop=lambda: 2)
+    shutil.rmtree(folder / "seed-1" / "checkpoint")
+    before = sorted(folder.rglob("*"))
+    with (
+        storage.locked(folder),
+        pytest.raises(SeqcliError, match=r"^another training is at work in .*m; "),
+    ):
+        seeds.resume(folder, observe([]), task_name="tag")
+    with pytest.raises(SeqcliError, match=r"^another training began in .*m meanwhile"):
+        seeds.train(config, folder, observe([]), count=2)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_seeds_that_cannot_begin_leave_nothing(tmp_path: Path) -> None:
+    """Here the data can be read, but there is nothing to learn from them."""
+    rows = [{"tokens": ["go", str(number)], "tags": ["O", "O"]} for number in range(20)]
+    config = tiny("tag", write_jsonl(tmp_path / "t.jsonl", rows))
+    with pytest.raises(SeqcliError, match="every training token has the tag 'O'"):
+        seeds.train(config, tmp_path / "m", observe([]), count=2)
+    assert not (tmp_path / "m").exists()
 
 
 def test_command_line(cli: Cli, data: Path) -> None:

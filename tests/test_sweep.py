@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Result, give
 
-from seqcli import bundle, run, sweep
+from seqcli import bundle, run, storage, sweep
 from seqcli.cli.options import read_config
 from seqcli.config import CONFIGS, make_config
 from seqcli.errors import SeqcliError, UsageError
@@ -151,6 +151,22 @@ def test_a_sweep_whose_only_trial_was_interrupted_is_gone_on_with(
     found = sweep.resume(folder, seconds=0)
     assert [trial.state for trial in found.trials] == ["failed", "complete"]
     assert found.best == 1
+
+
+def test_a_sweep_at_work_keeps_its_folder(tmp_path: Path, data: Path) -> None:
+    folder, settings = tmp_path / "s", give("classify", data)
+    folder.mkdir()
+    with storage.locked(folder):
+        for begin in (
+            lambda: sweep.search("classify", settings, folder, OVER, trials=1),
+            lambda: sweep.resume(folder),
+        ):
+            with pytest.raises(SeqcliError, match=r"^another training is at work in .*s; "):
+                begin()
+    assert not list(folder.iterdir())
+    (folder / sweep.PLAN).touch()
+    with pytest.raises(SeqcliError, match=r"^another training began in .*s meanwhile"):
+        sweep.search("classify", settings, folder, OVER, trials=1)
 
 
 def test_defaults_depend_on_what_a_trial_proposes(tmp_path: Path, data: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqcli.cli.options import read_config, read_environment
-from seqcli.cli.train import check_unused, free_folder, interruptible, suggest
+from seqcli.cli.train import interruptible, new_folder, suggest
 from seqcli.config import make_config
 from seqcli.config.duration import parse_duration
 from seqcli.errors import SeqcliError, UsageError
@@ -73,8 +73,6 @@ def sweep(
         raise UsageError("--resume takes its settings from its folder; give --trials and --time")
     if resume is not None and not resume.is_dir():
         raise SeqcliError(f"no folder at {resume} to resume")
-    if out is not None:
-        check_unused(out)
     from seqcli.console import say, say_loading
 
     say_loading()
@@ -88,16 +86,17 @@ def sweep(
             values = find_recipe(task, recipe).values if recipe else {}
             values |= read_config(config, task) if config else {}
             values |= read_environment(task)
-            found = search.search(
-                task,
-                {**values, **({"data": data} if data else {})},
-                out or free_folder(Path("runs") / f"sweep-{task}"),
-                over or [],
-                trials=trials or (20 if time is None else 10_000),
-                seconds=seconds,
-                tell=_tell,
-                stop=stop,
-            )
+            with new_folder(out, f"sweep-{task}") as place:
+                found = search.search(
+                    task,
+                    {**values, **({"data": data} if data else {})},
+                    place,
+                    over or [],
+                    trials=trials or (20 if time is None else 10_000),
+                    seconds=seconds,
+                    tell=_tell,
+                    stop=stop,
+                )
     _print(found, json_output=json_output)
     folder = shlex.quote(str(found.folder))
     say(f"{found.folder} is the model of trial {found.best}; --config {folder}/best.toml trains it")

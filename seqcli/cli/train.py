@@ -101,12 +101,11 @@ def _verb(task: str) -> Any:
         values = read_config(config, task) if config else {}
         given = {**known, **values, **settings}
         chosen = make_config(task, drop_useless(task, given, keep=typed))
-        folder = out or free_folder(Path("runs") / f"{task}-{chosen.network.cell}")
-        check_unused(folder)
-        if seeds > 1:
-            _train_seeds(task, chosen, folder, seeds=seeds, json_output=json_output)
-        else:
-            _train(task, chosen, folder, json_output=json_output)
+        with new_folder(out, f"{task}-{chosen.network.cell}") as folder:
+            if seeds > 1:
+                _train_seeds(task, chosen, folder, seeds=seeds, json_output=json_output)
+            else:
+                _train(task, chosen, folder, json_output=json_output)
 
     return train
 
@@ -251,7 +250,11 @@ def _signals() -> Iterator[Any]:
         if not caught[0]:
             told.start()
         caught[0] = number
-        signal.signal(number, before[number])
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last not on Windows
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
@@ -264,8 +267,27 @@ def _signals() -> Iterator[Any]:
         yield lambda: caught[0]
     finally:
         told.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
+
+
+@contextmanager
+def new_folder(out: Path | None, name: str) -> Iterator[Path]:
+    """The folder of a new model: the one asked for, or the first of runs/NAME, runs/NAME-2 … that
+    does not exist, which is made at once, so that each of two commands that start together has its
+    own. Raises SeqcliError for one that `check_unused` refuses."""
+    if out is not None:
+        check_unused(out)
+        yield out
+        return
+    from seqcli.storage import check_folder, remove_empty
+
+    usual = Path("runs") / name
+    check_folder(usual)
+    folder = _make_free(usual)
+    try:
+        yield folder
+    finally:
+        remove_empty(folder, folder.parent)
 
 
 def check_unused(folder: Path) -> None:
@@ -280,10 +302,13 @@ def check_unused(folder: Path) -> None:
     check_folder(folder)
 
 
-def free_folder(path: Path) -> Path:
-    """The path, or the first of path-2, path-3 … that does not exist."""
+def _make_free(path: Path) -> Path:
+    """Make the first of path, path-2, path-3 … that does not exist."""
     number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+    while True:
+        try:
+            free.mkdir(parents=True)
+            return free
+        except FileExistsError:
+            number += 1
+            free = path.with_name(f"{path.name}-{number}")

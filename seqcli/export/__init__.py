@@ -39,8 +39,8 @@ class Exported(NamedTuple):
 
 def export(folder: Path, out: Path) -> Exported:
     """Write a model as ONNX into a folder. Raises SeqcliError without the packages it takes, for
-    a folder that cannot be written, for a network that has no such form, and where the graphs do
-    not answer as the model does."""
+    a folder that cannot be written or holds a model, for a network that has no such form, and where
+    the graphs do not answer as the model does."""
     need_onnx()
     from seqcli.export import facts
     from seqcli.export.agreement import compare, open_session
@@ -48,6 +48,10 @@ def export(folder: Path, out: Path) -> Exported:
 
     task, model, _ = bundle.load(folder)
     storage.check_folder(out)
+    if (out / "config.json").exists():
+        raise SeqcliError(
+            f"{out} is a model folder and has a card of its own; choose another --out"
+        )
     graphs = build(task, model)
     contents = {
         name: graph.build(name, f"seqcli {__version__}").SerializeToString()

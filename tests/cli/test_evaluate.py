@@ -159,6 +159,25 @@ def test_a_model_that_folds_case_has_less_to_predict(
         assert note.startswith(f"{other} folds case")
 
 
+@pytest.mark.parametrize(
+    ("task", "more"),
+    [
+        ("classify", {"text_column": "source", "pair_column": "target"}),
+        ("tag", {"with_label": "label"}),
+        ("lm", {"condition": "label"}),
+    ],
+)
+def test_a_model_that_reads_more_comes_first(
+    cli: Cli, models: Models, data: Path, tmp_path: Path, task: str, more: dict[str, str]
+) -> None:
+    plain, richer = models(task), tmp_path / "richer"
+    run.train(tiny(task, data, **more), richer, Quiet())
+    assert cli("evaluate", richer, plain).status == 0
+    result = cli("evaluate", plain, richer)
+    assert (result.status, len(result.errors)) == (2, 1), result.err
+    assert result.errors[0].endswith(f"; name {richer} first")
+
+
 def test_what_cannot_be_compared(cli: Cli, models: Models, tmp_path: Path) -> None:
     result = cli("evaluate", models("tag"), models("lm"))
     assert result.status == 2

@@ -240,6 +240,15 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
         assert said in result.errors[0]
 
 
+def test_a_model_folder_is_not_written_to(cli: Cli, models: Models) -> None:
+    need_onnx()
+    card = (models("tag") / "README.md").read_bytes()
+    result = cli("export", models("tag"), "--out", models("tag"))
+    assert (result.status, len(result.errors)) == (1, 1)
+    assert "is a model folder" in result.errors[0]
+    assert (models("tag") / "README.md").read_bytes() == card
+
+
 def test_without_the_packages(cli: Cli, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnx", "onnxruntime"):
         with monkeypatch.context() as patch:

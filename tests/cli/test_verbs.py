@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import TASKS, TINY, Result, write_jsonl
 
+from seqcli.cli.train import new_folder
 from seqcli.config import CONFIGS, flatten, make_config
 
 Cli = Callable[..., Result]
@@ -193,6 +194,29 @@ def test_default_folder_is_numbered(cli: Cli, data: Path) -> None:
     assert cli("classify", data, "--cell", "lstm", *SMALL).status == 0
     names = sorted(path.name for path in Path("runs").iterdir())
     assert names == ["classify-lstm", "classify-rnn", "classify-rnn-2", "classify-rnn-3"]
+
+
+def test_commands_that_begin_together_have_a_folder_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with new_folder(None, "lm-gru") as one, new_folder(None, "lm-gru") as other:
+        assert (one, other) == (Path("runs/lm-gru"), Path("runs/lm-gru-2"))
+        (other / "config.json").touch()
+    assert [path.name for path in Path("runs").iterdir()] == ["lm-gru-2"]
+
+
+@pytest.mark.parametrize(
+    "words", [("classify",), ("classify", "--seeds", 2), ("sweep", "classify", "--trials", 2)]
+)
+@pytest.mark.parametrize("out", [(), ("--out", "m")])
+def test_a_training_that_cannot_begin_leaves_nothing(
+    cli: Cli, words: tuple[object, ...], out: tuple[str, ...]
+) -> None:
+    result = cli(*words, "gone.csv", *out)
+    assert (result.status, result.errors) == (1, ["error: no such file or folder: gone.csv"])
+    assert "trial" not in result.err
+    assert not list(Path().iterdir())
 
 
 def test_out_is_never_overwritten(cli: Cli, data: Path) -> None:
