@@ -7,6 +7,7 @@ is left to do in order of time.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqcli.nn import kernels
@@ -99,8 +100,9 @@ class MinLSTM(MinimalParameters):
     def step(self, x_BI: Tensor, state: State) -> tuple[Tensor, State]:
         (h_BH,) = state
         f, i, candidate = kernels.step_linear(x_BI, self.weight, self.bias).chunk(3, dim=1)
-        f, i = kernels.sigmoid(f), kernels.sigmoid(i)
-        h_BH = f / (f + i) * h_BH + i / (f + i) * g(candidate)
+        # i / (f + i), also where both gates are too small to divide by.
+        share = kernels.sigmoid(F.logsigmoid(i) - F.logsigmoid(f))
+        h_BH = (1 - share) * h_BH + share * g(candidate)
         return h_BH, (h_BH,)
 
     def sequence(
