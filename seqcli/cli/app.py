@@ -29,7 +29,7 @@ from seqcli.cli import (
     train,
 )
 from seqcli.cli.help import WIDTH, Application
-from seqcli.errors import SeqcliError
+from seqcli.errors import SeqcliError, UsageError
 from seqcli.startup import prepare
 
 EXAMPLES = """\
@@ -81,6 +81,7 @@ def run(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with _interruptions() as caught:
         try:
+            _check_encoding(arguments)
             if "_SEQCLI_COMPLETE" in os.environ:  # the shell asks how a word could go on
                 command.main(arguments, prog_name="seqcli")
             if not _show_help(command, arguments):
@@ -97,6 +98,16 @@ def run(arguments: list[str] | None = None) -> int:
         except Exception as error:
             return _say_interrupted() if caught else _report(error, command, arguments)
     return 0
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Raise UsageError for words that are not UTF-8, as a model folder could not hold them."""
+    for word in arguments:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise UsageError(f"{shown} is not UTF-8; rename the file, or write it so") from None
 
 
 @contextmanager

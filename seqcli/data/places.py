@@ -87,7 +87,7 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
 
     Raises SeqcliError where the place exists and holds nothing for the task.
     """
-    path = Path(place).expanduser()
+    path = _expand(place)
     if path.is_dir():
         if task == "classify" and (parts := folders.find_labelled(path)):
             readers: dict[str, Reader] = {
@@ -105,7 +105,7 @@ def find_local(task: str, place: str, asked: Asked) -> Found | None:
 
 def find_file(task: str, place: str, asked: Asked) -> Reader | None:
     """A file, all files of a glob, or for translate 'a.en,a.de' or a prefix, as one split."""
-    path = Path(place).expanduser()
+    path = _expand(place)
     if path.is_file():
         if task == "translate" and kind_of(path) is None and _side(path):
             raise UsageError(
@@ -118,7 +118,7 @@ def find_file(task: str, place: str, asked: Asked) -> Reader | None:
     if glob.has_magic(place):
         return partial(read, task, Item(place, "", tuple(_match(place))), asked)
     if task == "translate":
-        pair = [Path(part.strip()).expanduser() for part in place.split(",")]
+        pair = [_expand(part.strip()) for part in place.split(",")]
         if len(pair) == 2 and all(one.is_file() for one in pair):
             origin = " and ".join(one.name for one in pair)
             return partial(files.read_parallel, pair, ("source", "target"), origin=origin)
@@ -142,9 +142,19 @@ def is_path(place: str) -> bool:
     )
 
 
+def _expand(place: str) -> Path:
+    """A path, ~ and ~name as the home they stand for. Raises SeqcliError where there is none."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise SeqcliError(
+            f"{place}: no home is known for {Path(place).parts[0]}; write the path out"
+        ) from None
+
+
 def _match(pattern: str) -> list[Path]:
     """The files a glob matches, in order."""
-    found = glob.glob(str(Path(pattern).expanduser()), recursive=True)
+    found = glob.glob(str(_expand(pattern)), recursive=True)
     paths = [path for path in sorted(map(Path, found)) if path.is_file()]
     if not paths:
         raise SeqcliError(f"no file matches {pattern}")
