@@ -149,6 +149,19 @@ def test_line_of_a_megabyte(cli: Cli) -> None:
     assert result.status == 0, result.err
 
 
+@pytest.mark.parametrize(
+    "words", [("classify", "r\udce9v.csv"), ("lm", "--out", "m\udce9"), ("info", "m\udce9")]
+)
+def test_names_that_are_not_utf8(cli: Cli, words: tuple[str, ...]) -> None:
+    result = cli(*words)
+    refuse(result, "\\xe9", status=(2,))
+    assert "is not UTF-8" in result.err
+
+
+def test_home_of_nobody(cli: Cli) -> None:
+    refuse(cli("classify", "~nobody-of-that-name/x.csv", *TINY), "~nobody-of-that-name; write")
+
+
 def test_hub_id_that_is_none(cli: Cli) -> None:
     refuse(cli("classify", "not a data set", *TINY), "no such file", status=(1, 2))
     refuse(cli("classify", "nothing_of_this_name", *TINY), "no such file or folder", status=(2,))
