@@ -20,6 +20,7 @@ E embedding, V vocabulary.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import torch
@@ -102,7 +103,10 @@ class Translator(nn.Module):
             first += hidden
         else:
             self.attention = Attention(network.attention, hidden)
-        self.lower = make_recurrent(network, first, layers=1)
+        # Its states are what attention asks with: a feed-forward layer would make them longer, and
+        # attention fall on single tokens before it has learnt which.
+        plain = dataclasses.replace(network, feed_forward=0)
+        self.lower = make_recurrent(plain, first, layers=1)
         if self.lower.norm is not None:
             # Longer queries would begin with all attention on one token, and stay there.
             nn.init.constant_(self.lower.norm.weight, hidden**-0.5)

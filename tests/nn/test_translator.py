@@ -160,7 +160,9 @@ def test_nats_are_minus_the_log_probability() -> None:
     assert mean == pytest.approx(float(smooth), abs=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"residual": True, "layer_norm": True}, {}])
+@pytest.mark.parametrize(
+    "settings", [{"residual": True, "layer_norm": True}, {"feed_forward": 16}, {}]
+)
 def test_attention_begins_spread_out(settings: dict[str, Any]) -> None:
     """Normalised queries of √hidden times their length would leave it on one token of many."""
     torch.manual_seed(6)
